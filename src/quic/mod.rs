@@ -1,1 +1,22 @@
-//! See the crate's map.
+//! QUIC: TLS, tuning, endpoints, and the typed streams that everything else speaks through.
+//!
+//! The only room that names quinn and rustls. A [`Link`] is an authenticated connection: the
+//! [`PeerId`](crate::protocol::PeerId) at its other end is known before anything can be said.
+
+mod control;
+mod endpoint;
+mod error;
+mod file_stream;
+mod link;
+mod socket;
+mod tls;
+mod tuning;
+
+pub use control::{ControlReceiver, ControlSender};
+pub use endpoint::{ClientEndpoint, Knock, RelayEndpoint};
+pub use error::{ConnectError, LinkError, StreamError};
+pub use file_stream::{FileReceiver, FileSender};
+pub use link::Link;
+pub use socket::SocketBuffers;
+pub use tls::Credentials;
+pub use tuning::{Role, STREAMS_MAX, Tuning};

@@ -1,0 +1,80 @@
+//! The control stream: typed messages, one type per direction.
+
+use std::marker::PhantomData;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::StreamError;
+use crate::protocol::{Code, encode_control, parse_control, parse_length};
+
+/// Sends control messages of one type.
+#[derive(Debug)]
+pub struct ControlSender<M> {
+    stream: quinn::SendStream,
+    message: PhantomData<fn(M)>,
+}
+
+impl<M: Serialize> ControlSender<M> {
+    pub(super) fn new(stream: quinn::SendStream) -> Self {
+        // Control goes before any file (RFC 9000, section 2.3, leaves priorities to us).
+        let _ = stream.set_priority(super::link::PRIORITY_CONTROL);
+        Self {
+            stream,
+            message: PhantomData,
+        }
+    }
+
+    /// Sends one message.
+    ///
+    /// Not cancel-safe: a dropped future may leave half a message on the stream.
+    ///
+    /// # Errors
+    /// [`StreamError::Malformed`] for a message that is too long; otherwise the stream is over.
+    pub async fn send(&mut self, message: &M) -> Result<(), StreamError> {
+        let bytes = encode_control(message)?;
+        Ok(self.stream.write_chunk(bytes.into()).await?)
+    }
+
+    /// Says that no message follows.
+    pub fn finish(mut self) {
+        let _ = self.stream.finish();
+    }
+}
+
+/// Receives control messages of one type.
+#[derive(Debug)]
+pub struct ControlReceiver<M> {
+    stream: quinn::RecvStream,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<M: DeserializeOwned> ControlReceiver<M> {
+    pub(super) fn new(stream: quinn::RecvStream) -> Self {
+        Self {
+            stream,
+            message: PhantomData,
+        }
+    }
+
+    /// Receives one message; `None` when the other end has said its last.
+    ///
+    /// Not cancel-safe: a dropped future may have taken half a message. Own it in one task.
+    ///
+    /// # Errors
+    /// [`StreamError::Malformed`] for an oversize or unreadable message; otherwise the stream is over.
+    pub async fn receive(&mut self) -> Result<Option<M>, StreamError> {
+        let mut prefix = [0; 4];
+        match self.stream.read_exact(&mut prefix).await {
+            Err(quinn::ReadExactError::FinishedEarly(0)) => return Ok(None),
+            other => other?,
+        }
+        let mut body = vec![0; parse_length(prefix)?];
+        self.stream.read_exact(&mut body).await?;
+        Ok(Some(parse_control(&body)?))
+    }
+
+    /// Tells the other end to say nothing further.
+    pub fn stop(mut self, code: Code) {
+        let _ = self.stream.stop(code.number().into());
+    }
+}

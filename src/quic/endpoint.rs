@@ -1,0 +1,225 @@
+//! Endpoints: the relay's, which is knocked at, and a client's, which connects.
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use quinn::{EndpointConfig, TokioRuntime};
+
+use super::{ConnectError, Credentials, Link, LinkError, Role, SocketBuffers, Tuning, socket, tls};
+use crate::protocol::{Code, PeerId};
+
+/// Handshakes that may be in progress at once before every new address has to show, by a Retry
+/// packet, that it can receive (RFC 9000, section 8.1.2).
+const UNVALIDATED_MAX: usize = 64;
+
+/// The relay's endpoint.
+#[derive(Debug)]
+pub struct RelayEndpoint {
+    endpoint: quinn::Endpoint,
+    buffers: SocketBuffers,
+}
+
+impl RelayEndpoint {
+    /// Binds `address`; port 0 picks one. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be bound or the credentials do not make a TLS configuration.
+    pub fn bind(
+        address: SocketAddr,
+        credentials: &Credentials,
+        tuning: Tuning,
+    ) -> io::Result<Self> {
+        let crypto = tls::server(credentials).map_err(io::Error::other)?;
+        let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+        server
+            .transport_config(tuning.transport(Role::Relay))
+            .max_incoming(1024);
+        let (endpoint, buffers) = endpoint(address, credentials, Some(server))?;
+        Ok(Self { endpoint, buffers })
+    }
+
+    /// The address that is bound.
+    ///
+    /// # Errors
+    /// When the socket cannot tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// What the kernel granted.
+    #[must_use]
+    pub fn buffers(&self) -> SocketBuffers {
+        self.buffers
+    }
+
+    /// Waits for the next client; `None` once the endpoint is closed.
+    ///
+    /// Cancel-safe. The handshake has not begun: give the [`Knock`] to a task of its own.
+    pub async fn accept(&self) -> Option<Knock> {
+        let incoming = self.endpoint.accept().await?;
+        let crowded = self.endpoint.open_connections() >= UNVALIDATED_MAX;
+        Some(Knock { incoming, crowded })
+    }
+
+    /// Closes every connection with `code`, and takes no more.
+    pub fn close(&self, code: Code, reason: &str) {
+        self.endpoint.close(code.number().into(), reason.as_bytes());
+    }
+
+    /// Waits until every close has been sent, at most for `limit`.
+    pub async fn drained(&self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// A client that wants in, before its handshake.
+#[derive(Debug)]
+pub struct Knock {
+    incoming: quinn::Incoming,
+    crowded: bool,
+}
+
+impl Knock {
+    /// Where it comes from; not validated yet.
+    #[must_use]
+    pub fn remote(&self) -> SocketAddr {
+        self.incoming.remote_address()
+    }
+
+    /// Turns the client away without a handshake.
+    pub fn refuse(self) {
+        self.incoming.refuse();
+    }
+
+    /// Completes the handshake; `None` when the client was asked to prove its address first.
+    ///
+    /// # Errors
+    /// When the handshake fails, or is not over within `limit`.
+    pub async fn admit(self, limit: Duration) -> Result<Option<Link>, LinkError> {
+        if self.crowded && !self.incoming.remote_address_validated() {
+            let _ = self.incoming.retry();
+            return Ok(None);
+        }
+        let connecting = self.incoming.accept()?;
+        let connection = tokio::time::timeout(limit, connecting)
+            .await
+            .map_err(|_| LinkError::TimedOut)??;
+        Link::new(connection).map(Some)
+    }
+}
+
+/// A client's endpoint.
+#[derive(Debug)]
+pub struct ClientEndpoint {
+    endpoint: quinn::Endpoint,
+    buffers: SocketBuffers,
+}
+
+impl ClientEndpoint {
+    /// Connects to the relay at `host` and `port`, whose key is pinned.
+    ///
+    /// Every address of the host is tried in turn, `limit` for each. Call it inside a tokio runtime.
+    /// Keep the endpoint for as long as the link is used, and close it with [`Self::close`].
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn connect(
+        (host, port): (&str, u16),
+        relay: PeerId,
+        credentials: &Credentials,
+        (role, tuning): (Role, Tuning),
+        limit: Duration,
+    ) -> Result<(Self, Link), ConnectError> {
+        let named = |source| ConnectError::Resolve {
+            host: host.to_owned(),
+            source,
+        };
+        let addresses: Vec<_> = tokio::net::lookup_host((host, port))
+            .await
+            .map_err(named)?
+            .collect();
+        let mut failure = named(io::Error::from(io::ErrorKind::NotFound));
+        for address in addresses {
+            match Self::connect_to(address, relay, credentials, (role, tuning), limit).await {
+                Ok(connected) => return Ok(connected),
+                Err(error @ ConnectError::WrongKey { .. }) => return Err(error),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn connect_to(
+        address: SocketAddr,
+        relay: PeerId,
+        credentials: &Credentials,
+        (role, tuning): (Role, Tuning),
+        limit: Duration,
+    ) -> Result<(Self, Link), ConnectError> {
+        let local: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let (endpoint, buffers) = endpoint(local, credentials, None)?;
+        let (crypto, verifier) =
+            tls::client(credentials, relay).map_err(|e| ConnectError::Config(e.to_string()))?;
+        let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+        config.transport_config(tuning.transport(role));
+        let unreachable = |reason: String| ConnectError::Unreachable {
+            address: address.to_string(),
+            reason,
+        };
+        let connecting = endpoint
+            .connect_with(config, address, tls::SERVER_NAME)
+            .map_err(|e| unreachable(e.to_string()))?;
+        let seconds = limit.as_secs();
+        let outcome = tokio::time::timeout(limit, connecting).await;
+        if let Some(got) = verifier.refused() {
+            // The refusal must reach the relay before this process may be gone.
+            let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
+            return Err(ConnectError::WrongKey {
+                address: address.to_string(),
+                expected: relay,
+                got,
+            });
+        }
+        let connection = outcome
+            .map_err(|_| unreachable(format!("no answer within {seconds} s")))?
+            .map_err(|e| unreachable(LinkError::from(e).to_string()))?;
+        let link = Link::new(connection).map_err(|e| unreachable(e.to_string()))?;
+        Ok((Self { endpoint, buffers }, link))
+    }
+
+    /// What the kernel granted.
+    #[must_use]
+    pub fn buffers(&self) -> SocketBuffers {
+        self.buffers
+    }
+
+    /// Closes the connection with `code` and waits, briefly, until the relay has heard it.
+    pub async fn close(self, code: Code) {
+        self.endpoint.close(code.number().into(), b"");
+        let _ = tokio::time::timeout(CLOSE_LIMIT, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// How long a client waits for its close to be sent and its connection to drain.
+const CLOSE_LIMIT: Duration = Duration::from_millis(300);
+
+fn endpoint(
+    address: SocketAddr,
+    credentials: &Credentials,
+    server: Option<quinn::ServerConfig>,
+) -> io::Result<(quinn::Endpoint, SocketBuffers)> {
+    let (socket, buffers) = socket::bind(address)?;
+    let mut config = EndpointConfig::new(credentials.reset_key());
+    config
+        .max_udp_payload_size(Tuning::max_udp_payload())
+        .map_err(io::Error::other)?;
+    let endpoint = quinn::Endpoint::new(config, server, socket, Arc::new(TokioRuntime))?;
+    Ok((endpoint, buffers))
+}

@@ -1,0 +1,130 @@
+//! One authenticated connection and the streams on it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, tls};
+use crate::protocol::{Code, FileClass, PeerId};
+
+/// The control stream goes before every file.
+pub(super) const PRIORITY_CONTROL: i32 = 100;
+/// Files of one chunk go before the bulk.
+const PRIORITY_SMALL: i32 = 10;
+const PRIORITY_BULK: i32 = 0;
+
+/// A connection whose other end has shown that it holds its identity's key.
+///
+/// Cheap to clone; all clones are the same connection.
+#[derive(Debug, Clone)]
+pub struct Link {
+    connection: quinn::Connection,
+    peer: PeerId,
+}
+
+impl Link {
+    /// Wraps a connection whose handshake is complete.
+    pub(super) fn new(connection: quinn::Connection) -> Result<Self, LinkError> {
+        let peer = tls::peer_id(&connection).ok_or_else(|| {
+            LinkError::Transport("the other end has no usable certificate".into())
+        })?;
+        Ok(Self { connection, peer })
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> PeerId {
+        self.peer
+    }
+
+    /// The other end's address.
+    #[must_use]
+    pub fn remote(&self) -> SocketAddr {
+        self.connection.remote_address()
+    }
+
+    /// The current estimate of the round-trip time.
+    #[must_use]
+    pub fn rtt(&self) -> Duration {
+        self.connection.rtt()
+    }
+
+    /// Packets sent, packets lost, and the current MTU in bytes, for logs.
+    #[must_use]
+    pub fn path_stats(&self) -> (u64, u64, u16) {
+        let path = self.connection.stats().path;
+        (path.sent_packets, path.lost_packets, path.current_mtu)
+    }
+
+    /// Opens the one control stream (the client's part).
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn open_control<S: Serialize, R: DeserializeOwned>(
+        &self,
+    ) -> Result<(ControlSender<S>, ControlReceiver<R>), LinkError> {
+        let (send, receive) = self.connection.open_bi().await?;
+        Ok((ControlSender::new(send), ControlReceiver::new(receive)))
+    }
+
+    /// Waits for the one control stream (the relay's part).
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn accept_control<S: Serialize, R: DeserializeOwned>(
+        &self,
+    ) -> Result<(ControlSender<S>, ControlReceiver<R>), LinkError> {
+        let (send, receive) = self.connection.accept_bi().await?;
+        Ok((ControlSender::new(send), ControlReceiver::new(receive)))
+    }
+
+    /// Opens a stream for one file; waits while the other end takes no more streams.
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn open_file(&self, class: FileClass) -> Result<FileSender, LinkError> {
+        let sender = FileSender::new(self.connection.open_uni().await?);
+        sender.set_priority(match class {
+            FileClass::Small => PRIORITY_SMALL,
+            FileClass::Bulk => PRIORITY_BULK,
+        });
+        Ok(sender)
+    }
+
+    /// Waits for the stream of the next file.
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn accept_file(&self) -> Result<FileReceiver, LinkError> {
+        Ok(FileReceiver::new(self.connection.accept_uni().await?))
+    }
+
+    /// Ends the connection at once; what was not acknowledged may be lost.
+    pub fn close(&self, code: Code, reason: &str) {
+        self.connection
+            .close(code.number().into(), reason.as_bytes());
+    }
+
+    /// Waits until the connection ends, and says why.
+    ///
+    /// Cancel-safe.
+    pub async fn closed(&self) -> LinkError {
+        self.connection.closed().await.into()
+    }
+
+    /// Why the connection ended, if it has.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<LinkError> {
+        self.connection.close_reason().map(Into::into)
+    }
+
+    /// Tells this connection apart from every other of its endpoint.
+    #[must_use]
+    pub fn stable_id(&self) -> usize {
+        self.connection.stable_id()
+    }
+}

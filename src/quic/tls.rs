@@ -1,0 +1,280 @@
+//! TLS 1.3 between keys, not names: both ends present a self-signed certificate, both pin or
+//! record the other's public key.
+//!
+//! No chain is accepted and no date is checked: an identity is its key, and the key has no end
+//! date. What is always checked is the handshake signature, which shows that the other end holds
+//! the key (RFC 8446, section 4.4.3).
+
+use std::sync::{Arc, Mutex};
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
+    server::{
+        ParsedCertificate,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+use zeroize::Zeroizing;
+
+use crate::protocol::{ALPN, PeerId};
+
+/// The name sent in the handshake; nobody checks it (RFC 6761 keeps `.invalid` from ever resolving).
+pub(super) const SERVER_NAME: &str = "p2p.invalid";
+
+/// DER of an Ed25519 `SubjectPublicKeyInfo` before its 32 bytes of key (RFC 8410, section 4).
+const ED25519_SPKI: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
+
+/// What an endpoint shows of itself: a self-signed certificate and its Ed25519 key.
+pub struct Credentials {
+    certificate: Vec<u8>,
+    /// PKCS #8 DER.
+    key: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+impl Credentials {
+    /// From a certificate in DER and its key in PKCS #8 DER.
+    #[must_use]
+    pub fn new(certificate: Vec<u8>, key: Zeroizing<Vec<u8>>) -> Self {
+        Self { certificate, key }
+    }
+
+    /// The key for stateless resets (RFC 9000, section 10.3), the same after every restart.
+    ///
+    /// With it a restarted relay tells its old peers at once that their connections are gone;
+    /// otherwise they would wait for the idle timeout.
+    pub(super) fn reset_key(&self) -> Arc<::aws_lc_rs::hmac::Key> {
+        use ::aws_lc_rs::{hkdf, hmac};
+        struct Len;
+        impl hkdf::KeyType for Len {
+            fn len(&self) -> usize {
+                32
+            }
+        }
+        let mut bytes = Zeroizing::new([0; 32]);
+        hkdf::Salt::new(hkdf::HKDF_SHA256, b"")
+            .extract(&self.key)
+            .expand(&[b"p2p/1 stateless reset"], Len)
+            .and_then(|okm| okm.fill(&mut *bytes))
+            .expect("32 bytes are within HKDF's limit");
+        Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &*bytes))
+    }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![CertificateDer::from(self.certificate.clone())]
+    }
+
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key.to_vec()).into()
+    }
+}
+
+/// The relay's TLS: asks every client for its certificate.
+pub(super) fn server(credentials: &Credentials) -> Result<QuicServerConfig, rustls::Error> {
+    let mut config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(Arc::new(AnyKey))
+        .with_single_cert(credentials.chain(), credentials.private_key())?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // No tickets: resumption would save little, and 0-RTT data can be replayed.
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    QuicServerConfig::try_from(config).map_err(|e| rustls::Error::General(e.to_string()))
+}
+
+/// A client's TLS: accepts exactly the pinned key, and reports any other.
+pub(super) fn client(
+    credentials: &Credentials,
+    relay: PeerId,
+) -> Result<(QuicClientConfig, Arc<PinnedKey>), rustls::Error> {
+    let verifier = Arc::new(PinnedKey {
+        pinned: relay,
+        refused: Mutex::default(),
+    });
+    let mut config = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier.clone())
+        .with_client_auth_cert(credentials.chain(), credentials.private_key())?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.enable_early_data = false;
+    config.resumption = rustls::client::Resumption::disabled();
+    let config =
+        QuicClientConfig::try_from(config).map_err(|e| rustls::Error::General(e.to_string()))?;
+    Ok((config, verifier))
+}
+
+/// Who is at the other end of a connection whose handshake is complete.
+pub(super) fn peer_id(connection: &quinn::Connection) -> Option<PeerId> {
+    let identity = connection.peer_identity()?;
+    let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    certificate_id(chain.first()?).ok()
+}
+
+/// Post-quantum key exchange first, plain X25519 where the other end has no other.
+///
+/// AES first where the processor has it, since rustls lets the server's order decide; AES-128-GCM
+/// must stay because QUIC's Initial packets use it (RFC 9001, section 5.2).
+fn provider() -> Arc<CryptoProvider> {
+    use aws_lc_rs::{cipher_suite as suite, kx_group};
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites = vec![
+        suite::TLS13_AES_256_GCM_SHA384,
+        suite::TLS13_AES_128_GCM_SHA256,
+        suite::TLS13_CHACHA20_POLY1305_SHA256,
+    ];
+    if !crate::quic::tls::has_fast_aes() {
+        provider.cipher_suites.rotate_right(1);
+    }
+    provider.kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519];
+    Arc::new(provider)
+}
+
+fn has_fast_aes() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    return std::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[allow(unreachable_code)]
+    false
+}
+
+fn certificate_id(certificate: &CertificateDer<'_>) -> Result<PeerId, rustls::Error> {
+    let parsed = ParsedCertificate::try_from(certificate)?;
+    let spki = parsed.subject_public_key_info();
+    if spki.len() != ED25519_SPKI.len() + 32 || !spki.starts_with(&ED25519_SPKI) {
+        return Err(CertificateError::BadEncoding.into());
+    }
+    Ok(PeerId::of_spki(&spki))
+}
+
+fn verify_signature(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+    verify_tls13_signature(message, certificate, signature, &algorithms)
+}
+
+fn no_tls12() -> rustls::Error {
+    rustls::Error::General("TLS 1.2 is never spoken here".into())
+}
+
+/// Takes a client with any Ed25519 key; who may do what is decided by its ID.
+#[derive(Debug)]
+struct AnyKey;
+
+impl ClientCertVerifier for AnyKey {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        if !intermediates.is_empty() {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        certificate_id(end_entity).map(|_| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(no_tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+/// Takes the relay with the pinned key and no other.
+#[derive(Debug)]
+pub(super) struct PinnedKey {
+    pinned: PeerId,
+    refused: Mutex<Option<PeerId>>,
+}
+
+impl PinnedKey {
+    /// The key that was presented in place of the pinned one.
+    pub(super) fn refused(&self) -> Option<PeerId> {
+        *self
+            .refused
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl ServerCertVerifier for PinnedKey {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if !intermediates.is_empty() {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        let got = certificate_id(end_entity)?;
+        if got != self.pinned {
+            *self
+                .refused
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(got);
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(no_tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}

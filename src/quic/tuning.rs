@@ -1,0 +1,115 @@
+//! Every transport parameter, with the reason for its value.
+
+use std::{sync::Arc, time::Duration};
+
+use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+
+/// File streams that one end may have open towards the other.
+///
+/// Small files travel one per stream, so this is how many of them are under way in one round trip:
+/// 256 make 3,200 files a second at 80 ms. It also bounds what a hostile peer can pin.
+pub const STREAMS_MAX: u32 = 256;
+
+/// What a stream's sender may send before the receiver has read any of it, in bytes.
+///
+/// quinn-proto closes a connection with more than 1,024 gaps in one stream's reassembly buffer. At
+/// worst every other packet of 1,452 bytes is lost, so 2.9 MB is the largest safe window; small
+/// windows also measured a third faster on loopback and lose nothing (see `docs/performance.md`).
+const STREAM_WINDOW: u32 = 2_500_000;
+
+/// What a connection's sender may send before any of it is read, over all streams, in bytes.
+///
+/// Not unlimited, or a peer could pin `STREAMS_MAX` times the stream window; large enough that 25
+/// unread streams starve no other.
+const CONNECTION_WINDOW: u32 = 64 << 20;
+
+/// Bytes written to a connection's streams and not yet acknowledged.
+///
+/// Three stream windows: two bulk files at once leave room for the control stream and small files.
+const SEND_WINDOW: u64 = 8_000_000;
+
+/// The largest UDP payload tried, in bytes.
+///
+/// quinn sends up to ten packets in one segmentation-offload batch and does not clamp it to the
+/// 65,507 bytes that UDP can carry, so anything over 6,550 is dropped without a word. Loopback and
+/// jumbo-frame networks gain a factor of two over 1,452; elsewhere discovery stops at the path's limit.
+const MTU_MAX: u16 = 6_500;
+
+/// The smallest UDP payload limit that may be asked for: what every QUIC path carries
+/// (RFC 9000, section 14).
+const MTU_MIN: u16 = 1_200;
+
+/// Which part an endpoint plays; it decides how soon a silent connection counts as dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The relay: patient, because its peers' values decide (the smaller one holds).
+    Relay,
+    /// A listener: idle most of the time, and there may be a thousand of them.
+    Listener,
+    /// A sender: someone is waiting at a terminal.
+    Sender,
+}
+
+/// The parameters that users and tests may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tuning {
+    /// The largest UDP payload to try, in bytes.
+    pub mtu: u16,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { mtu: MTU_MAX }
+    }
+}
+
+impl Tuning {
+    /// The default, with the largest UDP payload limited by `P2P_MTU` where that is set.
+    ///
+    /// For networks on which path MTU discovery misbehaves, and for benchmarks.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let wanted = std::env::var("P2P_MTU")
+            .ok()
+            .and_then(|text| text.parse().ok());
+        Self {
+            mtu: wanted.unwrap_or(MTU_MAX).clamp(MTU_MIN, MTU_MAX),
+        }
+    }
+
+    /// The largest UDP payload that an endpoint should take.
+    ///
+    /// Independent of `mtu`: what the other end may send us is its choice.
+    pub(super) fn max_udp_payload() -> u16 {
+        MTU_MAX
+    }
+
+    pub(super) fn transport(self, role: Role) -> Arc<TransportConfig> {
+        let (keep_alive, idle) = match role {
+            // Each end pings only where nothing else was sent; the relay leaves it to its peers.
+            Role::Relay => (None, Duration::from_secs(30)),
+            // Below the 30 s after which many NATs forget a UDP mapping; 1,000 listeners make 100
+            // pings a second.
+            Role::Listener => (Some(Duration::from_secs(10)), Duration::from_secs(30)),
+            Role::Sender => (Some(Duration::from_secs(4)), Duration::from_secs(12)),
+        };
+        let mut discovery = MtuDiscoveryConfig::default();
+        discovery.upper_bound(self.mtu);
+        let mut config = TransportConfig::default();
+        config
+            .max_concurrent_uni_streams(STREAMS_MAX.into())
+            .max_concurrent_bidi_streams(VarInt::from_u32(u32::from(role == Role::Relay)))
+            .stream_receive_window(STREAM_WINDOW.into())
+            .receive_window(CONNECTION_WINDOW.into())
+            .send_window(SEND_WINDOW)
+            // Round-robin among files of one priority would finish them all late.
+            .send_fairness(false)
+            .mtu_discovery_config(Some(discovery))
+            .keep_alive_interval(keep_alive)
+            .max_idle_timeout(Some(
+                IdleTimeout::try_from(idle).expect("seconds fit a VarInt"),
+            ))
+            .datagram_receive_buffer_size(None);
+        Arc::new(config)
+    }
+}
