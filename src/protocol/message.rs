@@ -118,6 +118,8 @@ pub enum PeerMessage {
         /// Yes or no.
         answer: Answer,
     },
+    /// Recipient to sender: a person is asked, which may take minutes.
+    Asking {},
     /// Recipient to sender, about one file whose head has arrived: where to begin.
     ///
     /// Only from recipients that accepted with `each`.

@@ -1,1 +1,154 @@
-//! See the crate's map.
+//! The relay: lets peers into rooms, passes on what they say, and fans files out.
+//!
+//! It sees who, when, and how many bytes; never names, types or content.
+//!
+//! - [`admission`](Admission): which rooms may use it
+//! - `session`: one peer's connection
+//! - `rooms`: who is where
+//! - `transfer`: who takes part in what
+//! - `files`: one file's streams
+//! - [`fanout`]: one file's bytes, from one inlet to many outlets
+
+mod admission;
+pub mod fanout;
+mod files;
+mod hook;
+mod outbox;
+mod rooms;
+mod session;
+mod transfer;
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use admission::Admission;
+pub use hook::{FileHook, Hook};
+
+use self::{
+    fanout::{Budget, FanoutConfig},
+    outbox::Outbox,
+    rooms::Rooms,
+    transfer::Transfer,
+};
+use crate::{
+    protocol::Code,
+    quic::{Credentials, RelayEndpoint, SocketBuffers, Tuning},
+};
+
+/// What a relay is told at its start.
+#[derive(Debug)]
+pub struct RelayConfig {
+    /// Where to listen; port 0 picks one.
+    pub bind: SocketAddr,
+    /// Which rooms may use it.
+    pub admission: Admission,
+    /// Connections at once.
+    pub max_peers: usize,
+    /// Bytes of content in memory, over all files.
+    pub memory_limit: u64,
+    /// Bytes of content on disk for recipients that fall behind, over all files.
+    pub spool_limit: u64,
+    /// Where that is; nothing stays there.
+    pub spool: PathBuf,
+    /// Bytes per second that each connection may send.
+    pub limit_per_peer: Option<u64>,
+    /// Transport parameters.
+    pub tuning: Tuning,
+    /// Watches or corrupts; for tests.
+    pub hook: Option<Arc<dyn Hook>>,
+}
+
+impl RelayConfig {
+    /// The default limits: 1,024 peers, 32 MiB of memory, 1 GiB of spool.
+    #[must_use]
+    pub fn new(bind: SocketAddr, admission: Admission) -> Self {
+        Self {
+            bind,
+            admission,
+            max_peers: 1024,
+            memory_limit: 32 << 20,
+            spool_limit: 1 << 30,
+            spool: std::env::temp_dir(),
+            limit_per_peer: None,
+            tuning: Tuning::default(),
+            hook: None,
+        }
+    }
+}
+
+/// A relay that is bound and not yet serving.
+#[derive(Debug)]
+pub struct Relay {
+    endpoint: RelayEndpoint,
+    shared: Arc<Shared>,
+    max_peers: usize,
+}
+
+/// What every session of one relay shares.
+#[derive(Debug)]
+struct Shared {
+    admission: Admission,
+    rooms: Rooms,
+    fanout: FanoutConfig,
+    budget: Budget,
+    limit_per_peer: Option<u64>,
+    hook: Option<Arc<dyn Hook>>,
+}
+
+impl Relay {
+    /// Binds the relay's address. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be bound or the credentials cannot be used.
+    pub fn bind(config: RelayConfig, credentials: &Credentials) -> io::Result<Self> {
+        let endpoint = RelayEndpoint::bind(config.bind, credentials, config.tuning)?;
+        let shared = Shared {
+            admission: config.admission,
+            rooms: Rooms::default(),
+            fanout: FanoutConfig::new(config.spool),
+            budget: Budget::new(config.memory_limit, config.spool_limit),
+            limit_per_peer: config.limit_per_peer,
+            hook: config.hook,
+        };
+        Ok(Self { endpoint, shared: Arc::new(shared), max_peers: config.max_peers })
+    }
+
+    /// The address that is bound.
+    ///
+    /// # Errors
+    /// When the socket cannot tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// The socket buffers that the kernel granted.
+    #[must_use]
+    pub fn buffers(&self) -> SocketBuffers {
+        self.endpoint.buffers()
+    }
+
+    /// Serves until `shutdown`, then tells every peer and ends within [`SHUTDOWN_LIMIT`].
+    pub async fn run(self, shutdown: CancellationToken) {
+        let sessions = TaskTracker::new();
+        loop {
+            let knock = tokio::select! {
+                () = shutdown.cancelled() => break,
+                knock = self.endpoint.accept() => knock,
+            };
+            let Some(knock) = knock else { break };
+            if sessions.len() >= self.max_peers {
+                knock.refuse();
+                continue;
+            }
+            sessions.spawn(session::serve(self.shared.clone(), knock));
+        }
+        self.endpoint.close(Code::Shutdown, Code::Shutdown.reason());
+        sessions.close();
+        let _ = tokio::time::timeout(SHUTDOWN_LIMIT, sessions.wait()).await;
+        self.endpoint.drained(SHUTDOWN_LIMIT).await;
+    }
+}
+
+/// How long sessions, and then the last packets, may take when the relay ends.
+pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);

@@ -1,0 +1,73 @@
+//! A cap on bytes per second.
+
+use std::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+};
+
+/// Units that the limiter counts in, in bytes: it holds at most 2^32 of them a second.
+const UNIT: u64 = 1024;
+/// What may pass at once after a pause, as a share of a second.
+const BURST_SHARE: u64 = 20;
+
+/// Lets a given number of bytes pass each second; several tasks may share it.
+#[derive(Debug)]
+pub struct RateLimit {
+    limiter: DefaultDirectRateLimiter,
+    burst: u32,
+    /// Bytes that passed and are not a whole unit yet.
+    rest: AtomicU64,
+}
+
+impl RateLimit {
+    /// A limit of `bytes_per_second`; below 1 KiB/s it counts as 1 KiB/s.
+    #[must_use]
+    pub fn new(bytes_per_second: u64) -> Self {
+        let units = u32::try_from((bytes_per_second / UNIT).max(1)).unwrap_or(u32::MAX);
+        let per_second = NonZeroU32::new(units).expect("at least 1");
+        let burst = u32::try_from(u64::from(units) / BURST_SHARE).unwrap_or(u32::MAX).max(1);
+        let quota = Quota::per_second(per_second).allow_burst(NonZeroU32::new(burst).expect("at least 1"));
+        Self { limiter: RateLimiter::direct(quota), burst, rest: AtomicU64::new(0) }
+    }
+
+    /// Waits until `bytes` may pass.
+    ///
+    /// Cancel-safe, except that what was waited for counts as passed.
+    pub async fn pass(&self, bytes: usize) {
+        let total = self.rest.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        let units = total / UNIT;
+        self.rest.fetch_sub(units * UNIT, Ordering::Relaxed);
+        let mut units = u32::try_from(units).unwrap_or(u32::MAX);
+        while units > 0 {
+            let step = NonZeroU32::new(units.min(self.burst)).expect("above 0");
+            while let Err(until) = self.limiter.check_n(step).expect("at most the burst") {
+                tokio::time::sleep(until.wait_time_from(DefaultClock::default().now())).await;
+            }
+            units -= step.get();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_rate_is_kept_within_a_tenth() {
+        let limit = RateLimit::new(2_000_000);
+        let start = Instant::now();
+        for _ in 0..100 {
+            limit.pass(10_000).await;
+        }
+        let elapsed = start.elapsed();
+        assert!(elapsed > Duration::from_millis(430), "1 MB at 2 MB/s took {elapsed:?}");
+        assert!(elapsed < Duration::from_millis(600), "1 MB at 2 MB/s took {elapsed:?}");
+    }
+}

@@ -1,0 +1,184 @@
+//! Files on their way through the relay: from the sender's streams to the recipients'.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::{
+    FileHook, Shared,
+    fanout::{Inlet, Outlet, Recipient, relay_file},
+    rooms::Session,
+};
+use crate::{
+    protocol::{Code, FileHeader, RoomId, TransferId},
+    quic::{FileReceiver, FileSender, RateLimit, StreamError},
+};
+
+/// From a stream's first byte to its whole header, and to the transfer's begin.
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+/// A sender that sends nothing on an open stream for so long is cut off.
+///
+/// Long, because a pipe may be quiet: the stream holds no memory of the relay meanwhile.
+const QUIET_LIMIT: Duration = Duration::from_secs(600);
+/// Files that may wait for one recipient to take another stream, over all senders.
+const FILES_WAITING_MAX: usize = 4096;
+
+/// Takes the peer's file streams until its connection ends.
+pub(super) async fn accept(shared: Arc<Shared>, session: Arc<Session>) {
+    let limit = shared.limit_per_peer.map(RateLimit::new).map(Arc::new);
+    while let Ok(stream) = session.link.accept_file().await {
+        let (shared, session, limit) = (shared.clone(), session.clone(), limit.clone());
+        // Not tied to the session: what a sender has finished is delivered even when it is gone.
+        tokio::spawn(async move { pass_on(&shared, &session, stream, limit).await });
+    }
+}
+
+/// Reads one file's header and fans the rest out to the transfer's recipients.
+async fn pass_on(shared: &Arc<Shared>, session: &Arc<Session>, mut stream: FileReceiver, limit: Option<Arc<RateLimit>>) {
+    let header = match timeout(HEADER_LIMIT, stream.header()).await {
+        Ok(Ok(header)) => header,
+        Ok(Err(error)) => {
+            debug!(%error, "no file header");
+            return stream.stop(error.code());
+        }
+        Err(_) => return stream.stop(Code::Timeout),
+    };
+    let recipients = match timeout(HEADER_LIMIT, participants(shared, session, header.transfer)).await {
+        Ok(Some(recipients)) => recipients,
+        Ok(None) => return stream.stop(Code::UnknownTransfer),
+        Err(_) => return stream.stop(Code::Timeout),
+    };
+    let recipients = recipients.into_iter().filter_map(|to| recipient(shared, header, to, session.room)).collect();
+    let report = relay_file(StreamInlet { stream, limit }, recipients, &shared.fanout, &shared.budget).await;
+    debug!(file = header.file.0, bytes = report.bytes_in, "passed on");
+}
+
+/// The settled recipients of a transfer that this session sends.
+async fn participants(shared: &Arc<Shared>, session: &Arc<Session>, id: TransferId) -> Option<Vec<Arc<Session>>> {
+    let find = || {
+        shared.rooms.with(session.room, |room| {
+            let transfer = room.transfers.get(&id).filter(|t| t.is_sent_by(session))?;
+            Some((transfer.begun(), transfer.participants()))
+        })
+    };
+    // The file's stream may overtake the control stream's `Begin`.
+    let (mut begun, _) = find()?;
+    begun.wait_for(|begun| *begun).await.ok()?;
+    find().map(|(_, participants)| participants)
+}
+
+/// One recipient's way out: a stream on its connection, opened when it takes one.
+fn recipient(
+    shared: &Arc<Shared>,
+    header: FileHeader,
+    to: Arc<Session>,
+    room: RoomId,
+) -> Option<Recipient<StreamOutlet>> {
+    let peer = to.peer;
+    let waiting = Waiting::enter(to.clone());
+    if waiting.is_none() {
+        shared.rooms.with(room, |room| {
+            if let Some(transfer) = room.transfers.get_mut(&header.transfer) {
+                transfer.drop_recipient(header.transfer, peer, Code::Behind);
+            }
+        });
+    }
+    let waiting = waiting?;
+    let hook = shared.hook.as_ref().and_then(|hook| hook.file(&header, peer));
+    let open = async move {
+        let stream = to.link.open_file(header.class).await.map_err(|e| StreamError::from(e).code())?;
+        drop(waiting);
+        let mut outlet = StreamOutlet { stream, hook };
+        outlet.begin(header).await?;
+        Ok(outlet)
+    };
+    Some(Recipient::new(peer, open))
+}
+
+/// Counts a file that waits for its recipient to take a stream.
+struct Waiting(Arc<Session>);
+
+impl Waiting {
+    fn enter(session: Arc<Session>) -> Option<Self> {
+        let before = session.files_waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Self(session);
+        (before < FILES_WAITING_MAX).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.files_waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The sender's stream, as the fan-out reads it.
+struct StreamInlet {
+    stream: FileReceiver,
+    limit: Option<Arc<RateLimit>>,
+}
+
+impl Inlet for StreamInlet {
+    async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, Code> {
+        let count = match timeout(QUIET_LIMIT, self.stream.read(buffer)).await {
+            Ok(read) => read.map_err(|e| e.code())?,
+            Err(_) => return Err(Code::Timeout),
+        };
+        if let Some(limit) = &self.limit {
+            limit.pass(count).await;
+        }
+        Ok(count)
+    }
+
+    fn stop(self, code: Code) {
+        self.stream.stop(code);
+    }
+}
+
+/// A recipient's stream, as the fan-out writes it.
+struct StreamOutlet {
+    stream: FileSender,
+    hook: Option<Box<dyn FileHook>>,
+}
+
+impl StreamOutlet {
+    async fn begin(&mut self, header: FileHeader) -> Result<(), Code> {
+        let header = match &mut self.hook {
+            Some(hook) => hook.header(header),
+            None => header,
+        };
+        self.stream.write(Bytes::copy_from_slice(&header.encode())).await.map_err(|e| e.code())
+    }
+}
+
+impl Outlet for StreamOutlet {
+    async fn write(&mut self, piece: Bytes) -> Result<(), Code> {
+        match &mut self.hook {
+            None => self.stream.write(piece).await.map_err(|e| e.code()),
+            Some(hook) => {
+                for piece in hook.piece(piece) {
+                    self.stream.write(piece).await.map_err(|e| e.code())?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn finish(mut self) -> Result<(), Code> {
+        if let Some(hook) = &mut self.hook {
+            for piece in hook.end() {
+                self.stream.write(piece).await.map_err(|e| e.code())?;
+            }
+        }
+        self.stream.finish().map_err(|e| e.code())
+    }
+
+    fn reset(self, code: Code) {
+        self.stream.reset(code);
+    }
+}

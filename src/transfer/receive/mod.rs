@@ -1,0 +1,345 @@
+//! Receiving: stay in the room, decide about offers, store what comes.
+//!
+//! - `mod`: the listener's life: connect, listen, reconnect
+//! - [`gate`](Gate): who may send what
+//! - `incoming`: one transfer
+//! - `file`: one file of it: its stream, its frames
+//! - `store`: the thread that writes, syncs and renames, in batches
+
+mod file;
+mod gate;
+mod incoming;
+mod store;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+pub use gate::{AcceptAll, Decision, Gate, OfferView, Refusal};
+
+use self::incoming::{Heard, Incoming};
+use super::{Connection, EnterError, Event, Failure, FailureKind, Member, Observer};
+use crate::{
+    identity::KnownPeers,
+    protocol::{
+        Answer, ClientToServer, Code, DeclineReason, PeerId, PeerMessage, SafeText, ServerToClient, SignedOffer, TransferId,
+    },
+    quic::FileReceiver,
+    sealing::{OpenKeys, SeenTransfers},
+    storage::{Conflict, PARTIAL_MAX_AGE, Journal, Target},
+};
+
+/// Transfers that are received at once.
+const TRANSFERS_MAX: usize = 64;
+/// From a file stream's first byte to its whole header.
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+/// The pause before the first attempt to reconnect, and the longest one.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// A connection that lasted so long makes the next pause a short one again.
+const STABLE: Duration = Duration::from_secs(20);
+
+/// Where what arrives is put.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// Files, into this directory.
+    Directory(Arc<Target>),
+    /// One file's bytes, to standard output.
+    Stdout,
+}
+
+/// What a listener is told at its start.
+pub struct ListenConfig {
+    /// Where to.
+    pub destination: Destination,
+    /// The directory as it was named, for events.
+    pub out: PathBuf,
+    /// What to do about a name that is taken.
+    pub conflict: Conflict,
+    /// The largest transfer to take, in bytes.
+    pub max_size: Option<u64>,
+    /// Whether one transfer is enough.
+    pub once: bool,
+    /// Where unfinished transfers are noted.
+    pub journal: PathBuf,
+    /// Who may send what.
+    pub gate: Arc<dyn Gate>,
+    /// Whom we know.
+    pub known: KnownPeers,
+}
+
+/// How a listener ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listened {
+    /// What failed, where `once` was asked for and the one transfer failed.
+    pub failure: Option<Failure>,
+}
+
+/// What every transfer of one listener shares.
+pub(super) struct Shared {
+    pub(super) member: Arc<Member>,
+    pub(super) config: ListenConfig,
+    pub(super) observer: Arc<dyn Observer>,
+}
+
+/// Listens until `cancel`, reconnecting whenever the relay is lost.
+///
+/// # Errors
+/// When the room cannot be entered for a reason that will not pass: a changed key, a room that is
+/// not admitted, another listener with the same identity; and when the first attempt fails.
+pub async fn listen(
+    member: Arc<Member>,
+    config: ListenConfig,
+    observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
+) -> Result<Listened, Failure> {
+    clean_journal(config.journal.clone());
+    let shared = Arc::new(Shared { member, config, observer });
+    let mut backoff = new_backoff();
+    let mut first = true;
+    loop {
+        let keys = OpenKeys::generate();
+        let entering = tokio::select! {
+            () = cancel.cancelled() => return Ok(Listened { failure: None }),
+            entering = shared.member.enter(Some(keys.public_key())) => entering,
+        };
+        let reason = match entering {
+            Ok(connection) => {
+                let since = Instant::now();
+                shared.observer.event(Event::Joined {
+                    id: shared.member.id(),
+                    name: shared.member.name.name.clone(),
+                    relay: shared.member.invite.relay.to_string(),
+                });
+                first = false;
+                let ended = Listener::new(&shared, connection, keys).run(&cancel).await;
+                if since.elapsed() > STABLE {
+                    backoff = new_backoff();
+                }
+                match ended {
+                    Ended::Lost(Failure { kind: FailureKind::NotTrusted, reason }) => {
+                        return Err(Failure { kind: FailureKind::NotTrusted, reason });
+                    }
+                    Ended::Lost(failure) => failure.reason.to_string(),
+                    Ended::Replaced => {
+                        let reason = "the same identity now listens elsewhere";
+                        return Err(Failure::new(FailureKind::Other, reason));
+                    }
+                    Ended::Finished(failure) => return Ok(Listened { failure }),
+                }
+            }
+            Err(error) if first || !error.is_passing() => return Err(error.failure()),
+            Err(error @ EnterError::TurnedAway(_)) | Err(error) => error.to_string(),
+        };
+        let pause = backoff.next().unwrap_or(BACKOFF.1);
+        shared.observer.event(Event::Disconnected { reason, retry_in: pause });
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(Listened { failure: None }),
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+fn new_backoff() -> backon::ExponentialBackoff {
+    // Jitter, so that a relay's restart does not bring all its peers at one moment.
+    ExponentialBuilder::new().with_min_delay(BACKOFF.0).with_max_delay(BACKOFF.1).with_jitter().without_max_times().build()
+}
+
+fn clean_journal(journal: PathBuf) {
+    std::thread::spawn(move || {
+        if let Err(error) = Journal::clean(&journal, PARTIAL_MAX_AGE) {
+            tracing::debug!(%error, "the journal of unfinished transfers was not cleaned");
+        }
+    });
+}
+
+/// How one connection of a listener ended.
+enum Ended {
+    Lost(Failure),
+    Replaced,
+    Finished(Option<Failure>),
+}
+
+/// A listener on one connection.
+struct Listener<'a> {
+    shared: &'a Arc<Shared>,
+    connection: Connection,
+    keys: OpenKeys,
+    seen: SeenTransfers,
+    transfers: HashMap<TransferId, Transfer>,
+    tasks: JoinSet<(TransferId, incoming::Ended)>,
+    headers: JoinSet<Option<(TransferId, FileReceiver, crate::protocol::FileHeader)>>,
+    /// With `once`: the one transfer that was accepted.
+    only: Option<TransferId>,
+}
+
+/// The way to a transfer's task.
+struct Transfer {
+    from: PeerId,
+    heard: mpsc::UnboundedSender<Heard>,
+}
+
+impl<'a> Listener<'a> {
+    fn new(shared: &'a Arc<Shared>, connection: Connection, keys: OpenKeys) -> Self {
+        Self {
+            shared,
+            connection,
+            keys,
+            seen: SeenTransfers::default(),
+            transfers: HashMap::new(),
+            tasks: JoinSet::new(),
+            headers: JoinSet::new(),
+            only: None,
+        }
+    }
+
+    async fn run(mut self, cancel: &CancellationToken) -> Ended {
+        // A key lives for half of what its bundle promises, and can open for the other half.
+        let mut refresh = tokio::time::interval(self.shared.member.bundle_lifetime / 2);
+        refresh.tick().await;
+        let link = self.connection.link().clone();
+        loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {
+                    self.end_transfers(Code::Shutdown);
+                    while self.tasks.join_next().await.is_some() {}
+                    self.connection.close(Code::Done).await;
+                    return Ended::Finished(None);
+                }
+                heard = self.connection.hear() => match heard {
+                    Some(message) => self.hear(message).await,
+                    None => return self.lost().await,
+                },
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    let Ok((transfer, ended)) = ended else { continue };
+                    self.transfers.remove(&transfer);
+                    if self.only == Some(transfer) {
+                        match ended {
+                            // Nobody said yes, or the sender will be back with the rest.
+                            incoming::Ended::Declined | incoming::Ended::Interrupted => self.only = None,
+                            incoming::Ended::Complete(failure) => {
+                                self.connection.close(Code::Done).await;
+                                return Ended::Finished(failure);
+                            }
+                        }
+                    }
+                }
+                file = link.accept_file(), if self.headers.len() < crate::quic::STREAMS_MAX as usize => match file {
+                    Ok(file) => { self.headers.spawn(read_header(file)); }
+                    Err(_) => return self.lost().await,
+                },
+                Some(header) = self.headers.join_next(), if !self.headers.is_empty() => {
+                    if let Ok(Some((transfer, stream, header))) = header {
+                        match self.transfers.get(&transfer) {
+                            Some(t) => { let _ = t.heard.send(Heard::File(stream, header)); }
+                            None => stream.stop(Code::UnknownTransfer),
+                        }
+                    }
+                }
+                _ = refresh.tick() => {
+                    let bundle = self.shared.member.bundle(Some(self.keys.renew()));
+                    self.connection.voice().say(ClientToServer::Publish { bundle }).await;
+                }
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: ServerToClient) {
+        match message {
+            ServerToClient::Told { transfer, from, message: PeerMessage::Offer { offer } } => {
+                self.offer(transfer, from, &offer).await;
+            }
+            ServerToClient::Told { transfer, from, message } => {
+                if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == from) {
+                    let _ = t.heard.send(Heard::Said(message));
+                }
+            }
+            ServerToClient::Gone { transfer, peer, code } => {
+                if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == peer) {
+                    let _ = t.heard.send(Heard::Gone(code));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Opens an offer and gives it a task, or declines it.
+    async fn offer(&mut self, transfer: TransferId, from: PeerId, offer: &SignedOffer) {
+        let voice = self.connection.voice();
+        let decline = |reason, text: &str| {
+            let answer = Answer::Decline { reason, text: SafeText::new(text) };
+            let voice = voice.clone();
+            async move { voice.tell(transfer, Some(from), PeerMessage::Answer { answer }).await }
+        };
+        if self.transfers.len() >= TRANSFERS_MAX {
+            return decline(DeclineReason::Busy, "receives too many transfers already").await;
+        }
+        if self.only.is_some() {
+            return decline(DeclineReason::Finished, "takes one transfer only").await;
+        }
+        let member = &self.shared.member;
+        let opened = self.keys.open_offer(offer, transfer, from, member.id(), &member.member_key(), member.room());
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                let failure = Failure::new(FailureKind::Verification, format!("offer refused: {error}"));
+                self.shared.observer.event(Event::Failed { transfer, peer: None, file: None, failure });
+                return decline(DeclineReason::Verification, &error.to_string()).await;
+            }
+        };
+        if !self.seen.insert(transfer) {
+            let failure = Failure::new(FailureKind::Verification, "offer refused: it was made before");
+            self.shared.observer.event(Event::Failed { transfer, peer: None, file: None, failure });
+            return decline(DeclineReason::Verification, "this transfer was offered before").await;
+        }
+        if self.shared.config.once {
+            self.only = Some(transfer);
+        }
+        let (heard, hears) = mpsc::unbounded_channel();
+        self.transfers.insert(transfer, Transfer { from, heard });
+        let incoming = Incoming::new(self.shared.clone(), transfer, opened, voice, hears);
+        self.tasks.spawn(async move { (transfer, incoming.run().await) });
+    }
+
+    fn end_transfers(&self, code: Code) {
+        for transfer in self.transfers.values() {
+            let _ = transfer.heard.send(Heard::Stop(code));
+        }
+    }
+
+    /// Lets transfers note what they have, and says why the connection ended.
+    async fn lost(mut self) -> Ended {
+        let reason = self.connection.ended().await;
+        for transfer in self.transfers.values() {
+            let _ = transfer.heard.send(Heard::Gone(Code::PeerGone));
+        }
+        while self.tasks.join_next().await.is_some() {}
+        match reason.code() {
+            Code::Replaced => Ended::Replaced,
+            Code::NotAdmitted => Ended::Lost(Failure::new(FailureKind::NotTrusted, reason)),
+            _ => Ended::Lost(Failure::new(FailureKind::Unreachable, reason)),
+        }
+    }
+}
+
+/// Reads a stream's header in a task of its own: a slow one delays no other.
+async fn read_header(mut stream: FileReceiver) -> Option<(TransferId, FileReceiver, crate::protocol::FileHeader)> {
+    match timeout(HEADER_LIMIT, stream.header()).await {
+        Ok(Ok(header)) => Some((header.transfer, stream, header)),
+        Ok(Err(error)) => {
+            stream.stop(error.code());
+            None
+        }
+        Err(_) => {
+            stream.stop(Code::Timeout);
+            None
+        }
+    }
+}

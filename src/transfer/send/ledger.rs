@@ -1,0 +1,141 @@
+//! Which files were sent, and who has not settled them yet.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    protocol::{FileIndex, PeerId},
+    sealing::{Head, Receipt},
+};
+
+/// The files of one round that at least one recipient has not settled.
+///
+/// Its size is bounded by what recipients may be behind with, not by the number of files.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    files: HashMap<FileIndex, Record>,
+}
+
+#[derive(Debug)]
+struct Record {
+    path: String,
+    size: Option<u64>,
+    /// Set once the whole content is sealed, and before its last frame leaves.
+    content: Option<(u64, blake3::Hash)>,
+    sent: Arc<AtomicU64>,
+    waiting: HashSet<PeerId>,
+    stored: HashMap<PeerId, u64>,
+}
+
+/// What a receipt says about a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It is for exactly what was sent.
+    Delivered {
+        /// The file's path.
+        path: String,
+    },
+    /// It is for something else.
+    Mismatch,
+    /// It is for a file that was not sent to this recipient, or that is settled already.
+    Unknown,
+}
+
+impl Ledger {
+    /// Notes a file that is about to be sent; returns where to count its bytes.
+    pub(super) fn sent(&mut self, index: FileIndex, head: &Head, to: impl Iterator<Item = PeerId>) -> Arc<AtomicU64> {
+        let sent = Arc::new(AtomicU64::new(0));
+        let record = Record {
+            path: head.path.clone(),
+            size: head.size,
+            content: None,
+            sent: sent.clone(),
+            waiting: to.collect(),
+            stored: HashMap::new(),
+        };
+        self.files.insert(index, record);
+        sent
+    }
+
+    /// Notes what a file's content turned out to be.
+    pub(super) fn sealed(&mut self, index: FileIndex, len: u64, hash: blake3::Hash) {
+        if let Some(record) = self.files.get_mut(&index) {
+            record.content = Some((len, hash));
+        }
+    }
+
+    /// Who has not settled a file.
+    pub(super) fn waiting(&self, index: FileIndex) -> Vec<PeerId> {
+        self.files.get(&index).map(|record| record.waiting.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// Notes how much a recipient has stored; whether that is more than before.
+    pub(super) fn stored(&mut self, peer: PeerId, index: FileIndex, bytes: u64) -> bool {
+        let Some(record) = self.files.get_mut(&index).filter(|r| r.waiting.contains(&peer)) else { return false };
+        let before = record.stored.entry(peer).or_default();
+        let more = bytes > *before;
+        *before = bytes.max(*before);
+        more
+    }
+
+    /// A file's path and size.
+    pub(super) fn describe(&self, index: FileIndex) -> Option<(&str, Option<u64>)> {
+        self.files.get(&index).map(|record| (record.path.as_str(), record.size))
+    }
+
+    /// Settles a file for a recipient that has signed for it.
+    pub(super) fn receipt(&mut self, peer: PeerId, receipt: &Receipt) -> Settled {
+        let Some(record) = self.files.get(&receipt.file).filter(|r| r.waiting.contains(&peer)) else {
+            return Settled::Unknown;
+        };
+        // A recipient cannot have verified what was not sealed to its end.
+        if record.content != Some((receipt.len, receipt.blake3)) {
+            return Settled::Mismatch;
+        }
+        let path = record.path.clone();
+        self.settle(peer, receipt.file);
+        Settled::Delivered { path }
+    }
+
+    /// Settles a file for a recipient that will not get it; its path, if that was open.
+    pub(super) fn failed(&mut self, peer: PeerId, index: FileIndex) -> Option<String> {
+        let record = self.files.get(&index).filter(|r| r.waiting.contains(&peer))?;
+        let path = record.path.clone();
+        self.settle(peer, index);
+        Some(path)
+    }
+
+    /// Settles everything for a recipient whose part is over.
+    pub(super) fn forget(&mut self, peer: PeerId) {
+        self.files.retain(|_, record| {
+            record.waiting.remove(&peer);
+            !record.waiting.is_empty()
+        });
+    }
+
+    /// Whether this recipient has been given anything that it has not stored or settled.
+    ///
+    /// A quiet pipe keeps nobody waiting, however long it is quiet.
+    pub(super) fn is_waiting(&self, peer: PeerId) -> bool {
+        self.files.values().any(|record| {
+            record.waiting.contains(&peer)
+                && (record.content.is_some()
+                    || record.size.is_some()
+                    || record.sent.load(Ordering::Relaxed) > record.stored.get(&peer).copied().unwrap_or(0))
+        })
+    }
+
+    fn settle(&mut self, peer: PeerId, index: FileIndex) {
+        if let Some(record) = self.files.get_mut(&index) {
+            record.waiting.remove(&peer);
+            if record.waiting.is_empty() {
+                self.files.remove(&index);
+            }
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! One transfer: offers out, answers in, files out, receipts in.
+//!
+//! A round is one attempt with fresh keys. A recipient that could not be served for a passing
+//! reason is served by the next round, from where it stopped.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{
+    file::{self, FileEnd, FileTask, Start},
+    ledger::{Ledger, Settled},
+    producer::{self, Job, Producible, Produced},
+    shared::RoundKeys,
+    target::{Status, Target},
+};
+use crate::{
+    protocol::{
+        Answer, ClientToServer, Code, FileClass, FileIndex, PeerId, PeerMessage, SafeText, ServerToClient,
+    },
+    quic::RateLimit,
+    sealing::{ReceiptOpener, Outcome},
+    transfer::{Connection, Event, Failure, FailureKind, Observer, Voice},
+};
+
+/// Files of one chunk that are under way at once: below the stream limit, so that bulk has a place.
+const SMALL_AT_ONCE: usize = 128;
+/// Larger files that are under way at once: few finish sooner than many, and keep the send window
+/// free for small ones.
+const BULK_AT_ONCE: usize = 3;
+/// Once someone has accepted, how long the others may take before the files start without them.
+const STRAGGLERS: Duration = Duration::from_secs(2);
+/// How long a person may think about an offer, once the recipient says that it asks one.
+const ASKING_LIMIT: Duration = Duration::from_secs(300);
+/// Files that one recipient may be behind with before it is left to a later round.
+const OUTSTANDING_MAX: usize = 16_384;
+/// How often time limits are looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What a round is for.
+pub(super) struct RoundPlan {
+    pub(super) keys: Arc<RoundKeys>,
+    pub(super) source: Producible,
+    pub(super) timeout: Duration,
+    pub(super) limit: Option<Arc<RateLimit>>,
+}
+
+/// One recipient's part in this round.
+struct Part {
+    /// Its place among the targets.
+    target: usize,
+    state: PartState,
+    /// Files that were sent to it and that it has not settled.
+    outstanding: usize,
+    settled: u64,
+    receipts: ReceiptOpener,
+    asking: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum PartState {
+    Asked,
+    Accepted { each: bool },
+    Over,
+}
+
+/// How a round ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum RoundEnd {
+    /// Every part is over; the targets say how.
+    Over,
+    /// The connection to the relay is gone.
+    Disconnected,
+    /// Cancelled by this side.
+    Cancelled,
+}
+
+/// One transfer's state; owned by one task, which hears everything in turn.
+pub(super) struct Round<'a> {
+    keys: Arc<RoundKeys>,
+    targets: &'a mut [Target],
+    observer: &'a Arc<dyn Observer>,
+    unread: &'a mut Vec<(String, Failure)>,
+    timeout: Duration,
+    limit: Option<Arc<RateLimit>>,
+    parts: HashMap<PeerId, Part>,
+    ledger: Ledger,
+    starts: HashMap<FileIndex, mpsc::UnboundedSender<Start>>,
+    files: Option<u64>,
+    under_way: (usize, usize),
+    tasks: JoinSet<(FileIndex, FileClass)>,
+    ends: (mpsc::UnboundedSender<FileEnd>, mpsc::UnboundedReceiver<FileEnd>),
+}
+
+impl<'a> Round<'a> {
+    pub(super) fn new(
+        plan: &RoundPlan,
+        targets: &'a mut [Target],
+        unread: &'a mut Vec<(String, Failure)>,
+        observer: &'a Arc<dyn Observer>,
+    ) -> Self {
+        Self {
+            keys: plan.keys.clone(),
+            targets,
+            observer,
+            unread,
+            timeout: plan.timeout,
+            limit: plan.limit.clone(),
+            parts: HashMap::new(),
+            ledger: Ledger::default(),
+            starts: HashMap::new(),
+            files: None,
+            under_way: (0, 0),
+            tasks: JoinSet::new(),
+            ends: mpsc::unbounded_channel(),
+        }
+    }
+
+    /// Runs the whole transfer with the targets at `places`, which are present and pending.
+    pub(super) async fn run(
+        mut self,
+        connection: &mut Connection,
+        plan: RoundPlan,
+        offers: Vec<(usize, crate::protocol::SignedOffer)>,
+        cancel: &tokio_util::sync::CancellationToken,
+    ) -> RoundEnd {
+        let transfer = self.keys.transfer;
+        let voice = connection.voice();
+        for (target, offer) in offers {
+            let peer = self.targets[target].id;
+            self.targets[target].moved();
+            let receipts = self.keys.receipts_of(peer);
+            let part = Part { target, state: PartState::Asked, outstanding: 0, settled: 0, receipts, asking: false };
+            self.parts.insert(peer, part);
+            voice.tell(transfer, Some(peer), PeerMessage::Offer { offer }).await;
+        }
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let end = match self.answers(connection, &mut tick, cancel).await {
+            Ok(()) => {
+                self.deliver(connection, plan.source, &mut tick, cancel).await
+            }
+            Err(end) => end,
+        };
+        self.tasks.shutdown().await;
+        match end {
+            RoundEnd::Cancelled => {
+                voice.tell(transfer, None, PeerMessage::Cancel { code: Code::Cancelled }).await;
+                voice.say(ClientToServer::Close { transfer }).await;
+            }
+            RoundEnd::Over => voice.say(ClientToServer::Close { transfer }).await,
+            RoundEnd::Disconnected => {}
+        }
+        end
+    }
+
+    /// Hears answers until all are in, or the stragglers have had their time.
+    async fn answers(
+        &mut self,
+        connection: &mut Connection,
+        tick: &mut tokio::time::Interval,
+        cancel: &tokio_util::sync::CancellationToken,
+    ) -> Result<(), RoundEnd> {
+        let mut first_yes: Option<Instant> = None;
+        loop {
+            if self.parts.values().all(|part| part.state != PartState::Asked) {
+                break;
+            }
+            if first_yes.is_none() && self.parts.values().any(Part::takes_part) {
+                first_yes = Some(Instant::now());
+            }
+            if first_yes.is_some_and(|at| at.elapsed() > STRAGGLERS) {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(RoundEnd::Cancelled),
+                heard = connection.hear() => match heard {
+                    Some(message) => self.hear(message),
+                    None => return Err(self.disconnected(connection).await),
+                },
+                _ = tick.tick() => self.check_time(),
+            }
+        }
+        if self.parts.values().any(Part::takes_part) { Ok(()) } else { Err(RoundEnd::Over) }
+    }
+
+    /// Sends the files and hears receipts until every part is over.
+    async fn deliver(
+        &mut self,
+        connection: &mut Connection,
+        source: Producible,
+        tick: &mut tokio::time::Interval,
+        cancel: &tokio_util::sync::CancellationToken,
+    ) -> RoundEnd {
+        let transfer = self.keys.transfer;
+        let voice = connection.voice();
+        voice.say(ClientToServer::Begin { transfer }).await;
+        let each = self.parts.values().any(|part| part.state == PartState::Accepted { each: true });
+        let mut produced = producer::start(source, self.keys.clone(), !each);
+        let mut held: Option<Job> = None;
+        let mut producing = true;
+        loop {
+            if let Some(job) = held.take() {
+                held = self.launch(job, connection, &voice);
+            }
+            // Not before the producer has said how many files there are.
+            if self.parts.values().all(|part| part.state == PartState::Over) {
+                return RoundEnd::Over;
+            }
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return RoundEnd::Cancelled,
+                Some(end) = self.ends.1.recv() => self.file_ended(end),
+                heard = connection.hear() => match heard {
+                    Some(message) => self.hear(message),
+                    None => return self.disconnected(connection).await,
+                },
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.task_done(done),
+                next = produced.recv(), if producing && held.is_none() => match next {
+                    Some(Produced::Job(job)) => held = self.launch(job, connection, &voice),
+                    Some(Produced::Unreadable(path, failure)) => self.unreadable(path, failure),
+                    Some(Produced::End(files)) => {
+                        producing = false;
+                        self.files = Some(files);
+                        voice.tell(transfer, None, PeerMessage::End { files }).await;
+                        self.settle_parts();
+                    }
+                    None => producing = false,
+                },
+                _ = tick.tick() => self.check_time(),
+            }
+        }
+    }
+
+    /// Starts a job where there is a place for it, and hands it back where there is none.
+    fn launch(&mut self, job: Job, connection: &Connection, voice: &Voice) -> Option<Job> {
+        let (small, bulk) = &mut self.under_way;
+        let (count, max) = match job.class {
+            FileClass::Small => (small, SMALL_AT_ONCE),
+            FileClass::Bulk => (bulk, BULK_AT_ONCE),
+        };
+        if *count >= max {
+            return Some(job);
+        }
+        *count += 1;
+        let (index, class) = (job.index, job.class);
+        let taking: Vec<_> = self.parts.iter().filter(|(_, part)| part.takes_part()).map(|(id, _)| *id).collect();
+        for peer in &taking {
+            self.parts.get_mut(peer).expect("listed above").outstanding += 1;
+        }
+        let sent = self.ledger.sent(index, &job.head, taking.iter().copied());
+        let each = |peer: &PeerId| self.parts[peer].state == PartState::Accepted { each: true };
+        let wait_for: Vec<_> = taking.into_iter().filter(each).collect();
+        let starts = (!wait_for.is_empty()).then(|| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            self.starts.insert(index, sender);
+            receiver
+        });
+        let task = FileTask {
+            keys: self.keys.clone(),
+            link: connection.link().clone(),
+            limit: self.limit.clone(),
+            ends: self.ends.0.clone(),
+            sent,
+            wait_for,
+            starts,
+        };
+        let _ = voice;
+        self.tasks.spawn(async move {
+            file::send(task, job).await;
+            (index, class)
+        });
+        None
+    }
+
+    fn task_done(&mut self, done: Result<(FileIndex, FileClass), tokio::task::JoinError>) {
+        let Ok((index, class)) = done else { return };
+        self.starts.remove(&index);
+        match class {
+            FileClass::Small => self.under_way.0 -= 1,
+            FileClass::Bulk => self.under_way.1 -= 1,
+        }
+    }
+
+    fn unreadable(&mut self, path: String, failure: Failure) {
+        // Every round walks the tree again; people need to hear it once.
+        if !self.unread.iter().any(|(known, _)| *known == path) {
+            self.observer.event(Event::Failed {
+                transfer: self.keys.transfer,
+                peer: None,
+                file: Some(path.clone()),
+                failure: failure.clone(),
+            });
+            self.unread.push((path, failure));
+        }
+    }
+
+    /// Hears what a file's task found out.
+    fn file_ended(&mut self, end: FileEnd) {
+        match end {
+            FileEnd::Sealed { index, len, hash } => self.ledger.sealed(index, len, hash),
+            FileEnd::Failed { index, failure } => {
+                for peer in self.ledger.waiting(index) {
+                    self.file_failed(peer, index, failure.clone());
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, message: ServerToClient) {
+        match message {
+            ServerToClient::Told { transfer, from, message } if transfer == self.keys.transfer => {
+                self.told(from, message);
+            }
+            ServerToClient::Gone { transfer, peer, code } if transfer == self.keys.transfer => {
+                let failure = match code {
+                    Code::PeerGone => Failure::new(FailureKind::NoSuchPeer, "is not listening"),
+                    _ => Failure::from_code(code),
+                };
+                let again = matches!(code, Code::PeerGone | Code::Replaced | Code::TooLate | Code::Behind | Code::Busy);
+                self.part_over(peer, if again { Status::Pending(failure) } else { Status::Failed(failure) });
+            }
+            _ => {}
+        }
+    }
+
+    fn told(&mut self, from: PeerId, message: PeerMessage) {
+        let Some(part) = self.parts.get_mut(&from).filter(|part| part.state != PartState::Over) else { return };
+        let target = &mut self.targets[part.target];
+        match message {
+            PeerMessage::Answer { answer: Answer::Accept { each } } if part.state == PartState::Asked => {
+                part.state = PartState::Accepted { each };
+                target.answered = true;
+                target.moved();
+            }
+            PeerMessage::Answer { answer: Answer::Decline { reason, text } } => {
+                target.answered = true;
+                let failure = Failure::from_decline(reason, &text);
+                self.part_over(from, Status::Failed(failure));
+            }
+            PeerMessage::Asking {} => {
+                part.asking = true;
+                target.moved();
+            }
+            PeerMessage::Start { file, have } => {
+                target.moved();
+                if let Some(start) = self.starts.get(&file) {
+                    let _ = start.send(Start { peer: from, have });
+                }
+            }
+            PeerMessage::Stored { file, bytes } => {
+                if self.ledger.stored(from, file, bytes) {
+                    target.moved();
+                    if let Some((path, total)) = self.ledger.describe(file) {
+                        self.observer.event(Event::Progress {
+                            transfer: self.keys.transfer,
+                            peer: from,
+                            peer_name: target.name.clone(),
+                            file: path.to_owned(),
+                            bytes,
+                            total,
+                        });
+                    }
+                }
+            }
+            PeerMessage::Receipts { batch } => self.receipts(from, &batch.0),
+            PeerMessage::Failed { file: Some(file), code, reason } => {
+                let kind = Failure::from_code(code).kind;
+                let text = if reason.as_str().is_empty() { SafeText::new(code.reason()) } else { reason };
+                self.file_failed(from, file, Failure { kind, reason: text });
+            }
+            PeerMessage::Failed { file: None, code, reason } => {
+                let kind = Failure::from_code(code).kind;
+                self.part_over(from, Status::Failed(Failure { kind, reason }));
+            }
+            PeerMessage::Cancel { code: Code::Shutdown } => {
+                let failure = Failure::new(FailureKind::NoSuchPeer, "stopped listening");
+                self.part_over(from, Status::Pending(failure));
+            }
+            PeerMessage::Cancel { code } => {
+                let failure = Failure::new(FailureKind::Declined, code.reason());
+                self.part_over(from, Status::Failed(failure));
+            }
+            _ => {}
+        }
+    }
+
+    /// Checks a batch of receipts: signature, and that each is for what was sent.
+    fn receipts(&mut self, from: PeerId, batch: &[u8]) {
+        let part = self.parts.get_mut(&from).expect("told() found it");
+        let receipts = match part.receipts.open(batch) {
+            Ok(receipts) => receipts,
+            Err(error) => {
+                let failure = Failure::new(FailureKind::Verification, format!("a receipt is not genuine: {error}"));
+                return self.part_over(from, Status::Failed(failure));
+            }
+        };
+        for receipt in receipts {
+            match self.ledger.receipt(from, &receipt) {
+                Settled::Delivered { path } => {
+                    let part = self.parts.get_mut(&from).expect("told() found it");
+                    let target = &mut self.targets[part.target];
+                    part.outstanding -= 1;
+                    part.settled += 1;
+                    target.files += 1;
+                    target.bytes += receipt.len;
+                    target.moved();
+                    self.observer.event(Event::Delivered {
+                        transfer: self.keys.transfer,
+                        peer: from,
+                        peer_name: target.name.clone(),
+                        file: path,
+                        bytes: receipt.len,
+                        blake3: receipt.blake3,
+                        already_there: receipt.outcome == Outcome::AlreadyThere,
+                    });
+                }
+                Settled::Mismatch => {
+                    let failure = Failure::new(FailureKind::Verification, "the receipt is for other content than was sent");
+                    self.file_failed(from, receipt.file, failure);
+                }
+                Settled::Unknown => {}
+            }
+        }
+        self.settle_parts();
+    }
+
+    fn file_failed(&mut self, peer: PeerId, index: FileIndex, failure: Failure) {
+        let Some(path) = self.ledger.failed(peer, index) else { return };
+        let Some(part) = self.parts.get_mut(&peer).filter(|part| part.state != PartState::Over) else { return };
+        part.outstanding -= 1;
+        part.settled += 1;
+        let target = &mut self.targets[part.target];
+        target.moved();
+        target.file_failed(&path, failure.clone());
+        self.observer.event(Event::Failed {
+            transfer: self.keys.transfer,
+            peer: Some((peer, target.name.clone())),
+            file: Some(path),
+            failure,
+        });
+        self.settle_parts();
+    }
+
+    /// Ends the part of everyone who has settled every file.
+    fn settle_parts(&mut self) {
+        let Some(files) = self.files else { return };
+        let settled = |(id, part): (&PeerId, &Part)| (part.takes_part() && part.settled >= files).then_some(*id);
+        let done: Vec<_> = self.parts.iter().filter_map(settled).collect();
+        for peer in done {
+            self.part_over(peer, Status::Done);
+        }
+    }
+
+    fn part_over(&mut self, peer: PeerId, status: Status) {
+        let Some(part) = self.parts.get_mut(&peer).filter(|part| part.state != PartState::Over) else { return };
+        part.state = PartState::Over;
+        let target = &mut self.targets[part.target];
+        target.status = status;
+        self.ledger.forget(peer);
+    }
+
+    /// Gives up on those who have not moved for too long.
+    fn check_time(&mut self) {
+        let mut over = Vec::new();
+        for (peer, part) in &self.parts {
+            let target = &self.targets[part.target];
+            let quiet = target.last_progress.elapsed();
+            match part.state {
+                PartState::Asked => {
+                    let limit = if part.asking { ASKING_LIMIT } else { self.timeout };
+                    if quiet > limit {
+                        let failure = Failure::new(FailureKind::TimedOut, "no answer to the offer");
+                        over.push((*peer, Status::Failed(failure)));
+                    }
+                }
+                PartState::Accepted { .. } if part.outstanding > OUTSTANDING_MAX => {
+                    over.push((*peer, Status::Pending(Failure::from_code(Code::Behind))));
+                }
+                PartState::Accepted { .. } => {
+                    if quiet > self.timeout && self.ledger.is_waiting(*peer) {
+                        let seconds = self.timeout.as_secs();
+                        let failure = Failure::new(FailureKind::TimedOut, format!("no progress for {seconds} s"));
+                        over.push((*peer, Status::Failed(failure)));
+                    }
+                }
+                PartState::Over => {}
+            }
+        }
+        for (peer, status) in over {
+            self.part_over(peer, status);
+        }
+    }
+
+    /// Leaves every part that is not over to the next round.
+    async fn disconnected(&mut self, connection: &Connection) -> RoundEnd {
+        let reason = connection.ended().await;
+        let peers: Vec<_> = self.parts.keys().copied().collect();
+        for peer in peers {
+            let failure = Failure::new(FailureKind::Unreachable, format!("the relay was lost: {reason}"));
+            self.part_over(peer, Status::Pending(failure));
+        }
+        RoundEnd::Disconnected
+    }
+}
+
+impl Part {
+    fn takes_part(&self) -> bool {
+        matches!(self.state, PartState::Accepted { .. })
+    }
+}
+
+/// Bytes of a file that were given to its stream.
+pub(super) fn bytes_sent(counter: &std::sync::atomic::AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
