@@ -1,0 +1,362 @@
+//! What a member publishes about itself when it joins.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{HpkeKeyError, HpkePublicKey, Identity, MAC_LEN, MemberKey, PublicKey, SIGNATURE_LEN};
+use crate::protocol::{Base64, PeerId, PeerName, SignedBundle};
+
+/// A member's word about itself: signed by its key, vouched for by the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// Whose bundle it is.
+    pub key: PublicKey,
+    /// What the member calls itself.
+    pub name: PeerName,
+    /// Whether a person chose that name; otherwise it is the host's.
+    pub chosen: bool,
+    /// What to seal transfers to the member with; `None` from one that does not listen.
+    pub hpke: Option<HpkePublicKey>,
+    /// From when on the bundle is void, in seconds since 1970.
+    pub expires_unix: u64,
+}
+
+/// Why a bundle is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// A part is longer than it can be.
+    #[error("a bundle's {part} of {got} bytes, expected at most {max}")]
+    TooLong {
+        /// Which part.
+        part: &'static str,
+        /// Its bytes.
+        got: usize,
+        /// The most it can have.
+        max: usize,
+    },
+    /// No member of the room vouches for it: the relay, or a stranger, made it or changed it.
+    #[error("no member of this room vouches for the bundle")]
+    Mac,
+    /// The body is not the JSON of a bundle.
+    #[error("a bundle that cannot be read")]
+    Malformed,
+    /// The identity key has another length than 32 bytes.
+    #[error("a bundle with an identity key of {got} bytes, expected 32")]
+    Key {
+        /// Its bytes.
+        got: usize,
+    },
+    /// The HPKE key is none.
+    #[error("a bundle with {0}")]
+    Hpke(#[from] HpkeKeyError),
+    /// The bundle is of a version that this program does not know.
+    #[error("a bundle of version {got}, expected {VERSION}")]
+    Version {
+        /// Its version.
+        got: u32,
+    },
+    /// The bundle is of another peer than the relay says.
+    #[error("a bundle of {got}, expected one of {expected}")]
+    Peer {
+        /// Whom the connection belongs to.
+        expected: PeerId,
+        /// Whose bundle it is.
+        got: PeerId,
+    },
+    /// The member did not sign this.
+    #[error("the bundle's signature does not hold")]
+    Signature,
+    /// The bundle is too old, or one of the two clocks is wrong.
+    #[error("the bundle expired {late_secs} s ago (or a clock is wrong)")]
+    Expired {
+        /// For how many seconds it has been void.
+        late_secs: u64,
+    },
+}
+
+impl Bundle {
+    /// Signs the bundle and vouches for it.
+    ///
+    /// # Panics
+    /// If `identity` is not the one whose key is in the bundle.
+    #[must_use]
+    pub fn sign(&self, identity: &Identity, member_key: &MemberKey) -> SignedBundle {
+        assert!(
+            self.key == identity.public_key(),
+            "a bundle is signed by the key in it"
+        );
+        let body = Body {
+            v: VERSION,
+            key: Base64(self.key.as_bytes().to_vec()),
+            name: self.name.clone(),
+            chosen: self.chosen,
+            hpke: self.hpke.as_ref().map(|key| Base64(key.to_bytes())),
+            expires: self.expires_unix,
+        };
+        let body = serde_json::to_vec(&body).expect("strings and numbers are JSON");
+        let signature = identity.sign(CONTEXT, &body);
+        let mac = member_key.mac(CONTEXT, &[&body, &signature]);
+        SignedBundle {
+            body: Base64(body),
+            signature: Base64(signature.to_vec()),
+            mac: Base64(mac.to_vec()),
+        }
+    }
+
+    /// Reads the bundle of `expected`, as TLS or the relay names it, if a member of the room made it.
+    ///
+    /// # Errors
+    /// Sizes are checked first, then the MAC, so that only members reach the parser behind it.
+    pub fn verify(
+        signed: &SignedBundle,
+        member_key: &MemberKey,
+        expected: PeerId,
+        now_unix: u64,
+    ) -> Result<Self, BundleError> {
+        check_sizes(signed)?;
+        let parts: [&[u8]; 2] = [&signed.body.0, &signed.signature.0];
+        member_key
+            .verify(CONTEXT, &parts, &signed.mac.0)
+            .map_err(|_| BundleError::Mac)?;
+        let bundle = Self::parse(signed, expected)?;
+        if bundle.expires_unix <= now_unix {
+            return Err(BundleError::Expired {
+                late_secs: now_unix - bundle.expires_unix,
+            });
+        }
+        Ok(bundle)
+    }
+
+    /// Reads the bundle of `expected` as the relay can: whether the room vouches for it is not known.
+    ///
+    /// # Errors
+    /// When the bundle is not of that peer's own making.
+    pub fn peek(signed: &SignedBundle, expected: PeerId) -> Result<Self, BundleError> {
+        check_sizes(signed)?;
+        Self::parse(signed, expected)
+    }
+
+    fn parse(signed: &SignedBundle, expected: PeerId) -> Result<Self, BundleError> {
+        let body: Body =
+            serde_json::from_slice(&signed.body.0).map_err(|_| BundleError::Malformed)?;
+        if body.v != VERSION {
+            return Err(BundleError::Version { got: body.v });
+        }
+        let key = <[u8; 32]>::try_from(body.key.0.as_slice())
+            .map(PublicKey::from_bytes)
+            .map_err(|_| BundleError::Key {
+                got: body.key.0.len(),
+            })?;
+        if key.peer_id() != expected {
+            return Err(BundleError::Peer {
+                expected,
+                got: key.peer_id(),
+            });
+        }
+        key.verify(CONTEXT, &signed.body.0, &signed.signature.0)
+            .map_err(|_| BundleError::Signature)?;
+        let hpke = body.hpke.map(|key| HpkePublicKey::from_bytes(&key.0));
+        Ok(Self {
+            key,
+            name: body.name,
+            chosen: body.chosen,
+            hpke: hpke.transpose()?,
+            expires_unix: body.expires,
+        })
+    }
+}
+
+/// The bundle as it is signed: JSON, fields of later versions tolerated.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    v: u32,
+    key: Base64,
+    name: PeerName,
+    chosen: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hpke: Option<Base64>,
+    expires: u64,
+}
+
+fn check_sizes(signed: &SignedBundle) -> Result<(), BundleError> {
+    for (part, bytes, max) in [
+        ("body", &signed.body.0, BODY_MAX),
+        ("signature", &signed.signature.0, SIGNATURE_LEN),
+        ("MAC", &signed.mac.0, MAC_LEN),
+    ] {
+        if bytes.len() > max {
+            let got = bytes.len();
+            return Err(BundleError::TooLong { part, got, max });
+        }
+    }
+    Ok(())
+}
+
+/// For how long a bundle holds.
+///
+/// A listener publishes a fresh one well before; a day bounds for how long a relay can pass off an
+/// old key as the current one, and forgives clocks that are hours apart.
+pub const BUNDLE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The version of the body.
+const VERSION: u32 = 1;
+
+/// What keeps signature and MAC of a bundle apart from those of anything else.
+const CONTEXT: &str = "p2p/1 bundle";
+
+/// A bundle takes 1.9 KiB, of which the HPKE key takes 1.6; the rest is for later fields.
+const BODY_MAX: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::RoomSecret;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn made() -> (Identity, MemberKey, Bundle, SignedBundle) {
+        let me = Identity::generate();
+        let room = RoomSecret::from_bytes([1; 16]).member_key();
+        let (_, hpke) = <hpke::kem::XWing as hpke::Kem>::derive_keypair(&[1; 32]);
+        let bundle = Bundle {
+            key: me.public_key(),
+            name: "alice".parse().unwrap(),
+            chosen: true,
+            hpke: Some(HpkePublicKey::new(hpke)),
+            expires_unix: NOW + BUNDLE_LIFETIME.as_secs(),
+        };
+        let signed = bundle.sign(&me, &room);
+        (me, room, bundle, signed)
+    }
+
+    #[test]
+    fn a_bundle_reads_back_for_members_and_for_the_relay() {
+        let (me, room, bundle, signed) = made();
+        assert_eq!(
+            Bundle::verify(&signed, &room, me.id(), NOW).as_ref(),
+            Ok(&bundle)
+        );
+        assert_eq!(Bundle::peek(&signed, me.id()).as_ref(), Ok(&bundle));
+        assert!(signed.body.0.len() < BODY_MAX / 2);
+    }
+
+    #[test]
+    fn a_relay_cannot_add_a_ghost_or_change_a_member() {
+        let (me, room, bundle, signed) = made();
+        let verify = |signed: &SignedBundle| Bundle::verify(signed, &room, me.id(), NOW);
+        let ghost = Identity::generate();
+        let guess = RoomSecret::generate().member_key();
+        let bundle = Bundle {
+            key: ghost.public_key(),
+            ..bundle
+        };
+        let forged = bundle.sign(&ghost, &guess);
+        assert_eq!(
+            Bundle::verify(&forged, &room, ghost.id(), NOW),
+            Err(BundleError::Mac)
+        );
+        for part in 0..3 {
+            let mut changed = signed.clone();
+            let bytes = [&mut changed.body, &mut changed.signature, &mut changed.mac];
+            bytes[part].0[7] ^= 1;
+            assert_eq!(verify(&changed), Err(BundleError::Mac), "part {part}");
+            let mut cut = signed.clone();
+            let bytes = [&mut cut.body, &mut cut.signature, &mut cut.mac];
+            bytes[part].0.pop();
+            assert_eq!(verify(&cut), Err(BundleError::Mac), "part {part}");
+        }
+    }
+
+    #[test]
+    fn a_member_cannot_speak_for_another() {
+        let (me, room, bundle, signed) = made();
+        let other = Identity::generate();
+        assert_eq!(
+            Bundle::verify(&signed, &room, other.id(), NOW),
+            Err(BundleError::Peer {
+                expected: other.id(),
+                got: me.id()
+            })
+        );
+        let signature = other.sign(CONTEXT, &signed.body.0);
+        let forged = SignedBundle {
+            signature: Base64(signature.to_vec()),
+            mac: Base64(room.mac(CONTEXT, &[&signed.body.0, &signature]).to_vec()),
+            ..bundle.sign(&me, &room)
+        };
+        assert_eq!(
+            Bundle::verify(&forged, &room, me.id(), NOW),
+            Err(BundleError::Signature)
+        );
+        assert_eq!(Bundle::peek(&forged, me.id()), Err(BundleError::Signature));
+    }
+
+    #[test]
+    fn an_old_bundle_is_void() {
+        let (me, room, bundle, signed) = made();
+        let at = |now| Bundle::verify(&signed, &room, me.id(), now);
+        assert!(at(bundle.expires_unix - 1).is_ok());
+        assert_eq!(
+            at(bundle.expires_unix),
+            Err(BundleError::Expired { late_secs: 0 })
+        );
+    }
+
+    #[test]
+    fn an_oversize_bundle_is_refused_before_it_is_read() {
+        let (me, room, _, signed) = made();
+        let mut long = signed;
+        long.body.0.resize(BODY_MAX + 1, b' ');
+        assert!(matches!(
+            Bundle::verify(&long, &room, me.id(), NOW),
+            Err(BundleError::TooLong { part: "body", .. })
+        ));
+    }
+
+    #[test]
+    fn what_a_member_makes_wrongly_is_an_error_and_not_a_panic() {
+        let (me, room, _, _) = made();
+        let key = data_encoding::BASE64_NOPAD.encode(me.public_key().as_bytes());
+        for (body, expected) in [
+            ("{}".to_owned(), "malformed"),
+            ("[".repeat(8000), "malformed"),
+            (
+                format!(r#"{{"v":2,"key":"{key}","name":"a","chosen":true,"expires":1}}"#),
+                "version",
+            ),
+            (
+                format!(r#"{{"v":1,"key":"{key}","name":"\u001b","chosen":true,"expires":1}}"#),
+                "malformed",
+            ),
+            (
+                format!(r#"{{"v":1,"key":"AAAA","name":"a","chosen":true,"expires":1}}"#),
+                "key",
+            ),
+            (
+                format!(
+                    r#"{{"v":1,"key":"{key}","name":"a","chosen":true,"hpke":"AAAA","expires":{}}}"#,
+                    u64::MAX
+                ),
+                "hpke",
+            ),
+        ] {
+            let signature = me.sign(CONTEXT, body.as_bytes());
+            let signed = SignedBundle {
+                mac: Base64(room.mac(CONTEXT, &[body.as_bytes(), &signature]).to_vec()),
+                body: Base64(body.into_bytes()),
+                signature: Base64(signature.to_vec()),
+            };
+            let error = Bundle::verify(&signed, &room, me.id(), NOW).unwrap_err();
+            let got = match error {
+                BundleError::Malformed => "malformed",
+                BundleError::Version { got: 2 } => "version",
+                BundleError::Key { got: 3 } => "key",
+                BundleError::Hpke(HpkeKeyError { got: 3 }) => "hpke",
+                _ => "else",
+            };
+            assert_eq!(got, expected, "{error}");
+        }
+    }
+}
