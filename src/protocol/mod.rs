@@ -23,7 +23,7 @@ pub use message::{
     Answer, ClientToServer, DeclineReason, PeerMessage, PeerState, ServerToClient, SignedBundle,
     SignedOffer,
 };
-pub use path::{FileName, NameError, RelativePath};
+pub use path::{FileName, LinkTarget, NameError, NameProblem, PRIVATE_PREFIX, RelativePath};
 pub use text::{PeerName, PeerNameError, SafeText};
 
 /// The application protocol that both ends of every connection must speak (RFC 7301).

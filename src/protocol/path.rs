@@ -1,4 +1,617 @@
 //! Names of files from the far end, parsed into types that cannot leave the target directory.
-pub struct FileName;
-pub struct RelativePath;
-pub struct NameError;
+//!
+//! The rules are the same on every platform, so that what one machine can send every other can
+//! store. Hidden names are refused only at the top of what is sent, where they would land beside
+//! the recipient's own `.profile` or `.ssh`; inside a directory that is sent they are its content
+//! (`.gitignore`). Names that begin with [`PRIVATE_PREFIX`] belong to this program at every depth.
+
+use std::{ffi::OsStr, fmt, path::PathBuf, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::text::is_printable;
+
+/// What the names of this program's own files in a target directory begin with.
+///
+/// No sent name may: neither in this case nor another, since file systems exist that fold it.
+pub const PRIVATE_PREFIX: &str = ".p2p-";
+
+/// The name of one file: a single component that no platform gives a special meaning.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileName(String);
+
+/// A path below a target directory: 1 to 64 components, each of which could be a [`FileName`]
+/// (below the first, it may also be hidden). Its text separates them with `/`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RelativePath(String);
+
+/// Where a symbolic link points: some steps up, then a path down; relative always.
+///
+/// Steps up come first or not at all. A target such as `a/../../b` would lead wherever `a`, itself
+/// a link, leads, so that two links, each harmless by its text, could leave the tree together.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct LinkTarget {
+    text: String,
+    up: usize,
+}
+
+/// Why a text is no name, path or link target: which part of it, escaped, and what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{name}\" {problem}")]
+pub struct NameError {
+    name: String,
+    problem: NameProblem,
+}
+
+/// What is wrong with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameProblem {
+    /// Nothing at all, or nothing between two separators.
+    #[error("has an empty part")]
+    Empty,
+    /// `.` or `..`.
+    #[error("leads to another directory")]
+    Traversal,
+    /// `/` or `\` where one component is wanted, or a path that is not relative.
+    #[error("contains a path separator")]
+    Separator,
+    /// `:`, which names a drive or a stream on some platforms.
+    #[error("contains a colon")]
+    Colon,
+    /// A control, reordering or invisible character.
+    #[error("contains a character that cannot be shown")]
+    Unprintable,
+    /// The name of a device on Windows, with or without extension.
+    #[error("is reserved for a device")]
+    Reserved,
+    /// A dot or a space at the end, which some platforms drop.
+    #[error("ends with a dot or a space")]
+    TrailingDotOrSpace,
+    /// A leading dot at the top of what is sent.
+    #[error("is a hidden name at the top level")]
+    Hidden,
+    /// A leading [`PRIVATE_PREFIX`].
+    #[error("is a name that this program keeps for itself")]
+    Private,
+    /// Not Unicode.
+    #[error("is not UTF-8")]
+    NotUtf8,
+    /// More than [`FileName::MAX_BYTES`] in a component or [`RelativePath::MAX_BYTES`] in all.
+    #[error("is too long")]
+    TooLong,
+    /// More than [`RelativePath::MAX_COMPONENTS`].
+    #[error("is nested too deep")]
+    TooDeep,
+    /// A link target that leaves the tree that the link is in.
+    #[error("points outside the tree")]
+    Outside,
+}
+
+impl FileName {
+    /// The longest name, in bytes of UTF-8: what the common file systems take.
+    pub const MAX_BYTES: usize = 255;
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for FileName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check_component(text, Level::Top)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl RelativePath {
+    /// The longest path, in bytes of UTF-8 with its separators (Linux's `PATH_MAX`).
+    pub const MAX_BYTES: usize = 4096;
+    /// The most components: bounds the directory handles and the recursion of whoever walks it.
+    pub const MAX_COMPONENTS: usize = 64;
+
+    /// The path as text, with `/` between components on every platform.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The components, from the top.
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.split('/')
+    }
+
+    /// How many components there are: at least one.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.components().count()
+    }
+
+    /// The last component.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.parent_and_name().1
+    }
+
+    /// All but the last component; `None` at the top.
+    #[must_use]
+    pub fn parent(&self) -> Option<&str> {
+        self.parent_and_name().0
+    }
+
+    /// The path with another last component.
+    ///
+    /// # Errors
+    /// As for parsing the result.
+    pub fn with_file_name(&self, name: &str) -> Result<Self, NameError> {
+        match self.parent() {
+            None => Ok(Self::from(name.parse::<FileName>()?)),
+            Some(parent) => Self(parent.to_owned()).child(OsStr::new(name)),
+        }
+    }
+
+    /// The path of something in the directory that this path names.
+    ///
+    /// # Errors
+    /// When `name` cannot be a component, or the result is too long or too deep.
+    pub fn child(&self, name: &OsStr) -> Result<Self, NameError> {
+        let name = utf8(name)?;
+        check_component(name, Level::Inner)?;
+        let path = format!("{}/{name}", self.0);
+        check_extent(&path)?;
+        Ok(Self(path))
+    }
+
+    /// The path under which a sender may send something, from the components that its own file
+    /// system gives it.
+    ///
+    /// Nothing is mapped to another name: what the recipient would refuse is refused here, by the
+    /// same rules, so that a person is told which file it is.
+    ///
+    /// # Errors
+    /// [`NameError`] for the first component that cannot be sent.
+    pub fn for_sending<'a>(
+        components: impl IntoIterator<Item = &'a OsStr>,
+    ) -> Result<Self, NameError> {
+        let mut components = components.into_iter();
+        let top = components.next().ok_or_else(|| NameProblem::Empty.of(""))?;
+        let top = Self::from(utf8(top)?.parse::<FileName>()?);
+        components.try_fold(top, |path, name| path.child(name))
+    }
+
+    /// The path with this platform's separators.
+    #[must_use]
+    pub fn to_path_buf(&self) -> PathBuf {
+        self.components().collect()
+    }
+
+    fn parent_and_name(&self) -> (Option<&str>, &str) {
+        match self.0.rsplit_once('/') {
+            Some((parent, name)) => (Some(parent), name),
+            None => (None, &self.0),
+        }
+    }
+}
+
+impl From<FileName> for RelativePath {
+    fn from(name: FileName) -> Self {
+        Self(name.0)
+    }
+}
+
+impl FromStr for RelativePath {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check_extent(text)?;
+        let mut level = Level::Top;
+        for component in text.split('/') {
+            check_component(component, level)?;
+            level = Level::Inner;
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl LinkTarget {
+    /// The target as text, with `/` between components on every platform.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The target that a sender's link has, if a recipient may be given it.
+    ///
+    /// # Errors
+    /// [`NameError`] when it is absolute, leaves the tree, or has a part that cannot be sent.
+    pub fn for_sending(link: &RelativePath, target: &OsStr) -> Result<Self, NameError> {
+        utf8(target)?.parse::<Self>()?.inside(link)
+    }
+
+    /// The target, if a link of this path that has it stays within the tree: below the path's
+    /// first component, however the links of the tree are chained.
+    ///
+    /// # Errors
+    /// [`NameProblem::Outside`].
+    pub fn inside(self, link: &RelativePath) -> Result<Self, NameError> {
+        // A link at the top is its own tree: there is nothing in it to point to.
+        match link.depth().checked_sub(2) {
+            Some(steps) if self.up <= steps => Ok(self),
+            _ => Err(NameProblem::Outside.of(&self.text)),
+        }
+    }
+}
+
+impl FromStr for LinkTarget {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameProblem::Empty.of(text));
+        }
+        if text.starts_with('/') {
+            return Err(NameProblem::Outside.of(text));
+        }
+        check_extent(text)?;
+        let mut up = 0;
+        let mut down = false;
+        // `./a`, `a//b` and `a/` mean what they mean without the idle parts.
+        for component in text.split('/').filter(|c| !matches!(*c, "" | ".")) {
+            if component != ".." {
+                check_component(component, Level::Inner)?;
+                down = true;
+            } else if down {
+                return Err(NameProblem::Outside.of(text));
+            } else {
+                up += 1;
+            }
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            up,
+        })
+    }
+}
+
+impl NameError {
+    /// The part that cannot be used, escaped so that it can be shown.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn problem(&self) -> NameProblem {
+        self.problem
+    }
+}
+
+impl NameProblem {
+    fn of(self, name: &str) -> NameError {
+        // A hostile name may be of any length; nobody reads more than this.
+        const SHOWN_CHARS: usize = 100;
+        let mut shown = String::new();
+        for c in name.chars().take(SHOWN_CHARS) {
+            if is_printable(c) {
+                shown.push(c);
+            } else {
+                shown.extend(c.escape_default());
+            }
+        }
+        if name.chars().nth(SHOWN_CHARS).is_some() {
+            shown.push('…');
+        }
+        NameError {
+            name: shown,
+            problem: self,
+        }
+    }
+}
+
+macro_rules! is_text {
+    ($($name:ident)*) => {
+        $(
+            impl fmt::Display for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.pad(self.as_str())
+                }
+            }
+
+            impl fmt::Debug for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    write!(f, "{:?}", self.as_str())
+                }
+            }
+
+            impl Serialize for $name {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    serializer.serialize_str(self.as_str())
+                }
+            }
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                    text.parse().map_err(de::Error::custom)
+                }
+            }
+        )*
+    };
+}
+
+is_text!(FileName RelativePath LinkTarget);
+
+/// Where in a path a component stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Top,
+    Inner,
+}
+
+fn utf8(name: &OsStr) -> Result<&str, NameError> {
+    name.to_str()
+        .ok_or_else(|| NameProblem::NotUtf8.of(&lossy(name)))
+}
+
+/// The text of a name, with `\xNN` for what is not UTF-8.
+fn lossy(name: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+fn check_extent(path: &str) -> Result<(), NameError> {
+    if path.len() > RelativePath::MAX_BYTES {
+        return Err(NameProblem::TooLong.of(path));
+    }
+    if path.bytes().filter(|b| *b == b'/').count() >= RelativePath::MAX_COMPONENTS {
+        return Err(NameProblem::TooDeep.of(path));
+    }
+    Ok(())
+}
+
+fn check_component(name: &str, level: Level) -> Result<(), NameError> {
+    let problem = if name.is_empty() {
+        NameProblem::Empty
+    } else if name.len() > FileName::MAX_BYTES {
+        NameProblem::TooLong
+    } else if matches!(name, "." | "..") {
+        NameProblem::Traversal
+    } else if name.contains(['/', '\\']) {
+        NameProblem::Separator
+    } else if name.contains(':') {
+        NameProblem::Colon
+    } else if !is_showable(name) {
+        NameProblem::Unprintable
+    } else if is_private(name) {
+        NameProblem::Private
+    } else if level == Level::Top && name.starts_with('.') {
+        NameProblem::Hidden
+    } else if name.ends_with(['.', ' ']) {
+        NameProblem::TrailingDotOrSpace
+    } else if is_device(name) {
+        NameProblem::Reserved
+    } else {
+        return Ok(());
+    };
+    Err(problem.of(name))
+}
+
+/// Whether a name can be shown; scripts that need the zero-width joiners keep them.
+///
+/// Persian and the Indic scripts spell with them, and emoji are composed by them: always after a
+/// character outside ASCII. Anywhere else they would only make two names look the same.
+fn is_showable(name: &str) -> bool {
+    let mut before = ' ';
+    name.chars().all(|c| {
+        let joins = matches!(c, '\u{200c}' | '\u{200d}') && !before.is_ascii();
+        let shown = is_printable(c);
+        before = if shown { c } else { ' ' };
+        shown || joins
+    })
+}
+
+fn is_private(name: &str) -> bool {
+    name.get(..PRIVATE_PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(PRIVATE_PREFIX))
+}
+
+/// Whether Windows takes a name for a device: `CON`, `nul.txt`, `COM1 .log`.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).trim_end();
+    let mut chars = stem.chars();
+    let numbered = stem
+        .get(..3)
+        .is_some_and(|s| s.eq_ignore_ascii_case("com") || s.eq_ignore_ascii_case("lpt"))
+        && matches!(chars.nth(3), Some('0'..='9' | '¹' | '²' | '³'))
+        && chars.next().is_none();
+    numbered
+        || ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"]
+            .iter()
+            .any(|device| stem.eq_ignore_ascii_case(device))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> Option<NameProblem> {
+        text.parse::<RelativePath>().err().map(|e| e.problem())
+    }
+
+    #[test]
+    fn a_hostile_name_of_any_kind_is_refused_at_every_depth() {
+        for (name, expected) in [
+            ("", NameProblem::Empty),
+            (".", NameProblem::Traversal),
+            ("..", NameProblem::Traversal),
+            ("a\\b", NameProblem::Separator),
+            ("\\\\host\\share", NameProblem::Separator),
+            ("c:", NameProblem::Colon),
+            ("C:windows", NameProblem::Colon),
+            ("file:stream", NameProblem::Colon),
+            ("a\0b", NameProblem::Unprintable),
+            ("a\nb", NameProblem::Unprintable),
+            ("\u{1b}[2J", NameProblem::Unprintable),
+            ("\u{9b}2J", NameProblem::Unprintable),
+            ("gpj.\u{202e}exe", NameProblem::Unprintable),
+            ("a\u{200d}b", NameProblem::Unprintable),
+            ("文\u{200d}\u{200d}", NameProblem::Unprintable),
+            ("CON", NameProblem::Reserved),
+            ("nul.txt", NameProblem::Reserved),
+            ("aux.tar.gz", NameProblem::Reserved),
+            ("Com1 .log", NameProblem::Reserved),
+            ("lpt²", NameProblem::Reserved),
+            ("conin$", NameProblem::Reserved),
+            ("a.", NameProblem::TrailingDotOrSpace),
+            ("a ", NameProblem::TrailingDotOrSpace),
+            ("...", NameProblem::TrailingDotOrSpace),
+            (".p2p-x", NameProblem::Private),
+            (".P2P-0123.part", NameProblem::Private),
+        ] {
+            let inner = format!("dir/{name}");
+            let middle = format!("dir/{name}/leaf");
+            for path in [&inner, &middle] {
+                assert_eq!(problem(path), Some(expected), "{path:?}");
+            }
+            assert!(name.parse::<FileName>().is_err(), "{name:?}");
+            assert!(problem(name).is_some(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_relative() {
+        assert_eq!(problem("/etc/passwd"), Some(NameProblem::Empty));
+        assert_eq!(problem("a//b"), Some(NameProblem::Empty));
+        assert_eq!(problem("a/"), Some(NameProblem::Empty));
+        assert_eq!(problem("//host/share"), Some(NameProblem::Empty));
+        assert_eq!(problem("a/../../b"), Some(NameProblem::Traversal));
+    }
+
+    #[test]
+    fn hidden_names_are_content_of_a_tree_and_refused_above_it() {
+        for name in [".bashrc", ".ssh/authorized_keys"] {
+            assert_eq!(problem(name), Some(NameProblem::Hidden));
+        }
+        assert_eq!(problem("repo/.git/config"), None);
+        assert_eq!(problem("repo/.gitignore"), None);
+    }
+
+    #[test]
+    fn names_in_any_script_are_kept() {
+        for name in [
+            "Ünï cødé.txt",
+            "文件.txt",
+            "نامه\u{200c}ها.pdf",
+            "क\u{94d}\u{200d}ष.txt",
+            "👩\u{200d}👧.png",
+            "Zoe\u{308}",
+            "--rf",
+            "a b",
+            " a",
+            "console.log",
+            "com10",
+            "auxiliary",
+            "~",
+        ] {
+            assert_eq!(problem(name), None, "{name:?}");
+            assert_eq!(name.parse::<FileName>().unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn lengths_are_bounded() {
+        let longest = "x".repeat(FileName::MAX_BYTES);
+        assert_eq!(problem(&longest), None);
+        assert_eq!(problem(&format!("{longest}x")), Some(NameProblem::TooLong));
+        let deepest = vec!["d"; RelativePath::MAX_COMPONENTS].join("/");
+        assert_eq!(problem(&deepest), None);
+        assert_eq!(problem(&format!("{deepest}/d")), Some(NameProblem::TooDeep));
+        let long = vec![longest.as_str(); 17].join("/");
+        assert_eq!(problem(&long), Some(NameProblem::TooLong));
+        assert!(long.parse::<RelativePath>().unwrap_err().name().len() < 500);
+    }
+
+    #[test]
+    fn a_sender_is_told_which_name_cannot_be_sent() {
+        let path = RelativePath::for_sending(["a", ".b", "c"].map(OsStr::new)).unwrap();
+        assert_eq!(path.as_str(), "a/.b/c");
+        assert_eq!(path.file_name(), "c");
+        assert_eq!(path.parent(), Some("a/.b"));
+        let error = RelativePath::for_sending(["a", "b\u{1b}/"].map(OsStr::new)).unwrap_err();
+        assert_eq!(error.to_string(), r#""b\u{1b}/" contains a path separator"#);
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt;
+            let error = RelativePath::for_sending([OsStr::from_bytes(b"Gr\xfcn")]).unwrap_err();
+            assert_eq!(error.to_string(), r#""Gr\xfcn" is not UTF-8"#);
+        }
+    }
+
+    #[test]
+    fn json_holds_a_path_as_text_and_reads_nothing_hostile() {
+        let path: RelativePath = "a/b".parse().unwrap();
+        assert_eq!(serde_json::to_string(&path).unwrap(), r#""a/b""#);
+        assert_eq!(
+            serde_json::from_str::<RelativePath>(r#""a\/b""#).unwrap(),
+            path
+        );
+        assert!(serde_json::from_str::<RelativePath>(r#""a/../b""#).is_err());
+        assert!(serde_json::from_str::<FileName>(r#""a/b""#).is_err());
+    }
+
+    #[test]
+    fn a_link_stays_in_its_tree() {
+        let inside = |link: &str, target: &str| {
+            LinkTarget::for_sending(&link.parse().unwrap(), OsStr::new(target)).is_ok()
+        };
+        for (link, target) in [
+            ("t/l", "a"),
+            ("t/l", "./a/b"),
+            ("t/l", "."),
+            ("t/d/l", "../a"),
+            ("t/d/l", ".."),
+            ("t/d/e/l", "../../.hidden"),
+        ] {
+            assert!(inside(link, target), "{link} -> {target}");
+        }
+        for (link, target) in [
+            ("l", "a"),
+            ("l", "."),
+            ("t/l", ""),
+            ("t/l", ".."),
+            ("t/l", "../other"),
+            ("t/l", "/etc/passwd"),
+            ("t/l", "//host/share"),
+            ("t/l", "C:\\"),
+            ("t/d/l", "../../x"),
+            ("t/d/l", "a/.."),
+            ("t/d/l", "a/../../../x"),
+            ("t/d/l", "..\\..\\x"),
+            ("t/d/l", "a\0b"),
+        ] {
+            assert!(!inside(link, target), "{link} -> {target}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_parses_never_leaves_the_directory(text in r"[a.:/\\~ \x00-\x1f]{0,12}") {
+            if let Ok(path) = text.parse::<RelativePath>() {
+                let only_down = path.to_path_buf().components()
+                    .all(|c| matches!(c, std::path::Component::Normal(_)));
+                assert!(only_down, "{text:?}");
+            }
+        }
+    }
+}
