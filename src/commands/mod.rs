@@ -1,1 +1,84 @@
-//! See the crate's map.
+//! The verbs, one file each; the only room that knows clap.
+
+mod cli;
+mod completions;
+mod context;
+mod demo;
+mod error;
+mod id;
+mod invite;
+mod join;
+mod listen;
+mod man;
+mod peers;
+mod room;
+mod send;
+mod server;
+mod show;
+mod signal;
+mod trust;
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use clap::{CommandFactory, Parser};
+
+use self::{
+    cli::{Cli, Command},
+    context::Context,
+};
+pub use error::CommandError;
+
+/// Exit code for a command line that cannot be understood.
+const USAGE: u8 = 2;
+
+/// Parses the command line, runs it, and says how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    let Some(command) = cli.command else { return menu() };
+    let context = Context::new(cli.global);
+    context.start_log();
+    match run(&context, command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            error.report(&context);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(context: &Context, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::Server(args) => server::run(context, args),
+        Command::Join(args) => join::run(context, &args),
+        Command::Room(command) => room::run(context, &command),
+        Command::Listen(args) => listen::run(context, args),
+        Command::Send(args) => send::send(context, args),
+        Command::Broadcast(args) => send::broadcast(context, args),
+        Command::Peers(args) => peers::run(context, &args),
+        Command::Id(args) => id::run(context, &args),
+        Command::Invite(args) => invite::run(context, &args),
+        Command::Trust(command) => trust::run(context, command),
+        Command::Show(args) => show::run(context, &args),
+        Command::Demo(args) => demo::run(context, args),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man { out } => man::run(out.as_deref()),
+    }
+}
+
+/// What a bare `p2p` does: the menu needs a terminal, and a script needs to hear that it was wrong.
+fn menu() -> ExitCode {
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        let _ = Cli::command().print_help();
+        return ExitCode::SUCCESS;
+    }
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), Cli::command().render_help().to_string().as_bytes());
+    ExitCode::from(USAGE)
+}

@@ -1,7 +1,6 @@
 //! One file of one round: its stream, where each recipient begins, and its content.
 
 use std::{
-    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,24 +12,20 @@ use bytes::Bytes;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    content::{self, Reader},
-    producer::{Content, Job},
+    content::{self, ContentError, Reader},
+    producer::{Content, Job, source_failure},
     shared::RoundKeys,
 };
 use crate::{
-    protocol::{
-        Base64, CHUNK_SIZE, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerId, PlanEntry, encode_plan,
-    },
+    protocol::{Base64, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerId, PlanEntry, encode_plan},
     quic::{FileSender, Link, RateLimit, StreamError},
-    sealing::{FileSealer, Have},
-    storage::SourceError,
-    transfer::{Failure, FailureKind},
+    sealing::{FileDigest, FileSealer, Start},
+    transfer::Failure,
 };
 
 /// How long a recipient may take to say where a file begins for it.
 ///
-/// Hashing what it has of a 100 GB file takes a minute; others of a broadcast wait meanwhile, but
-/// only where someone resumes.
+/// Hashing what it has of a 100 GB file takes a minute.
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// The same where several recipients take part: one must not hold up the others for long.
 const START_LIMIT_SHARED: Duration = Duration::from_secs(10);
@@ -45,13 +40,15 @@ pub(super) struct FileTask {
     pub(super) ends: mpsc::UnboundedSender<FileEnd>,
     /// Counts content bytes given to the stream.
     pub(super) sent: Arc<AtomicU64>,
+    /// How many recipients take part.
+    pub(super) recipients: u32,
     /// Who says where to begin before content may be sent.
     pub(super) wait_for: Vec<PeerId>,
-    pub(super) starts: Option<mpsc::UnboundedReceiver<Start>>,
+    pub(super) starts: Option<mpsc::UnboundedReceiver<SealedStart>>,
 }
 
 /// Where one recipient wants a file to begin, still sealed.
-pub(super) struct Start {
+pub(super) struct SealedStart {
     pub(super) peer: PeerId,
     pub(super) have: Base64,
 }
@@ -60,17 +57,17 @@ pub(super) struct Start {
 #[derive(Debug)]
 pub(super) enum FileEnd {
     /// The content is known; its last frame leaves after this.
-    Sealed { index: FileIndex, len: u64, hash: blake3::Hash },
+    Sealed(FileIndex, FileDigest),
     /// It cannot be sent whole.
-    Failed { index: FileIndex, failure: Failure },
+    Failed(FileIndex, Failure),
 }
 
 /// Why a file's task ends early.
 #[derive(Debug, thiserror::Error)]
 enum SendFileError {
-    /// The source failed: the recipients must hear it.
-    #[error(transparent)]
-    Source(#[from] SourceError),
+    /// The source failed: the round must hear it.
+    #[error("{0}")]
+    Source(Failure),
     /// The stream or the connection ended: the round hears why by other ways.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -80,9 +77,8 @@ enum SendFileError {
 pub(super) async fn send(task: FileTask, job: Job) {
     let (index, ends) = (job.index, task.ends.clone());
     match task.run(job).await {
-        Err(SendFileError::Source(error)) => {
-            let failure = Failure::new(FailureKind::LocalFile, error);
-            let _ = ends.send(FileEnd::Failed { index, failure });
+        Err(SendFileError::Source(failure)) => {
+            let _ = ends.send(FileEnd::Failed(index, failure));
         }
         Err(SendFileError::Stream(error)) => tracing::debug!(%error, file = index.0, "file stream ended early"),
         Ok(()) => {}
@@ -91,28 +87,32 @@ pub(super) async fn send(task: FileTask, job: Job) {
 
 impl FileTask {
     async fn run(mut self, job: Job) -> Result<(), SendFileError> {
-        let header = FileHeader { transfer: self.keys.transfer, file: job.index, class: job.class }.encode();
+        let header = FileHeader { transfer: self.keys.transfer(), file: job.index, class: job.class }.encode();
         let mut stream = self.link.open_file(job.class).await.map_err(StreamError::from)?;
-        let reader = match job.content {
-            Content::Sealed(file) => {
-                self.pass(file.len as usize).await;
-                self.sealed(job.index, file.len, file.hash);
-                let mut first = Vec::with_capacity(header.len() + file.frames.len());
-                first.extend_from_slice(&header);
-                first.extend_from_slice(&file.frames);
-                stream.write(first.into()).await?;
+        let (reader, sealer) = match job.content {
+            Content::Sealed(frames, digest) => {
+                self.pass(digest.len).await;
+                let _ = self.ends.send(FileEnd::Sealed(job.index, digest));
+                stream.write([&header[..], &job.head_frame, &frames].concat().into()).await?;
                 return Ok(stream.finish()?);
             }
-            Content::File(file) => Reader::File(file),
-            Content::Pipe(reader) => Reader::Pipe(reader),
-            Content::Bytes(bytes) => Reader::Bytes(io::Cursor::new(bytes)),
+            Content::Open(reader, sealer) => (reader, *sealer),
+            Content::Failed(failure) => {
+                stream.write([&header[..], &job.head_frame].concat().into()).await?;
+                stream.reset(Code::SourceChanged);
+                return Err(SendFileError::Source(failure));
+            }
         };
-        let (sealer, head) = self.keys.sealer(job.index, &job.head);
-        stream.write([&header[..], &head[..]].concat().into()).await?;
-        match self.agree(job.index, reader, sealer, &mut stream).await? {
-            Some((reader, sealer)) => self.content(job.index, reader, sealer, stream).await,
+        stream.write([&header[..], &job.head_frame].concat().into()).await?;
+        match self.agree(job.index, reader, sealer, &mut stream).await {
+            Ok(Some((reader, sealer))) => self.content(job.index, reader, sealer, stream).await,
             // Everyone has it already.
-            None => Ok(stream.finish()?),
+            Ok(None) => Ok(stream.finish()?),
+            Err(SendFileError::Source(failure)) => {
+                stream.reset(Code::SourceChanged);
+                Err(SendFileError::Source(failure))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -126,43 +126,41 @@ impl FileTask {
         mut sealer: FileSealer,
         stream: &mut FileSender,
     ) -> Result<Option<(Reader, FileSealer)>, SendFileError> {
-        let Some(mut starts) = self.starts.take() else { return Ok(Some((reader, sealer))) };
-        let limit = if self.keys.solo() { START_LIMIT } else { START_LIMIT_SHARED };
-        let mut haves = Vec::new();
+        let Some(mut sealed) = self.starts.take() else { return Ok(Some((reader, sealer))) };
+        let limit = if self.recipients == 1 { START_LIMIT } else { START_LIMIT_SHARED };
+        let mut starts: Vec<(PeerId, Start)> = Vec::new();
         let hearing = async {
-            while haves.len() < self.wait_for.len() {
-                let Some(start) = starts.recv().await else { break };
-                if !self.wait_for.contains(&start.peer) || haves.iter().any(|(peer, _)| *peer == start.peer) {
+            while starts.len() < self.wait_for.len() {
+                let Some(SealedStart { peer, have }) = sealed.recv().await else { break };
+                if !self.wait_for.contains(&peer) || starts.iter().any(|(known, _)| *known == peer) {
                     continue;
                 }
                 // What cannot be opened is nobody's progress: begin at the beginning.
-                let have = self.keys.open_start(start.peer, index, &start.have.0).unwrap_or(Have::Nothing);
-                haves.push((start.peer, have));
+                let nothing = Start::At { chunk: 0, prefix: [0; 32] };
+                let start = self.keys.sealer.open_start(peer, index, &have.0).unwrap_or(nothing);
+                starts.push((peer, start));
             }
         };
         let _ = timeout(limit, hearing).await;
-        let keys = self.keys.clone();
-        let checking = tokio::task::spawn_blocking(move || content::check(&keys, reader, &haves));
-        let checked = checking.await.map_err(|_| StreamError::Malformed("the check panicked".into()))??;
-        if !checked.plan.is_empty() {
-            let plan = encode_plan(&checked.plan[..checked.plan.len().min(PlanEntry::MAX)]);
+        let everyone = self.recipients;
+        let checking = tokio::task::spawn_blocking(move || content::check(reader, &starts, everyone));
+        let checked = checking.await.map_err(panicked)?.map_err(|e| SendFileError::Source(source_failure(&e)))?;
+        for plan in checked.plan.chunks(PlanEntry::MAX) {
+            let plan = encode_plan(plan);
             let header = FrameHeader { kind: FrameKind::Plan, len: plan.len(), index: 0 };
             stream.write([&header.encode()[..], &plan[..]].concat().into()).await?;
         }
-        if let Some((len, hash)) = checked.whole {
-            self.sealed(index, len, hash);
-            let nothing = |entry: &PlanEntry| entry.first_chunk == PlanEntry::NOTHING;
-            if self.keys.recipients as usize == checked.plan.iter().filter(|e| nothing(e)).count() {
-                return Ok(None);
-            }
+        if let Some(digest) = checked.whole {
+            let _ = self.ends.send(FileEnd::Sealed(index, digest));
         }
-        let begin = if self.keys.recipients as usize == checked.plan.len() { checked.begin } else { None };
-        let mut reader = checked.reader;
-        if let Some((first_chunk, hasher)) = begin {
-            reader.seek(u64::from(first_chunk) * CHUNK_SIZE as u64)?;
-            sealer.resume_at(first_chunk, hasher);
+        let nothing = |entry: &&PlanEntry| entry.first_chunk == PlanEntry::NOTHING;
+        if checked.plan.iter().filter(nothing).count() == everyone as usize {
+            return Ok(None);
         }
-        Ok(Some((reader, sealer)))
+        if let Some((chunk, hasher)) = checked.begin {
+            sealer.start_at(chunk, hasher).map_err(|e| SendFileError::Source(source_failure(&ContentError::Seal(e))))?;
+        }
+        Ok(Some((checked.reader, sealer)))
     }
 
     /// Streams the content: one thread reads, hashes and seals, this task writes.
@@ -173,13 +171,14 @@ impl FileTask {
         sealer: FileSealer,
         mut stream: FileSender,
     ) -> Result<(), SendFileError> {
-        let (chunks, mut sealed) = mpsc::channel::<(usize, Bytes)>(CHUNKS_AHEAD);
-        let (ends, compress) = (self.ends.clone(), self.keys.compress);
+        let (chunks, mut sealed) = mpsc::channel::<(u64, Bytes)>(CHUNKS_AHEAD);
+        let (ends, compression) = (self.ends.clone(), self.keys.compression);
+        self.sent.store(sealer.position(), Ordering::Relaxed);
         let sealing = tokio::task::spawn_blocking(move || {
-            let note = |len, hash| {
-                let _ = ends.send(FileEnd::Sealed { index, len, hash });
+            let note = |digest| {
+                let _ = ends.send(FileEnd::Sealed(index, digest));
             };
-            content::seal(reader, sealer, compress, &chunks, note)
+            content::seal(reader, sealer, compression, &chunks, note)
         });
         let mut written = Ok(());
         while let Some((content, frame)) = sealed.recv().await {
@@ -188,33 +187,31 @@ impl FileTask {
             if written.is_err() {
                 break;
             }
-            self.sent.fetch_add(content as u64, Ordering::Relaxed);
+            self.sent.fetch_add(content, Ordering::Relaxed);
         }
         // Dropping the receiver ends the sealing thread at its next chunk.
         drop(sealed);
-        if let Err(error) = written {
-            return Err(error.into());
-        }
+        written?;
         match sealing.await {
             Ok(Ok(())) => Ok(stream.finish()?),
             Ok(Err(error)) => {
                 stream.reset(if error.is_changed() { Code::SourceChanged } else { Code::Source });
-                Err(error.into())
+                Err(SendFileError::Source(source_failure(&error)))
             }
-            Err(_) => {
+            Err(error) => {
                 stream.reset(Code::Internal);
-                Err(StreamError::Malformed("the sealing thread panicked".into()).into())
+                Err(panicked(error))
             }
         }
     }
 
-    async fn pass(&self, bytes: usize) {
+    async fn pass(&self, bytes: u64) {
         if let Some(limit) = &self.limit {
-            limit.pass(bytes).await;
+            limit.pass(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
         }
     }
+}
 
-    fn sealed(&self, index: FileIndex, len: u64, hash: blake3::Hash) {
-        let _ = self.ends.send(FileEnd::Sealed { index, len, hash });
-    }
+fn panicked(_: tokio::task::JoinError) -> SendFileError {
+    StreamError::Malformed("a thread that seals panicked".into()).into()
 }

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     protocol::{FileIndex, PeerId},
-    sealing::{Head, Receipt},
+    sealing::{FileDigest, Head, Receipt},
 };
 
 /// The files of one round that at least one recipient has not settled.
@@ -26,7 +26,7 @@ struct Record {
     path: String,
     size: Option<u64>,
     /// Set once the whole content is sealed, and before its last frame leaves.
-    content: Option<(u64, blake3::Hash)>,
+    content: Option<FileDigest>,
     sent: Arc<AtomicU64>,
     waiting: HashSet<PeerId>,
     stored: HashMap<PeerId, u64>,
@@ -63,9 +63,9 @@ impl Ledger {
     }
 
     /// Notes what a file's content turned out to be.
-    pub(super) fn sealed(&mut self, index: FileIndex, len: u64, hash: blake3::Hash) {
+    pub(super) fn sealed(&mut self, index: FileIndex, digest: FileDigest) {
         if let Some(record) = self.files.get_mut(&index) {
-            record.content = Some((len, hash));
+            record.content = Some(digest);
         }
     }
 
@@ -94,7 +94,7 @@ impl Ledger {
             return Settled::Unknown;
         };
         // A recipient cannot have verified what was not sealed to its end.
-        if record.content != Some((receipt.len, receipt.blake3)) {
+        if record.content != Some(FileDigest { len: receipt.len, blake3: receipt.blake3 }) {
             return Settled::Mismatch;
         }
         let path = record.path.clone();

@@ -1,39 +1,45 @@
-//! Finds what is to be sent, and prepares small files, on a thread of its own.
+//! Finds what is to be sent, and seals small files, on a thread of its own.
 
-use std::{io::Read, path::PathBuf, sync::Arc};
+use std::{
+    io::{Cursor, Read},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{SourceSpec, sealed::SealedFile, shared::RoundKeys};
+use super::{
+    content::{self, ContentError, Reader},
+    shared::RoundKeys,
+};
 use crate::{
     protocol::{CHUNK_SIZE, FileClass, FileIndex, FileName},
-    sealing::{Head, HeadKind},
-    storage::{Entry, EntryKind, OpenSource, Source, SourceError},
+    sealing::{FileDigest, FileSealer, Head, HeadKind, ModifiedTime},
+    storage::{Entry, EntryKind, OpenSource, Source},
     transfer::{Failure, FailureKind},
 };
 
-/// Jobs that wait for a stream: at most this many chunks of prepared content in memory.
+/// Jobs that wait for a stream: at most this many chunks of sealed content in memory.
 const QUEUE: usize = 24;
 
 /// One file to be sent.
 pub(super) struct Job {
     pub(super) index: FileIndex,
     pub(super) head: Head,
+    /// The sealed head, as the first frame.
+    pub(super) head_frame: Vec<u8>,
     pub(super) class: FileClass,
     pub(super) content: Content,
 }
 
-/// Where a job's content is.
+/// What follows the head.
 pub(super) enum Content {
-    /// Sealed already: the frames after the stream's header.
-    Sealed(SealedFile),
-    /// Still on disk.
-    File(OpenSource),
-    /// Comes as it comes.
-    Pipe(Box<dyn Read + Send>),
-    /// In memory.
-    Bytes(Bytes),
+    /// All frames, sealed already.
+    Sealed(Vec<u8>, FileDigest),
+    /// Still to be read and sealed.
+    Open(Reader, Box<FileSealer>),
+    /// The source failed after its number was taken.
+    Failed(Failure),
 }
 
 /// What the producer says.
@@ -46,6 +52,16 @@ pub(super) enum Produced {
     End(u64),
 }
 
+/// A source, as one round consumes it.
+pub(super) enum Producible {
+    /// Files and directories.
+    Paths(Source),
+    /// One stream of unknown length.
+    Pipe(FileName, Box<dyn Read + Send>),
+    /// A message.
+    Text(Bytes),
+}
+
 /// Starts the producer; it ends when everything is found or the receiver is dropped.
 ///
 /// With `seal_small`, files of one chunk are read and sealed here, so that each costs its stream
@@ -53,39 +69,16 @@ pub(super) enum Produced {
 pub(super) fn start(source: Producible, keys: Arc<RoundKeys>, seal_small: bool) -> mpsc::Receiver<Produced> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     tokio::task::spawn_blocking(move || {
-        let mut producer = Producer { keys, seal_small, next: 0, sender };
+        let mut producer = Producer { keys, seal_small, sender };
         // An error here is a receiver that is gone: nobody wants more.
         let _ = producer.run(source);
     });
     receiver
 }
 
-/// A source, as one round consumes it.
-pub(super) enum Producible {
-    Paths { roots: Vec<PathBuf>, exclude: globset::GlobSet },
-    Pipe { name: FileName, reader: Box<dyn Read + Send> },
-    Text(Bytes),
-}
-
-impl Producible {
-    /// Takes what a round needs; a pipe can be taken once.
-    pub(super) fn take(source: &mut SourceSpec) -> Option<Self> {
-        Some(match source {
-            SourceSpec::Paths { roots, exclude } => Self::Paths { roots: roots.clone(), exclude: exclude.clone() },
-            SourceSpec::Text(text) => Self::Text(Bytes::from(text.clone())),
-            SourceSpec::Pipe { .. } => {
-                let taken = std::mem::replace(source, SourceSpec::Paths { roots: vec![], exclude: globset::GlobSet::empty() });
-                let SourceSpec::Pipe { name, reader } = taken else { return None };
-                Self::Pipe { name, reader }
-            }
-        })
-    }
-}
-
 struct Producer {
     keys: Arc<RoundKeys>,
     seal_small: bool,
-    next: u64,
     sender: mpsc::Sender<Produced>,
 }
 
@@ -95,75 +88,93 @@ struct Over;
 impl Producer {
     fn run(&mut self, source: Producible) -> Result<(), Over> {
         match source {
-            Producible::Paths { roots, exclude } => {
-                for entry in Source::walk(&roots, &exclude) {
-                    match entry.and_then(|entry| Self::open(&entry).map(|content| (entry, content))) {
-                        Ok((entry, content)) => self.entry(&entry, content)?,
-                        Err(error) => self.unreadable(&error)?,
+            Producible::Paths(source) => {
+                for entry in source.walk() {
+                    match entry {
+                        Ok(entry) => self.entry(&entry)?,
+                        Err(error) => self.unreadable(String::new(), &error)?,
                     }
                 }
             }
-            Producible::Pipe { name, reader } => {
-                let head = Head::file(name.as_str().to_owned(), None, false, None);
-                self.job(head, FileClass::Bulk, Content::Pipe(reader))?;
+            Producible::Pipe(name, reader) => {
+                self.job(head(HeadKind::File, name.as_str(), None), Reader::Pipe(reader))?;
             }
             Producible::Text(text) => {
-                let head = Head::text(text.len() as u64);
-                self.job(head, FileClass::Small, Content::Bytes(text))?;
+                let head = head(HeadKind::Text, "message", Some(text.len() as u64));
+                self.job(head, Reader::Bytes(Cursor::new(text)))?;
             }
         }
-        self.say(Produced::End(self.next))
+        self.say(Produced::End(self.keys.sealer.files()))
     }
 
-    fn open(entry: &Entry) -> Result<Option<OpenSource>, SourceError> {
-        match entry.kind {
-            EntryKind::File { .. } => OpenSource::open(entry).map(Some),
-            EntryKind::Directory | EntryKind::Symlink { .. } => Ok(None),
-        }
-    }
-
-    fn entry(&mut self, entry: &Entry, source: Option<OpenSource>) -> Result<(), Over> {
-        let path = entry.path.to_string();
-        let (head, content) = match (&entry.kind, source) {
-            (EntryKind::Symlink { target }, _) => {
-                (Head::symlink(path, target.clone(), entry.modified), Content::Bytes(Bytes::new()))
-            }
-            (_, Some(file)) => {
-                let head = Head::file(path, Some(file.size()), entry.executable, entry.modified);
-                (head, Content::File(file))
-            }
-            (_, None) => (Head::directory(path, entry.modified), Content::Bytes(Bytes::new())),
-        };
-        let small = head.size.unwrap_or(0) <= CHUNK_SIZE as u64;
-        let class = if small { FileClass::Small } else { FileClass::Bulk };
-        self.job(head, class, content)
-    }
-
-    fn job(&mut self, head: Head, class: FileClass, content: Content) -> Result<(), Over> {
-        let index = FileIndex(self.next);
-        let content = match content {
-            Content::File(file) if self.seal_small && class == FileClass::Small => {
-                match SealedFile::seal(&self.keys, index, &head, file) {
-                    Ok(sealed) => Content::Sealed(sealed),
-                    // Not sent, so its number is free for the next file.
-                    Err(error) => return self.unreadable(&error),
+    fn entry(&mut self, entry: &Entry) -> Result<(), Over> {
+        let path = entry.path.as_str();
+        let nothing = || Reader::Bytes(Cursor::new(Bytes::new()));
+        let (head, reader) = match &entry.kind {
+            EntryKind::File { .. } => match OpenSource::open(entry) {
+                Ok(file) => {
+                    let mut head = head(HeadKind::File, path, Some(file.len()));
+                    head.exec = entry.executable;
+                    head.mtime = file.modified().map(|(secs, nanos)| ModifiedTime(secs, nanos));
+                    (head, Reader::File(file))
                 }
+                Err(error) => return self.unreadable(path.to_owned(), &error),
+            },
+            EntryKind::Directory => {
+                let mut head = head(HeadKind::Dir, path, None);
+                head.mtime = entry.modified.map(|(secs, nanos)| ModifiedTime(secs, nanos));
+                (head, nothing())
             }
-            Content::Bytes(bytes) if self.seal_small || head.kind != HeadKind::File => {
-                Content::Sealed(SealedFile::seal_bytes(&self.keys, index, &head, &bytes))
+            EntryKind::Symlink { target } => {
+                let mut head = head(HeadKind::Symlink, path, None);
+                head.target = Some(target.as_str().to_owned());
+                (head, nothing())
             }
-            other => other,
         };
-        self.next += 1;
-        self.say(Produced::Job(Job { index, head, class, content }))
+        self.job(head, reader)
     }
 
-    fn unreadable(&mut self, error: &SourceError) -> Result<(), Over> {
-        let path = error.path().map(|p| p.display().to_string()).unwrap_or_default();
+    fn job(&mut self, head: Head, reader: Reader) -> Result<(), Over> {
+        let small = match head.kind {
+            HeadKind::File => head.size.is_some_and(|size| size <= CHUNK_SIZE as u64),
+            _ => true,
+        };
+        let (sealer, head_frame) = match self.keys.sealer.seal_file(&head) {
+            Ok(sealed) => sealed,
+            Err(error) => return self.unreadable(head.path.clone(), &error),
+        };
+        let index = sealer.file();
+        let content = if small && (self.seal_small || head.kind != HeadKind::File) {
+            let mut frames = Vec::new();
+            match content::seal_small(reader, sealer, self.keys.compression, &mut frames) {
+                Ok(digest) => Content::Sealed(frames, digest),
+                Err(error) => Content::Failed(source_failure(&error)),
+            }
+        } else {
+            Content::Open(reader, Box::new(sealer))
+        };
+        let class = if small { FileClass::Small } else { FileClass::Bulk };
+        self.say(Produced::Job(Job { index, head, head_frame, class, content }))
+    }
+
+    fn unreadable(&mut self, path: String, error: &dyn std::fmt::Display) -> Result<(), Over> {
         self.say(Produced::Unreadable(path, Failure::new(FailureKind::LocalFile, error)))
     }
 
     fn say(&mut self, produced: Produced) -> Result<(), Over> {
         self.sender.blocking_send(produced).map_err(|_| Over)
     }
+}
+
+/// What a source's error means to whoever asked for the file.
+pub(super) fn source_failure(error: &ContentError) -> Failure {
+    let reason = match error {
+        ContentError::Seal(_) => "it changed while it was being sent".to_owned(),
+        other => other.to_string(),
+    };
+    Failure::new(FailureKind::LocalFile, reason)
+}
+
+fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {
+    Head { path: path.to_owned(), kind, size, target: None, exec: false, mtime: None }
 }

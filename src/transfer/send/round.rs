@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    file::{self, FileEnd, FileTask, Start},
+    file::{self, FileEnd, FileTask, SealedStart},
     ledger::{Ledger, Settled},
     producer::{self, Job, Producible, Produced},
     shared::RoundKeys,
@@ -24,11 +24,11 @@ use super::{
 };
 use crate::{
     protocol::{
-        Answer, ClientToServer, Code, FileClass, FileIndex, PeerId, PeerMessage, SafeText, ServerToClient,
+        Answer, ClientToServer, Code, FileClass, FileIndex, PeerId, PeerMessage, SafeText, ServerToClient, SignedOffer,
     },
     quic::RateLimit,
-    sealing::{ReceiptOpener, Outcome},
-    transfer::{Connection, Event, Failure, FailureKind, Observer, Voice},
+    sealing::{Outcome, ReceiptOpener},
+    transfer::{Connection, Event, Failure, FailureKind, Observer},
 };
 
 /// Files of one chunk that are under way at once: below the stream limit, so that bulk has a place.
@@ -51,6 +51,15 @@ pub(super) struct RoundPlan {
     pub(super) source: Producible,
     pub(super) timeout: Duration,
     pub(super) limit: Option<Arc<RateLimit>>,
+}
+
+/// An offer that is ready to go out.
+pub(super) struct Offer {
+    /// Its recipient's place among the targets.
+    pub(super) target: usize,
+    pub(super) offer: SignedOffer,
+    /// For what the recipient will sign.
+    pub(super) receipts: ReceiptOpener,
 }
 
 /// One recipient's part in this round.
@@ -93,7 +102,7 @@ pub(super) struct Round<'a> {
     limit: Option<Arc<RateLimit>>,
     parts: HashMap<PeerId, Part>,
     ledger: Ledger,
-    starts: HashMap<FileIndex, mpsc::UnboundedSender<Start>>,
+    starts: HashMap<FileIndex, mpsc::UnboundedSender<SealedStart>>,
     files: Option<u64>,
     under_way: (usize, usize),
     tasks: JoinSet<(FileIndex, FileClass)>,
@@ -129,15 +138,14 @@ impl<'a> Round<'a> {
         mut self,
         connection: &mut Connection,
         plan: RoundPlan,
-        offers: Vec<(usize, crate::protocol::SignedOffer)>,
+        offers: Vec<Offer>,
         cancel: &tokio_util::sync::CancellationToken,
     ) -> RoundEnd {
-        let transfer = self.keys.transfer;
+        let transfer = self.keys.transfer();
         let voice = connection.voice();
-        for (target, offer) in offers {
+        for Offer { target, offer, receipts } in offers {
             let peer = self.targets[target].id;
             self.targets[target].moved();
-            let receipts = self.keys.receipts_of(peer);
             let part = Part { target, state: PartState::Asked, outstanding: 0, settled: 0, receipts, asking: false };
             self.parts.insert(peer, part);
             voice.tell(transfer, Some(peer), PeerMessage::Offer { offer }).await;
@@ -201,7 +209,7 @@ impl<'a> Round<'a> {
         tick: &mut tokio::time::Interval,
         cancel: &tokio_util::sync::CancellationToken,
     ) -> RoundEnd {
-        let transfer = self.keys.transfer;
+        let transfer = self.keys.transfer();
         let voice = connection.voice();
         voice.say(ClientToServer::Begin { transfer }).await;
         let each = self.parts.values().any(|part| part.state == PartState::Accepted { each: true });
@@ -210,7 +218,7 @@ impl<'a> Round<'a> {
         let mut producing = true;
         loop {
             if let Some(job) = held.take() {
-                held = self.launch(job, connection, &voice);
+                held = self.launch(job, connection);
             }
             // Not before the producer has said how many files there are.
             if self.parts.values().all(|part| part.state == PartState::Over) {
@@ -226,7 +234,7 @@ impl<'a> Round<'a> {
                 },
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.task_done(done),
                 next = produced.recv(), if producing && held.is_none() => match next {
-                    Some(Produced::Job(job)) => held = self.launch(job, connection, &voice),
+                    Some(Produced::Job(job)) => held = self.launch(job, connection),
                     Some(Produced::Unreadable(path, failure)) => self.unreadable(path, failure),
                     Some(Produced::End(files)) => {
                         producing = false;
@@ -242,7 +250,7 @@ impl<'a> Round<'a> {
     }
 
     /// Starts a job where there is a place for it, and hands it back where there is none.
-    fn launch(&mut self, job: Job, connection: &Connection, voice: &Voice) -> Option<Job> {
+    fn launch(&mut self, job: Job, connection: &Connection) -> Option<Job> {
         let (small, bulk) = &mut self.under_way;
         let (count, max) = match job.class {
             FileClass::Small => (small, SMALL_AT_ONCE),
@@ -259,6 +267,7 @@ impl<'a> Round<'a> {
         }
         let sent = self.ledger.sent(index, &job.head, taking.iter().copied());
         let each = |peer: &PeerId| self.parts[peer].state == PartState::Accepted { each: true };
+        let recipients = u32::try_from(taking.len()).expect("the relay's limit is lower");
         let wait_for: Vec<_> = taking.into_iter().filter(each).collect();
         let starts = (!wait_for.is_empty()).then(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -271,10 +280,10 @@ impl<'a> Round<'a> {
             limit: self.limit.clone(),
             ends: self.ends.0.clone(),
             sent,
+            recipients,
             wait_for,
             starts,
         };
-        let _ = voice;
         self.tasks.spawn(async move {
             file::send(task, job).await;
             (index, class)
@@ -295,7 +304,7 @@ impl<'a> Round<'a> {
         // Every round walks the tree again; people need to hear it once.
         if !self.unread.iter().any(|(known, _)| *known == path) {
             self.observer.event(Event::Failed {
-                transfer: self.keys.transfer,
+                transfer: self.keys.transfer(),
                 peer: None,
                 file: Some(path.clone()),
                 failure: failure.clone(),
@@ -307,8 +316,8 @@ impl<'a> Round<'a> {
     /// Hears what a file's task found out.
     fn file_ended(&mut self, end: FileEnd) {
         match end {
-            FileEnd::Sealed { index, len, hash } => self.ledger.sealed(index, len, hash),
-            FileEnd::Failed { index, failure } => {
+            FileEnd::Sealed(index, digest) => self.ledger.sealed(index, digest),
+            FileEnd::Failed(index, failure) => {
                 for peer in self.ledger.waiting(index) {
                     self.file_failed(peer, index, failure.clone());
                 }
@@ -318,10 +327,10 @@ impl<'a> Round<'a> {
 
     fn hear(&mut self, message: ServerToClient) {
         match message {
-            ServerToClient::Told { transfer, from, message } if transfer == self.keys.transfer => {
+            ServerToClient::Told { transfer, from, message } if transfer == self.keys.transfer() => {
                 self.told(from, message);
             }
-            ServerToClient::Gone { transfer, peer, code } if transfer == self.keys.transfer => {
+            ServerToClient::Gone { transfer, peer, code } if transfer == self.keys.transfer() => {
                 let failure = match code {
                     Code::PeerGone => Failure::new(FailureKind::NoSuchPeer, "is not listening"),
                     _ => Failure::from_code(code),
@@ -354,7 +363,7 @@ impl<'a> Round<'a> {
             PeerMessage::Start { file, have } => {
                 target.moved();
                 if let Some(start) = self.starts.get(&file) {
-                    let _ = start.send(Start { peer: from, have });
+                    let _ = start.send(SealedStart { peer: from, have });
                 }
             }
             PeerMessage::Stored { file, bytes } => {
@@ -362,7 +371,7 @@ impl<'a> Round<'a> {
                     target.moved();
                     if let Some((path, total)) = self.ledger.describe(file) {
                         self.observer.event(Event::Progress {
-                            transfer: self.keys.transfer,
+                            transfer: self.keys.transfer(),
                             peer: from,
                             peer_name: target.name.clone(),
                             file: path.to_owned(),
@@ -373,6 +382,11 @@ impl<'a> Round<'a> {
                 }
             }
             PeerMessage::Receipts { batch } => self.receipts(from, &batch.0),
+            // Not the file's fault: the rest of its part goes to the next round, from where it is.
+            PeerMessage::Failed { file: Some(_), code: code @ (Code::Behind | Code::PeerGone), .. } => {
+                self.leaving.push((from, code));
+                self.part_over(from, Status::Pending(Failure::from_code(code)));
+            }
             PeerMessage::Failed { file: Some(file), code, reason } => {
                 let kind = Failure::from_code(code).kind;
                 let text = if reason.as_str().is_empty() { SafeText::new(code.reason()) } else { reason };
@@ -415,12 +429,12 @@ impl<'a> Round<'a> {
                     target.bytes += receipt.len;
                     target.moved();
                     self.observer.event(Event::Delivered {
-                        transfer: self.keys.transfer,
+                        transfer: self.keys.transfer(),
                         peer: from,
                         peer_name: target.name.clone(),
                         file: path,
                         bytes: receipt.len,
-                        blake3: receipt.blake3,
+                        blake3: receipt.blake3.into(),
                         already_there: receipt.outcome == Outcome::AlreadyThere,
                     });
                 }
@@ -443,7 +457,7 @@ impl<'a> Round<'a> {
         target.moved();
         target.file_failed(&path, failure.clone());
         self.observer.event(Event::Failed {
-            transfer: self.keys.transfer,
+            transfer: self.keys.transfer(),
             peer: Some((peer, target.name.clone())),
             file: Some(path),
             failure,
@@ -517,9 +531,4 @@ impl Part {
     fn takes_part(&self) -> bool {
         matches!(self.state, PartState::Accepted { .. })
     }
-}
-
-/// Bytes of a file that were given to its stream.
-pub(super) fn bytes_sent(counter: &std::sync::atomic::AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
 }

@@ -1,0 +1,149 @@
+//! What every command needs: the home, the identity, the invite, and how to speak.
+
+use std::{
+    io::IsTerminal,
+    sync::{Arc, OnceLock},
+};
+
+use super::{
+    CommandError,
+    cli::{Global, When},
+};
+use crate::{
+    display::{self, Style},
+    identity::{BUNDLE_LIFETIME, Home, Identity, Invite, KnownPeers, Name},
+    quic::Tuning,
+    transfer::{FailureKind, Member, Observer},
+};
+
+/// What the global options come to.
+pub(super) struct Context {
+    pub(super) global: Global,
+    home: OnceLock<Home>,
+}
+
+impl Context {
+    pub(super) fn new(global: Global) -> Self {
+        Self { global, home: OnceLock::new() }
+    }
+
+    /// Sends log lines to standard error: warnings, and with `-v` more.
+    pub(super) fn start_log(&self) {
+        let level = match (self.global.quiet, self.global.verbose) {
+            (true, _) => tracing::Level::ERROR,
+            (_, 0) => tracing::Level::WARN,
+            (_, 1) => tracing::Level::INFO,
+            (_, 2) => tracing::Level::DEBUG,
+            _ => tracing::Level::TRACE,
+        };
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .with_ansi(self.color())
+            .without_time()
+            .try_init();
+    }
+
+    /// The home directory, made on first use.
+    pub(super) fn home(&self) -> Result<&Home, CommandError> {
+        if let Some(home) = self.home.get() {
+            return Ok(home);
+        }
+        let home = Home::open(self.global.home.clone()).map_err(|e| CommandError::other(format!("no home: {e}")))?;
+        Ok(self.home.get_or_init(|| home))
+    }
+
+    /// My key, made on first use.
+    pub(super) fn identity(&self) -> Result<Identity, CommandError> {
+        let path = self.home()?.identity_key();
+        Identity::load_or_create(&path).map_err(|e| CommandError::other(format!("no identity: {e}")))
+    }
+
+    /// My name.
+    pub(super) fn name(&self) -> Result<Name, CommandError> {
+        self.home()?.name().map_err(|e| CommandError::other(format!("no name: {e}")))
+    }
+
+    /// The invite: as an option or variable, as saved, or of a relay under the same home.
+    pub(super) fn invite(&self) -> Result<Invite, CommandError> {
+        if let Some(invite) = &self.global.server {
+            return Ok(invite.clone());
+        }
+        let home = self.home()?;
+        for path in [home.invite(), super::server::local_invite(home)] {
+            let loaded = Invite::load(&path).map_err(|e| CommandError::other(format!("no invite: {e}")))?;
+            if let Some(invite) = loaded {
+                return Ok(invite);
+            }
+        }
+        Err(CommandError::new(FailureKind::Unreachable, "no relay is known here")
+            .hint("`p2p join INVITE` with the invite that `p2p server` printed, or start `p2p server` here"))
+    }
+
+    /// Who I am and which room I belong to.
+    pub(super) fn member(&self) -> Result<Arc<Member>, CommandError> {
+        Ok(Arc::new(Member {
+            identity: Arc::new(self.identity()?),
+            name: self.name()?,
+            invite: self.invite()?,
+            tuning: Tuning::from_env(),
+            bundle_lifetime: BUNDLE_LIFETIME,
+        }))
+    }
+
+    /// Whom I know in the invite's room.
+    pub(super) fn known(&self, invite: &Invite) -> Result<KnownPeers, CommandError> {
+        Ok(KnownPeers::new(self.home()?.known_peers(), invite.secret.room_id()))
+    }
+
+    /// Whether standard error may be coloured.
+    pub(super) fn color(&self) -> bool {
+        match self.global.color {
+            When::Always => true,
+            When::Never => false,
+            // https://no-color.org: any value but the empty one.
+            When::Auto => {
+                std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+                    && std::io::stderr().is_terminal()
+            }
+        }
+    }
+
+    /// How to speak.
+    pub(super) fn style(&self) -> Style {
+        let bars = match self.global.progress {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => std::io::stderr().is_terminal() && !self.global.json,
+        };
+        Style { json: self.global.json, quiet: self.global.quiet, color: self.color(), bars: bars && !self.global.quiet }
+    }
+
+    /// Who shows events.
+    pub(super) fn observer(&self) -> Arc<dyn Observer> {
+        display::observer(self.style())
+    }
+
+    pub(super) fn paint_error(&self, text: &str) -> String {
+        if self.color() {
+            console::Style::new().red().bold().force_styling(true).apply_to(text).to_string()
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// Runs a future to its end on this thread; other threads only seal, hash, and touch disks.
+    ///
+    /// One thread for the network measured a fifth less processor time than work stealing.
+    pub(super) fn block_on<F: Future>(&self, future: F) -> Result<F::Output, CommandError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| CommandError::other(format!("no runtime: {e}")))?;
+        let output = runtime.block_on(future);
+        // A thread may still wait for standard input.
+        runtime.shutdown_background();
+        Ok(output)
+    }
+}

@@ -1,0 +1,80 @@
+//! What a command reports when it fails: one line, a hint where there is one, and an exit code.
+
+use std::fmt::Display;
+
+use super::context::Context;
+use crate::{
+    display::print_line,
+    transfer::{Failure, FailureKind},
+};
+
+/// A failed command.
+#[derive(Debug, Clone)]
+pub struct CommandError {
+    kind: FailureKind,
+    code: u8,
+    message: String,
+    hint: Option<String>,
+}
+
+impl CommandError {
+    /// A failure with a message that names what failed, on what, and why.
+    #[must_use]
+    pub fn new(kind: FailureKind, message: impl Display) -> Self {
+        Self { kind, code: kind.exit_code(), message: one_line(&message.to_string()), hint: None }
+    }
+
+    /// Anything that has no kind of its own.
+    #[must_use]
+    pub fn other(message: impl Display) -> Self {
+        Self::new(FailureKind::Other, message)
+    }
+
+    /// A command line that parses and still makes no sense.
+    #[must_use]
+    pub fn usage(message: impl Display) -> Self {
+        Self { code: super::USAGE, ..Self::other(message) }
+    }
+
+    /// A library's failure, with what was being done.
+    #[must_use]
+    pub fn from_failure(doing: &str, failure: &Failure) -> Self {
+        Self::new(failure.kind, format!("{doing}: {failure}"))
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Display) -> Self {
+        self.hint = Some(one_line(&hint.to_string()));
+        self
+    }
+
+    /// Exits with this code instead of the kind's own, as signals do.
+    #[must_use]
+    pub(super) fn with_code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The process's exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        self.code
+    }
+
+    /// Prints it for people on standard error, and for programs on standard output.
+    pub(super) fn report(&self, context: &Context) {
+        eprintln!("{}: {}", context.paint_error("p2p"), self.message);
+        if let Some(hint) = &self.hint {
+            eprintln!("hint: {hint}");
+        }
+        if context.global.json {
+            print_line(&serde_json::json!({"event": "error", "code": self.code, "reason": self.message}));
+        }
+    }
+}
+
+/// Errors are one line, whatever their causes say.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

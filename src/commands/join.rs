@@ -1,0 +1,59 @@
+//! `p2p join`: saves an invite after reaching its relay.
+
+use std::io::Read;
+
+use super::{CommandError, cli::JoinArgs, context::Context};
+use crate::{identity::Invite, protocol::Code, transfer::EnterError};
+
+/// The longest invite that is read from standard input, in bytes.
+const INVITE_MAX: u64 = 4096;
+
+pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError> {
+    let text = if args.invite == "-" {
+        let mut text = String::new();
+        std::io::stdin()
+            .take(INVITE_MAX)
+            .read_to_string(&mut text)
+            .map_err(|e| CommandError::other(format!("cannot read the invite from standard input: {e}")))?;
+        text
+    } else {
+        args.invite.clone()
+    };
+    let invite: Invite = text.trim().parse().map_err(|e| CommandError::usage(format!("not an invite: {e}")))?;
+    let path = context.home()?.invite();
+    let mut member = context.member_of(invite.clone())?;
+    std::sync::Arc::get_mut(&mut member).expect("just made").invite = invite.clone();
+    let entered = context.block_on(async {
+        let connection = member.enter(None).await?;
+        connection.close(Code::Done).await;
+        Ok::<_, EnterError>(())
+    })?;
+    entered.map_err(|e| enter_error(&e, &invite))?;
+    invite.save(&path).map_err(|e| CommandError::other(format!("cannot save the invite: {e}")))?;
+    if context.global.json {
+        crate::display::print_line(&serde_json::json!({
+            "event": "joined", "id": member.id(), "name": member.name.name, "relay": invite.relay.to_string(),
+        }));
+    } else if !context.global.quiet {
+        eprintln!("joined the room at {} as {}", invite.relay, member.name.name);
+    }
+    Ok(0)
+}
+
+/// Why the room could not be entered, with what to do about it.
+pub(super) fn enter_error(error: &EnterError, invite: &Invite) -> CommandError {
+    let failure = error.failure();
+    with_hint(CommandError::from_failure(&format!("cannot enter the room at {}", invite.relay), &failure), failure.kind)
+}
+
+/// Adds what usually helps against failures of this kind on the way into a room.
+pub(super) fn with_hint(error: CommandError, kind: crate::transfer::FailureKind) -> CommandError {
+    use crate::transfer::FailureKind as Kind;
+    match kind {
+        Kind::Unreachable => error.hint("is `p2p server` running there, and does its UDP port reach this machine?"),
+        Kind::NotTrusted => error.hint(
+            "if the relay was set up anew, ask its operator for the new invite; for a room made elsewhere, `p2p server --admit ROOM-ID`",
+        ),
+        _ => error,
+    }
+}

@@ -1,0 +1,65 @@
+//! SIGINT and SIGTERM: first a polite end, then an immediate one.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+
+use tokio_util::sync::CancellationToken;
+
+/// Hears signals for as long as the process lives.
+#[derive(Debug, Clone)]
+pub(super) struct Signals {
+    token: CancellationToken,
+    code: Arc<AtomicU8>,
+}
+
+impl Signals {
+    /// Starts to hear them. Call it inside a runtime.
+    pub(super) fn hear() -> Self {
+        let signals = Self { token: CancellationToken::new(), code: Arc::new(AtomicU8::new(0)) };
+        let hearing = signals.clone();
+        tokio::spawn(async move {
+            loop {
+                let code = next().await;
+                if hearing.token.is_cancelled() {
+                    // Asked twice: whoever asks does not want to wait for a clean end.
+                    let _ = console::Term::stderr().show_cursor();
+                    std::process::exit(code.into());
+                }
+                hearing.code.store(code, Ordering::Relaxed);
+                hearing.token.cancel();
+            }
+        });
+        signals
+    }
+
+    /// Cancelled at the first signal.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
+    /// The exit code for the signal that came, if one did.
+    pub(super) fn exit_code(&self) -> Option<u8> {
+        Some(self.code.load(Ordering::Relaxed)).filter(|code| *code != 0)
+    }
+}
+
+/// Waits for a signal; its exit code is 128 and its number.
+#[cfg(unix)]
+async fn next() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = signal(SignalKind::interrupt());
+    let terminate = signal(SignalKind::terminate());
+    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else { return std::future::pending().await };
+    tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+    }
+}
+
+#[cfg(not(unix))]
+async fn next() -> u8 {
+    let _ = tokio::signal::ctrl_c().await;
+    130
+}

@@ -1,0 +1,37 @@
+//! `p2p trust`: known peers.
+
+use super::{CommandError, cli::TrustCommand, context::Context};
+use crate::{display::print_line, sealing::unix_now, transfer::FailureKind};
+
+pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, CommandError> {
+    let known = context.known(&context.invite()?)?;
+    let failed = |e| CommandError::other(format!("known peers: {e}"));
+    match command {
+        TrustCommand::Ls => {
+            for peer in known.load().map_err(failed)?.iter() {
+                if context.global.json {
+                    print_line(&serde_json::json!({
+                        "event": "known", "name": peer.name, "id": peer.id, "since": peer.since,
+                        "origin": peer.origin,
+                    }));
+                } else {
+                    let since = std::time::UNIX_EPOCH + std::time::Duration::from_secs(peer.since);
+                    println!("{}  {}  since {}", peer.name, peer.id, humantime::format_rfc3339_seconds(since));
+                }
+            }
+        }
+        TrustCommand::Add { name, id } => {
+            known.add(&name, id, unix_now()).map_err(failed)?;
+            if !context.global.quiet {
+                eprintln!("{name} is now {id} here");
+            }
+        }
+        TrustCommand::Rm { name } => {
+            if known.remove(&name).map_err(failed)?.is_none() {
+                return Err(CommandError::new(FailureKind::NoSuchPeer, format!("nobody is known as {name}"))
+                    .hint("`p2p trust ls` lists who is"));
+            }
+        }
+    }
+    Ok(0)
+}

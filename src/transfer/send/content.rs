@@ -1,0 +1,204 @@
+//! Content on its way from its source into sealed frames. Blocking.
+
+use std::io::{self, Cursor, Read};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::mpsc;
+
+use crate::{
+    protocol::{CHUNK_SIZE, FRAME_HEADER_LEN, PeerId, PlanEntry},
+    sealing::{Compression, FileDigest, FileSealer, SealError, Start, chunk_frame},
+    storage::{OpenSource, SourceError},
+};
+
+/// Where content is read from.
+pub(super) enum Reader {
+    /// A file, which must not change meanwhile.
+    File(OpenSource),
+    /// Whatever comes.
+    Pipe(Box<dyn Read + Send>),
+    /// What is in memory.
+    Bytes(Cursor<Bytes>),
+}
+
+/// Why content cannot be sent whole.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ContentError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("cannot read standard input: {0}")]
+    Pipe(#[from] io::Error),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Nobody takes the frames any more.
+    #[error("the stream ended")]
+    Over,
+}
+
+impl ContentError {
+    /// Whether the source is not any more what it was when it was opened.
+    pub(super) fn is_changed(&self) -> bool {
+        matches!(self, Self::Source(SourceError::Changed { .. }) | Self::Seal(SealError::Size { .. }))
+    }
+}
+
+impl Reader {
+    /// Fills the buffer as far as there is content.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ContentError> {
+        match self {
+            Self::File(file) => Ok(file.read(buffer)?),
+            Self::Pipe(reader) => Ok(read_full(reader, buffer)?),
+            Self::Bytes(bytes) => Ok(read_full(bytes, buffer)?),
+        }
+    }
+
+    fn hash_prefix(&mut self, len: u64) -> Result<Option<blake3::Hasher>, ContentError> {
+        match self {
+            Self::File(file) if len <= file.len() => Ok(Some(file.hash_prefix(len)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn len(&self) -> Option<u64> {
+        match self {
+            Self::File(file) => Some(file.len()),
+            Self::Pipe(_) => None,
+            Self::Bytes(bytes) => Some(bytes.get_ref().len() as u64),
+        }
+    }
+
+    fn check_unchanged(&self) -> Result<(), ContentError> {
+        match self {
+            Self::File(file) => Ok(file.check_unchanged()?),
+            Self::Pipe(_) | Self::Bytes(_) => Ok(()),
+        }
+    }
+}
+
+/// What recipients have of a file, once it is compared with the source.
+pub(super) struct Checked {
+    /// The reader, ready to go on where sending begins.
+    pub(super) reader: Reader,
+    /// Recipients that do not start at the beginning.
+    pub(super) plan: Vec<PlanEntry>,
+    /// Where sending begins, with what was hashed before it.
+    pub(super) begin: Option<(u32, blake3::Hasher)>,
+    /// The whole content's digest, where someone has all of it.
+    pub(super) whole: Option<FileDigest>,
+}
+
+/// Compares what each recipient says that it has with the source.
+///
+/// A prefix or file that differs counts as nothing: the recipient gets the file anew.
+pub(super) fn check(mut reader: Reader, starts: &[(PeerId, Start)], everyone: u32) -> Result<Checked, ContentError> {
+    let mut plan = Vec::new();
+    let mut whole = None;
+    for (peer, start) in starts {
+        let first_chunk = match start {
+            Start::At { chunk: 0, .. } => continue,
+            Start::At { chunk, prefix } => match reader.hash_prefix(u64::from(*chunk) * CHUNK_SIZE as u64)? {
+                Some(hasher) if hasher.finalize() == *prefix => *chunk,
+                _ => continue,
+            },
+            Start::Have { blake3 } => {
+                let Some(len) = reader.len() else { continue };
+                let digest = match whole {
+                    Some(digest) => digest,
+                    None => match reader.hash_prefix(len)? {
+                        Some(hasher) => FileDigest { len, blake3: *hasher.finalize().as_bytes() },
+                        None => continue,
+                    },
+                };
+                whole = Some(digest);
+                if digest.blake3 != *blake3 {
+                    continue;
+                }
+                PlanEntry::NOTHING
+            }
+        };
+        plan.push(PlanEntry { peer: *peer, first_chunk });
+    }
+    // Content begins where the first recipient needs it.
+    let all = plan.len() == everyone as usize;
+    let first = plan.iter().map(|entry| entry.first_chunk).min().filter(|first| all && *first != PlanEntry::NOTHING);
+    let first = first.unwrap_or(0);
+    let begin = match reader.hash_prefix(u64::from(first) * CHUNK_SIZE as u64)? {
+        Some(hasher) if first > 0 => Some((first, hasher)),
+        _ => None,
+    };
+    Ok(Checked { reader, plan, begin, whole })
+}
+
+/// Reads, hashes and seals until the end, then the trailer.
+///
+/// `note` hears the digest before the trailer is handed over: no receipt can be earlier.
+pub(super) fn seal(
+    mut reader: Reader,
+    mut sealer: FileSealer,
+    compression: Compression,
+    frames: &mpsc::Sender<(u64, Bytes)>,
+    note: impl FnOnce(FileDigest),
+) -> Result<(), ContentError> {
+    loop {
+        let mut frame = chunk_frame();
+        let before = sealer.position();
+        // Compression pays where the network is what is waited for, not where the processor is.
+        let compression = if frames.capacity() == 0 { compression } else { Compression::Never };
+        if !next_chunk(&mut reader, &mut sealer, &mut frame, compression)? {
+            break;
+        }
+        frames.blocking_send((sealer.position() - before, frame.freeze())).map_err(|_| ContentError::Over)?;
+    }
+    reader.check_unchanged()?;
+    let (trailer, digest) = sealer.finish()?;
+    note(digest);
+    frames.blocking_send((0, trailer.into())).map_err(|_| ContentError::Over)
+}
+
+/// A file of at most one chunk, sealed in one go: all frames after its head.
+pub(super) fn seal_small(
+    mut reader: Reader,
+    mut sealer: FileSealer,
+    compression: Compression,
+    frames: &mut Vec<u8>,
+) -> Result<FileDigest, ContentError> {
+    let mut frame = chunk_frame();
+    if next_chunk(&mut reader, &mut sealer, &mut frame, compression)? {
+        frames.extend_from_slice(&frame);
+    }
+    reader.check_unchanged()?;
+    let (trailer, digest) = sealer.finish()?;
+    frames.extend_from_slice(&trailer);
+    Ok(digest)
+}
+
+/// Reads and seals one chunk into `frame`; whether there was one.
+fn next_chunk(
+    reader: &mut Reader,
+    sealer: &mut FileSealer,
+    frame: &mut BytesMut,
+    compression: Compression,
+) -> Result<bool, ContentError> {
+    frame.resize(FRAME_HEADER_LEN + CHUNK_SIZE, 0);
+    let got = reader.fill(&mut frame[FRAME_HEADER_LEN..])?;
+    frame.truncate(FRAME_HEADER_LEN + got);
+    if got > 0 {
+        sealer.seal_chunk(frame, compression)?;
+    }
+    Ok(got > 0)
+}
+
+/// Reads until the buffer is full or the source ends.
+fn read_full(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    while got < buffer.len() {
+        match reader.read(&mut buffer[got..]) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(got)
+}
+
