@@ -1,1 +1,38 @@
-//! See the crate's map.
+//! Files read from and written to disk. Blocking: call it from threads that may wait.
+//!
+//! Outgoing: a [`Source`] is walked, each file is an [`OpenSource`]. Incoming: a [`Target`] directory
+//! gives out [`Partial`] files, which [`store_all`] makes durable and visible under their names, in
+//! this order:
+//!
+//! ```text
+//! begin     .p2p-<key>.part in the file's own directory, locked    (a kill leaves it, to resume)
+//! write     append only; the prefix can be hashed again
+//! store     1. sync the data   2. rename without replacing   3. sync the directory
+//! ```
+//! So at every moment the final name holds the old file, nothing, or the complete new one.
+
+mod conflict;
+mod directory;
+mod error;
+mod journal;
+mod open_source;
+mod os;
+mod partial;
+mod source;
+mod sync;
+mod target;
+#[cfg(test)]
+mod testing;
+mod time;
+mod walk;
+
+pub use conflict::{Conflict, Outcome, Stored};
+pub use error::StorageError;
+pub use journal::{Cleaned, Done, Journal, JournalError, PARTIAL_MAX_AGE};
+pub use open_source::{Change, OpenSource};
+pub use partial::{IncomingFile, Partial};
+pub use source::{Source, SourceError, Totals};
+pub use sync::store_all;
+pub use target::{Existing, Target};
+pub use time::Modified;
+pub use walk::{Entry, EntryKind, Walk};

@@ -1,0 +1,95 @@
+//! What can go wrong while something that arrives is stored.
+
+use std::{io, path::PathBuf};
+
+use crate::protocol::NameError;
+
+/// Why something could not be stored.
+///
+/// The text is for the person at this machine: it has the path and the cause. What the sender is
+/// told is [`StorageError::reason`], which says nothing about this machine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The operating system refused.
+    #[error("cannot {action} {path:?}: {error}")]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// A file or link stands where a directory is wanted.
+    #[error("{path:?} is in the way: it is no directory")]
+    NotADirectory {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// A directory stands where a file or link is wanted, and may not be replaced.
+    #[error("{path:?} is in the way: it is a directory")]
+    IsADirectory {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// So many files of this name are there that no number is free, or it is too long for one.
+    #[error("no free name beside {path:?}")]
+    NamesTaken {
+        /// The name wanted.
+        path: PathBuf,
+    },
+    /// The file is not of the size that was announced, or that it had before.
+    #[error("{path:?} has {got} bytes where {expected} are expected")]
+    Size {
+        /// The file, by its final name.
+        path: PathBuf,
+        /// Bytes announced or known.
+        expected: u64,
+        /// Bytes there are or would be.
+        got: u64,
+    },
+    /// A link that may not be made.
+    #[error("cannot make the link {path:?}: {error}")]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// What is wrong with its target.
+        error: NameError,
+    },
+}
+
+impl StorageError {
+    /// Whether the disk, or this user's share of it, is full.
+    #[must_use]
+    pub fn is_out_of_space(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { error, .. } if matches!(error.kind(), StorageFull | QuotaExceeded))
+    }
+
+    /// The cause without any path of this machine, for whoever sent the file.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Io { error, .. } => error.kind().to_string(),
+            Self::NotADirectory { .. } => "a file is in the way of a directory".to_owned(),
+            Self::IsADirectory { .. } => "a directory is in the way of a file".to_owned(),
+            Self::NamesTaken { .. } => "too many files of that name".to_owned(),
+            Self::Size { expected, got, .. } => format!("{got} bytes instead of {expected}"),
+            Self::Link { error, .. } => error.to_string(),
+        }
+    }
+
+    /// For `map_err`: wraps what the operating system said.
+    pub(super) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |error| Self::Io {
+            action,
+            path,
+            error,
+        }
+    }
+}

@@ -1,0 +1,591 @@
+//! What an interrupted transfer has stored already.
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    io::{self, BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use data_encoding::HEXLOWER;
+use fs4::FileExt;
+use serde::{Deserialize, Serialize};
+
+use super::{Modified, Partial, Target, os, partial::hash_file};
+use crate::protocol::{PeerId, RelativePath};
+
+/// How old a partial file and the journal that names it become before they are removed.
+///
+/// A week: whoever was interrupted on a Friday may go on after the weekend.
+pub const PARTIAL_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The record of one job of one sender: an append-only file of JSON lines, which outlives a kill at
+/// any moment, and is removed when the job is done.
+///
+/// ```text
+/// {"partial":{"out":"/home/me/in","path":"photos/.p2p-….part"}}
+/// {"done":{"path":"photos/a.jpg","size":7,"modified":[1,0],"stored":"photos/a (1).jpg","len":7,"blake3":"…"}}
+/// ```
+/// It is a memory, not a proof: who is told by it that a file is there has to look.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    len: u64,
+    /// Where in the file each earlier `done` line begins. Of a long job the lines are many and long;
+    /// they stay on the disk.
+    known: HashMap<[u8; 16], u64>,
+}
+
+/// A file that was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Where, below the target directory.
+    pub stored: RelativePath,
+    /// How many bytes.
+    pub len: u64,
+    /// The hash of its content.
+    pub blake3: blake3::Hash,
+}
+
+/// What [`Journal::clean`] has removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cleaned {
+    /// Journals.
+    pub journals: u64,
+    /// Partial files.
+    pub partials: u64,
+}
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The operating system refused.
+    #[error("cannot {action} the journal {path:?}: {error}")]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file, or the directory of all.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+impl Journal {
+    /// Opens the journal of one job of one sender; says whether an earlier attempt left something
+    /// in it.
+    ///
+    /// If another process has it open, this one gets an empty one of its own.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn open(
+        directory: &Path,
+        sender: &PeerId,
+        job: &[u8; 16],
+    ) -> Result<(Self, bool), JournalError> {
+        std::fs::create_dir_all(directory).map_err(failed("create", directory))?;
+        let mut hasher = blake3::Hasher::new_derive_key("p2p 2026-11 journal");
+        hasher.update(sender.as_bytes()).update(job);
+        let mut key = [0; 16];
+        hasher.finalize_xof().fill(&mut key);
+        let name = HEXLOWER.encode(&key);
+
+        let path = directory.join(format!("{name}.{EXTENSION}"));
+        let file = open_log(&path).map_err(failed("open", &path))?;
+        if let Err(fs4::TryLockError::WouldBlock) = FileExt::try_lock(&file) {
+            aws_lc_rs::rand::fill(&mut key).expect("the system has randomness");
+            let own = format!("{name}-{}.{EXTENSION}", HEXLOWER.encode(&key));
+            return Self::read(directory.join(own));
+        }
+        Self::of(file, path)
+    }
+
+    fn read(path: PathBuf) -> Result<(Self, bool), JournalError> {
+        let file = open_log(&path).map_err(failed("open", &path))?;
+        let _ = FileExt::try_lock(&file);
+        Self::of(file, path)
+    }
+
+    /// Reads what is there. A last line that a kill or a full disk cut off is dropped.
+    fn of(file: File, path: PathBuf) -> Result<(Self, bool), JournalError> {
+        let mut known = HashMap::new();
+        let mut any = false;
+        let whole = each_line(&file, |at, line| {
+            any = true;
+            if let Line::Done(done) = line
+                && known.len() < KNOWN_MAX
+            {
+                known.insert(key_of(&done.path, done.size, done.modified), at);
+            }
+        })
+        .and_then(|whole| file.set_len(whole).map(|()| whole));
+        let len = whole.map_err(failed("read", &path))?;
+        let journal = Self {
+            file,
+            path,
+            len,
+            known,
+        };
+        Ok((journal, any))
+    }
+
+    /// Notes that a partial file was begun, so that it is removed when it is old.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn partial(&mut self, target: &Target, partial: &Partial) -> Result<(), JournalError> {
+        // A path that is no text cannot be noted; its partial file is removed by a person, or
+        // resumed.
+        let Some(out) = target.path().to_str() else {
+            return Ok(());
+        };
+        self.append(&Line::Partial(PartialLine {
+            out: out.to_owned(),
+            path: partial.partial_path(),
+        }))
+    }
+
+    /// Notes that a file is stored: after it is durable.
+    ///
+    /// `path`, `size` and `modified` are what the sender says of it.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn done(
+        &mut self,
+        path: &RelativePath,
+        size: Option<u64>,
+        modified: Option<Modified>,
+        done: &Done,
+    ) -> Result<(), JournalError> {
+        self.append(&Line::Done(DoneLine {
+            path: path.clone(),
+            size,
+            modified,
+            stored: done.stored.clone(),
+            len: done.len,
+            blake3: done.blake3.to_hex().to_string(),
+        }))
+    }
+
+    /// What an earlier attempt has stored of a file that the sender describes so.
+    #[must_use]
+    pub fn lookup(
+        &self,
+        path: &RelativePath,
+        size: Option<u64>,
+        modified: Option<Modified>,
+    ) -> Option<Done> {
+        let at = *self.known.get(&key_of(path, size, modified))?;
+        let mut line = vec![0; LINE_MAX];
+        let read = os::read_at(&self.file, &mut line, at).ok()?;
+        let end = line[..read].iter().position(|byte| *byte == b'\n')?;
+        let Ok(Line::Done(done)) = serde_json::from_slice(&line[..end]) else {
+            return None;
+        };
+        let same = done.path == *path && done.size == size && done.modified == modified;
+        let blake3 = blake3::Hash::from_hex(&done.blake3).ok()?;
+        same.then_some(Done {
+            stored: done.stored,
+            len: done.len,
+            blake3,
+        })
+    }
+
+    /// Removes the journal: the job is done, and nothing is left of it to resume.
+    ///
+    /// Dropped instead, it stays for the next attempt.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn finish(self) -> Result<(), JournalError> {
+        std::fs::remove_file(&self.path).map_err(failed("remove", &self.path))
+    }
+
+    /// Removes the journals that nobody has written to for `older_than` (usually
+    /// [`PARTIAL_MAX_AGE`]), and the partial files that they name, if these are as old.
+    ///
+    /// Partial files are found by the names that this program gives and nothing else, without
+    /// following links, so what a journal says cannot make anything else disappear. A journal stays
+    /// as long as a file that it names does.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] if the directory cannot be read. What cannot be removed is left.
+    pub fn clean(directory: &Path, older_than: Duration) -> Result<Cleaned, JournalError> {
+        let mut cleaned = Cleaned::default();
+        let Some(before) = SystemTime::now().checked_sub(older_than) else {
+            return Ok(cleaned);
+        };
+        let entries = match std::fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(cleaned),
+            Err(error) => return Err(failed("read", directory)(error)),
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|e| e == EXTENSION) {
+                // One that cannot be cleaned is no reason not to clean the others.
+                let _ = clean_one(&path, before, &mut cleaned);
+            }
+        }
+        Ok(cleaned)
+    }
+
+    fn append(&mut self, line: &Line) -> Result<(), JournalError> {
+        let mut bytes = serde_json::to_vec(line).expect("paths and numbers are JSON");
+        bytes.push(b'\n');
+        match self.file.write_all(&bytes) {
+            Ok(()) => {
+                self.len += bytes.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                // Half a line would spoil the next one.
+                let _ = self.file.set_len(self.len);
+                Err(failed("write", &self.path)(error))
+            }
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Line {
+    Partial(PartialLine),
+    Done(DoneLine),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct PartialLine {
+    out: String,
+    path: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DoneLine {
+    path: RelativePath,
+    size: Option<u64>,
+    modified: Option<Modified>,
+    stored: RelativePath,
+    len: u64,
+    blake3: String,
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+/// Calls `act` for every line that can be read, with its place; says where the last whole one ends.
+fn each_line(file: &File, mut act: impl FnMut(u64, Line)) -> io::Result<u64> {
+    let mut reader = BufReader::with_capacity(LINE_MAX, file);
+    let mut line = Vec::new();
+    let mut at = 0;
+    loop {
+        line.clear();
+        let read = reader.by_ref().take(LINE_MAX as u64);
+        let read = { read }.read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Ok(at);
+        }
+        // A line of a later version, or a spoilt one, is skipped.
+        if let Ok(line) = serde_json::from_slice(&line) {
+            act(at, line);
+        }
+        at += read as u64;
+    }
+}
+
+fn clean_one(path: &Path, before: SystemTime, cleaned: &mut Cleaned) -> io::Result<()> {
+    let file = os::open_by_path(path, false)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.modified()? > before || FileExt::try_lock(&file).is_err() {
+        return Ok(());
+    }
+    let mut target: Option<Target> = None;
+    let mut left = false;
+    each_line(&file, |_, line| {
+        let Line::Partial(partial) = line else { return };
+        let out = Path::new(&partial.out);
+        if target.as_ref().is_none_or(|target| target.path() != out) {
+            target = Target::open_existing(out).ok();
+        }
+        let removed = target
+            .as_ref()
+            .map(|target| target.remove_abandoned(&partial.path, before));
+        match removed {
+            Some(Ok(Some(true))) => cleaned.partials += 1,
+            Some(Ok(Some(false))) => left = true,
+            _ => {}
+        }
+    })?;
+    if !left {
+        std::fs::remove_file(path)?;
+        cleaned.journals += 1;
+    }
+    Ok(())
+}
+
+fn key_of(path: &RelativePath, size: Option<u64>, modified: Option<Modified>) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    hash_file(&mut hasher, path, size, modified);
+    let mut key = [0; 16];
+    hasher.finalize_xof().fill(&mut key);
+    key
+}
+
+fn failed(
+    action: &'static str,
+    path: impl Into<PathBuf>,
+) -> impl FnOnce(io::Error) -> JournalError {
+    let path = path.into();
+    move |error| JournalError::Io {
+        action,
+        path,
+        error,
+    }
+}
+
+const EXTENSION: &str = "log";
+
+/// The longest line: two paths of 4 KiB, each character escaped, and room.
+const LINE_MAX: usize = 64 * 1024;
+
+/// Files remembered of one job: some 40 bytes each. What is beyond is received again.
+const KNOWN_MAX: usize = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::storage::{
+        Conflict,
+        testing::{Place, incoming},
+    };
+
+    const JOB: [u8; 16] = [9; 16];
+
+    fn sender() -> PeerId {
+        PeerId::from_bytes([7; 32])
+    }
+
+    fn path(text: &str) -> RelativePath {
+        text.parse().unwrap()
+    }
+
+    fn done(text: &str) -> Done {
+        Done {
+            stored: path(&format!("{text} (1)")),
+            len: 3,
+            blake3: blake3::hash(text.as_bytes()),
+        }
+    }
+
+    fn open(directory: &Path) -> (Journal, bool) {
+        Journal::open(directory, &sender(), &JOB).unwrap()
+    }
+
+    /// A journal with these names in it, and its file.
+    fn written(directory: &Path, names: &[&str]) -> PathBuf {
+        let (mut journal, _) = open(directory);
+        for name in names {
+            journal
+                .done(&path(name), Some(3), Some((1, 2)), &done(name))
+                .unwrap();
+        }
+        journal.path.clone()
+    }
+
+    fn make_old(path: &Path) {
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        let old = SystemTime::now() - PARTIAL_MAX_AGE - Duration::from_secs(1);
+        file.set_modified(old).unwrap();
+    }
+
+    #[test]
+    fn the_next_attempt_knows_what_is_stored_and_only_that() {
+        let temp = tempfile::tempdir().unwrap();
+        written(temp.path(), &["t/a", "t/\"b\"文"]);
+        let (journal, had_entries) = open(temp.path());
+        assert!(had_entries);
+        for name in ["t/a", "t/\"b\"文"] {
+            let found = journal.lookup(&path(name), Some(3), Some((1, 2)));
+            assert_eq!(found, Some(done(name)));
+        }
+        for (name, size, modified) in [
+            ("t/c", Some(3), Some((1, 2))),
+            ("t/a", Some(4), Some((1, 2))),
+            ("t/a", None, Some((1, 2))),
+            ("t/a", Some(3), Some((1, 3))),
+            ("t/a", Some(3), None),
+        ] {
+            assert_eq!(journal.lookup(&path(name), size, modified), None);
+        }
+    }
+
+    #[test]
+    fn each_job_of_each_sender_has_its_own() {
+        let temp = tempfile::tempdir().unwrap();
+        written(temp.path(), &["a"]);
+        let other = PeerId::from_bytes([8; 32]);
+        assert!(!Journal::open(temp.path(), &other, &JOB).unwrap().1);
+        assert!(!Journal::open(temp.path(), &sender(), &[1; 16]).unwrap().1);
+        let (journal, had_entries) = open(temp.path());
+        assert!(had_entries);
+        journal.finish().unwrap();
+        assert!(!open(temp.path()).1);
+    }
+
+    #[test]
+    fn a_line_cut_anywhere_costs_only_itself() {
+        let temp = tempfile::tempdir().unwrap();
+        let log = written(temp.path(), &["a", "b"]);
+        let whole = fs::read(&log).unwrap();
+        let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
+        for cut in first..whole.len() {
+            fs::write(&log, &whole[..cut]).unwrap();
+            let (mut journal, _) = open(temp.path());
+            let known = |journal: &Journal, name| {
+                journal.lookup(&path(name), Some(3), Some((1, 2))).is_some()
+            };
+            assert!(known(&journal, "a") && !known(&journal, "b"));
+            journal
+                .done(&path("c"), Some(3), Some((1, 2)), &done("c"))
+                .unwrap();
+            drop(journal);
+            let (journal, _) = open(temp.path());
+            assert!(known(&journal, "a") && known(&journal, "c"));
+        }
+    }
+
+    #[test]
+    fn a_spoilt_journal_is_an_empty_one() {
+        let temp = tempfile::tempdir().unwrap();
+        let log = written(temp.path(), &["a"]);
+        for garbage in [
+            &b"\n\n\xff\xfe\n{}\n[]\nnull\n"[..],
+            &b"x".repeat(3 * LINE_MAX),
+            br#"{"done":{"path":"../a","size":3,"modified":null,"stored":"/x","len":3,"blake3":""}}
+"#,
+        ] {
+            fs::write(&log, garbage).unwrap();
+            assert!(!open(temp.path()).1);
+        }
+    }
+
+    #[test]
+    fn a_second_process_does_not_write_into_the_same_one() {
+        let temp = tempfile::tempdir().unwrap();
+        let (mut first, _) = open(temp.path());
+        let (mut second, had_entries) = open(temp.path());
+        assert!(!had_entries);
+        for (journal, name) in [(&mut first, "a"), (&mut second, "b")] {
+            journal.done(&path(name), None, None, &done(name)).unwrap();
+        }
+        second.finish().unwrap();
+        drop(first);
+        assert!(open(temp.path()).0.lookup(&path("a"), None, None).is_some());
+    }
+
+    #[test]
+    fn what_is_old_is_removed_and_what_is_young_or_in_use_is_not() {
+        let place = Place::new();
+        let journals = place.temp.path().join("journal");
+        let begin = |name: &str| {
+            let mut partial = place.target.begin(&incoming(name, 9)).unwrap();
+            partial.write_all(b"half").unwrap();
+            partial
+        };
+        let (mut journal, _) = open(&journals);
+        let names = ["d/old", "young", "used", "finished"];
+        let mut partials: Vec<Partial> = names.iter().map(|name| begin(name)).collect();
+        for partial in &partials {
+            journal.partial(&place.target, partial).unwrap();
+        }
+        let files: Vec<PathBuf> = partials
+            .iter()
+            .map(|partial| place.out().join(partial.partial_path()))
+            .collect();
+        let mut finished = partials.pop().unwrap();
+        finished.write_all(b"whole").unwrap();
+        finished.finish(Conflict::Rename).unwrap();
+        let used = partials.pop();
+        drop(partials);
+        make_old(&files[0]);
+        make_old(&files[2]);
+        let clean = || Journal::clean(&journals, PARTIAL_MAX_AGE).unwrap();
+
+        make_old(&journal.path);
+        assert_eq!(clean(), Cleaned::default(), "the journal is in use");
+        let log = journal.path.clone();
+        drop(journal);
+
+        let one = Cleaned {
+            journals: 0,
+            partials: 1,
+        };
+        assert_eq!(clean(), one);
+        let there: Vec<bool> = files.iter().map(|file| file.exists()).collect();
+        assert_eq!(there, [false, true, true, false]);
+
+        drop(used);
+        make_old(&files[1]);
+        let rest = Cleaned {
+            journals: 1,
+            partials: 2,
+        };
+        assert_eq!(clean(), rest);
+        assert!(!log.exists());
+        assert!(place.out().join("finished").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn cleaning_removes_nothing_but_partial_files() {
+        let place = Place::new();
+        let journals = place.temp.path().join("journal");
+        let log = written(&journals, &["a"]);
+        let name = ".p2p-00112233445566778899aabbccddeeff.part";
+        let precious = [place.outside().join("precious"), place.outside().join(name)];
+        for file in &precious {
+            fs::write(file, "x").unwrap();
+            make_old(file);
+        }
+        let link = place.out().join("link");
+        std::os::unix::fs::symlink(place.outside(), &link).unwrap();
+        std::os::unix::fs::symlink(&precious[0], place.out().join(name)).unwrap();
+        fs::create_dir(place.out().join("dir")).unwrap();
+        fs::create_dir(place.out().join("dir").join(name)).unwrap();
+        let out = place.out().to_str().unwrap();
+        let mut lines = String::new();
+        for path in [
+            "../outside/precious",
+            &format!("../outside/{name}"),
+            &format!("link/{name}"),
+            &format!("dir/{name}"),
+            &format!("none/{name}"),
+            &format!("/{name}"),
+            name,
+            "",
+        ] {
+            lines += &format!("{{\"partial\":{{\"out\":{out:?},\"path\":{path:?}}}}}\n");
+        }
+        fs::write(&log, lines).unwrap();
+        make_old(&log);
+        let cleaned = Journal::clean(&journals, PARTIAL_MAX_AGE).unwrap();
+        assert_eq!(cleaned.partials, 0);
+        assert!(precious.iter().all(|file| file.exists()));
+        assert!(place.out().join(name).symlink_metadata().is_ok());
+        assert!(place.out().join("dir").join(name).is_dir());
+    }
+}

@@ -1,0 +1,306 @@
+//! What differs between operating systems, and what the standard library lacks.
+
+use std::{fs::File, io};
+
+use cap_std::fs::{Dir, Metadata, OpenOptions};
+
+use super::Modified;
+
+/// Reads at a position without moving one; fewer bytes only at the end of the file.
+pub(super) fn read_at(file: &File, mut buf: &mut [u8], mut offset: u64) -> io::Result<usize> {
+    let wanted = buf.len();
+    while !buf.is_empty() {
+        #[cfg(unix)]
+        let read = std::os::unix::fs::FileExt::read_at(file, buf, offset);
+        #[cfg(windows)]
+        let read = std::os::windows::fs::FileExt::seek_read(file, buf, offset);
+        match read {
+            Ok(0) => break,
+            Ok(n) => {
+                buf = &mut buf[n..];
+                offset += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(wanted - buf.len())
+}
+
+/// Writes at a position without moving one; says how much was written before an error.
+pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> (usize, io::Result<()>) {
+    let mut done = 0;
+    while done < bytes.len() {
+        let (rest, at) = (&bytes[done..], offset + done as u64);
+        #[cfg(unix)]
+        let written = std::os::unix::fs::FileExt::write_at(file, rest, at);
+        #[cfg(windows)]
+        let written = std::os::windows::fs::FileExt::seek_write(file, rest, at);
+        match written {
+            Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
+            Ok(n) => done += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (done, Err(error)),
+        }
+    }
+    (done, Ok(()))
+}
+
+/// Opening must not wait: on a pipe that someone put in a file's place it would, for ever.
+pub(super) fn never_wait(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    {
+        use cap_std::fs::OpenOptionsExt;
+        options.custom_flags(NONBLOCK);
+    }
+    options
+}
+
+/// The same for a file that is opened by its path; with `follow` unset, a link is not followed.
+pub(super) fn open_by_path(path: &std::path::Path, follow: bool) -> io::Result<File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let nofollow = if follow { 0 } else { NOFOLLOW };
+        options.custom_flags(NONBLOCK | nofollow);
+    }
+    #[cfg(windows)]
+    if !follow {
+        use std::os::windows::fs::OpenOptionsExt;
+        // FILE_FLAG_OPEN_REPARSE_POINT: opens the link itself, which then is no regular file.
+        options.custom_flags(0x0020_0000);
+    }
+    options.open(path)
+}
+
+/// What a path leads to, with its identity.
+pub(super) fn metadata_by_path(path: &std::path::Path, follow: bool) -> io::Result<Metadata> {
+    #[cfg(unix)]
+    {
+        let found = match follow {
+            true => std::fs::metadata(path)?,
+            false => std::fs::symlink_metadata(path)?,
+        };
+        Ok(Metadata::from_just_metadata(found))
+    }
+    #[cfg(not(unix))]
+    {
+        // On Windows only an open file has an identity.
+        Metadata::from_file(&open_by_path(path, follow)?)
+    }
+}
+
+#[cfg(unix)]
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+#[cfg(unix)]
+const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+
+/// Tells the system that a file will be read from front to back. A hint: it may be ignored.
+pub(super) fn will_read_all(file: &File) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = file;
+}
+
+/// Renames within a directory; fails with `AlreadyExists` rather than replace anything.
+pub(super) fn rename_no_replace(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    {
+        use rustix::{fs::RenameFlags, io::Errno};
+        match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            // Some network and user-space file systems do not know the flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    link_and_remove(dir, from, to)
+}
+
+/// The same where the system has no such rename: a hard link fails if its name exists.
+fn link_and_remove(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
+    match dir.hard_link(from, dir, to) {
+        // A kill between the two leaves a second name, which `clean` removes: the content under
+        // the final name is complete.
+        Ok(()) => dir.remove_file(from),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) => look_and_rename(dir, from, to),
+    }
+}
+
+/// The same where there are no hard links either: right as long as only this process stores here.
+fn look_and_rename(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _guard = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    match dir.symlink_metadata(to) {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => dir.rename(from, dir, to),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a directory's entries durable.
+pub(super) fn sync_dir(dir: &Dir) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Mode, OFlags};
+        // The handle at hand may be one that can only be passed on (O_PATH).
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let readable = rustix::fs::openat(dir, ".", flags, Mode::empty())?;
+        match rustix::fs::fsync(readable) {
+            // The file system has nothing to sync, such as some network ones.
+            Err(rustix::io::Errno::INVAL) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        // Windows orders a rename after the flush of the file by its own journal.
+        let _ = dir;
+        Ok(())
+    }
+}
+
+/// Makes everything durable that was written to the file system of `dir` so far, if the system
+/// can, else fails with `Unsupported`.
+///
+/// Only Linux reports in it what could not be written (since 5.8), so only there is it enough.
+pub(super) fn sync_file_system(dir: &Dir) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let readable = rustix::fs::openat(dir, ".", flags, Mode::empty())?;
+        Ok(rustix::fs::syncfs(readable)?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = dir;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Bytes that this user may still write in a directory's file system.
+pub(super) fn free_bytes(dir: &Dir, path: &std::path::Path) -> io::Result<u64> {
+    #[cfg(unix)]
+    {
+        let _ = path;
+        let stat = rustix::fs::fstatvfs(dir)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = dir;
+        fs4::available_space(path)
+    }
+}
+
+/// Whether a file may be executed.
+pub(super) fn is_executable(metadata: &std::fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        metadata.mode() & 0o111 != 0
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        false
+    }
+}
+
+/// Lets everyone execute a file who may read it, or nobody.
+///
+/// The file was made under the umask, so following its read bits obeys the umask, which cannot be
+/// asked for without changing it under all threads.
+pub(super) fn set_executable(file: &File, executable: bool) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = file.metadata()?.permissions().mode() & 0o7777;
+        let wanted = match executable {
+            true => (mode & 0o666) | ((mode & 0o444) >> 2),
+            false => mode & 0o666,
+        };
+        if wanted != mode {
+            file.set_permissions(std::fs::Permissions::from_mode(wanted))?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (file, executable);
+    Ok(())
+}
+
+/// Sets the modification time of something in a directory, without following a link; fails with
+/// `InvalidInput` for a time that cannot be.
+pub(super) fn set_modified(dir: &Dir, name: &str, modified: Modified) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_OMIT, utimensat};
+        let (tv_sec, nanos) = modified;
+        if nanos >= 1_000_000_000 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let times = Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec,
+                tv_nsec: nanos.into(),
+            },
+        };
+        Ok(utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+    #[cfg(not(unix))]
+    {
+        use cap_fs_ext::{DirExt, SystemTimeSpec};
+        let time = super::time::to_system(modified)
+            .filter(|time| *time >= std::time::UNIX_EPOCH)
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let time = SystemTimeSpec::from(cap_std::time::SystemTime::from_std(time));
+        dir.set_symlink_times(name, None, Some(time))
+    }
+}
+
+/// Whether a file belongs to the user that this process acts for.
+pub(super) fn is_mine(metadata: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use cap_std::fs::MetadataExt;
+        metadata.uid() == rustix::process::geteuid().as_raw()
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_way_of_renaming_replaces_what_is_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(temp.path(), cap_std::ambient_authority()).unwrap();
+        for rename in [rename_no_replace, link_and_remove, look_and_rename] {
+            dir.write("from", "new").unwrap();
+            dir.write("taken", "old").unwrap();
+            let error = rename(&dir, "from", "taken").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(dir.read("taken").unwrap(), b"old");
+            rename(&dir, "from", "free").unwrap();
+            assert_eq!(dir.read("free").unwrap(), b"new");
+            assert!(!dir.exists("from"));
+            dir.remove_file("free").unwrap();
+        }
+    }
+}

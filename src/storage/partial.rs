@@ -1,0 +1,652 @@
+//! A file while it arrives.
+
+use std::{fs::File, io, path::PathBuf, sync::Arc};
+
+use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
+use cap_std::fs::{Dir, Metadata, OpenOptions};
+use data_encoding::HEXLOWER;
+use fs4::FileExt;
+
+use super::{
+    Conflict, Modified, StorageError, Stored, conflict,
+    directory::{Directory, Tree},
+    os, sync, time,
+};
+use crate::protocol::{PRIVATE_PREFIX, PeerId, RelativePath};
+
+/// What a sender says of a file before its content.
+#[derive(Debug, Clone)]
+pub struct IncomingFile {
+    /// Its name and where it belongs.
+    pub path: RelativePath,
+    /// How many bytes it has; `None` for a pipe.
+    pub size: Option<u64>,
+    /// Whether it may be executed.
+    pub executable: bool,
+    /// When it was last modified.
+    pub modified: Option<Modified>,
+    /// What an earlier attempt at the same file must have had for its bytes to be of use.
+    ///
+    /// Derive it from who sends, and what: a key that two files share makes one resume the other.
+    /// (The prefix is verified by its hash in any case.)
+    pub resume_key: [u8; 16],
+}
+
+impl IncomingFile {
+    /// The key by which another attempt at the same file, in this transfer or a later one, finds
+    /// what is here of it.
+    #[must_use]
+    pub fn resume_key(
+        sender: &PeerId,
+        path: &RelativePath,
+        size: Option<u64>,
+        modified: Option<Modified>,
+    ) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_derive_key("p2p 2026-11 resume key");
+        hasher.update(sender.as_bytes());
+        hash_file(&mut hasher, path, size, modified);
+        let mut key = [0; 16];
+        hasher.finalize_xof().fill(&mut key);
+        key
+    }
+}
+
+/// Hashes what tells one file that is sent from another.
+pub(super) fn hash_file(
+    hasher: &mut blake3::Hasher,
+    path: &RelativePath,
+    size: Option<u64>,
+    modified: Option<Modified>,
+) {
+    // No path holds a NUL, so nothing that follows it can be taken for a part of it.
+    hasher.update(path.as_str().as_bytes()).update(&[0]);
+    for number in [
+        size.map(i128::from),
+        modified.map(|(secs, _)| secs.into()),
+        modified.map(|(_, nanos)| nanos.into()),
+    ] {
+        // No number of these kinds is -2^127.
+        hasher.update(&number.unwrap_or(i128::MIN).to_le_bytes());
+    }
+}
+
+/// A file while it arrives: hidden, beside its final place, locked, append only.
+///
+/// Dropped without [`Partial::finish`] or [`Partial::discard`], as after any error or kill, it stays
+/// on the disk, so that a later [`Target::begin`](super::Target::begin) with the same key resumes
+/// it. One that nobody could resume (empty, or under a random name) is removed instead.
+#[derive(Debug)]
+pub struct Partial {
+    tree: Arc<Tree>,
+    directory: Arc<Directory>,
+    file: File,
+    name: String,
+    resumable: bool,
+    settled: bool,
+    len: u64,
+    incoming: IncomingFile,
+}
+
+impl Partial {
+    /// Opens or makes the partial file of `incoming` in its directory.
+    pub(super) fn open(
+        tree: Arc<Tree>,
+        directory: Arc<Directory>,
+        incoming: IncomingFile,
+    ) -> Result<Self, StorageError> {
+        let failed = |error| StorageError::Io {
+            action: "create a partial file for",
+            path: directory.place(incoming.path.file_name()),
+            error,
+        };
+        let mut name = partial_name(&incoming.resume_key);
+        let mut resumable = true;
+        // Each turn fails only if another process did something to the name in that moment.
+        for _ in 0..TRIES_MAX {
+            match claim(directory.handle(), &name).map_err(failed)? {
+                Claim::Got { file, len } => {
+                    let mut partial = Self {
+                        tree,
+                        directory,
+                        file,
+                        name,
+                        resumable,
+                        settled: false,
+                        len,
+                        incoming,
+                    };
+                    if partial.incoming.size.is_some_and(|size| len > size) {
+                        partial.truncate(0)?;
+                    }
+                    return Ok(partial);
+                }
+                Claim::Moved => {}
+                Claim::Taken => {
+                    name = random_name();
+                    resumable = false;
+                }
+            }
+        }
+        Err(failed(io::ErrorKind::ResourceBusy.into()))
+    }
+
+    /// Bytes that are there: those of an earlier attempt, and all written since.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing is there yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether a later attempt will find what is written now.
+    ///
+    /// Not so when the partial file of the same key is in use, or not fit for use.
+    #[must_use]
+    pub fn is_resumable(&self) -> bool {
+        self.resumable
+    }
+
+    /// Its final name, unless that is taken.
+    #[must_use]
+    pub fn path(&self) -> &RelativePath {
+        &self.incoming.path
+    }
+
+    /// The partial file's own path below the target directory, with `/` between components.
+    #[must_use]
+    pub fn partial_path(&self) -> String {
+        match self.incoming.path.parent() {
+            Some(parent) => format!("{parent}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// Appends.
+    ///
+    /// # Errors
+    /// [`StorageError::Size`] beyond the announced size, before anything is written. After an
+    /// [`StorageError::Io`], what was written is still there and counted.
+    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        let end = self.len + bytes.len() as u64;
+        if let Some(size) = self.incoming.size.filter(|size| end > *size) {
+            return Err(self.wrong_size(size, end));
+        }
+        let (written, result) = os::write_all_at(&self.file, bytes, self.len);
+        self.len += written as u64;
+        result.map_err(StorageError::io("write", self.place()))
+    }
+
+    /// Drops everything after the first `len` bytes.
+    ///
+    /// # Errors
+    /// [`StorageError::Size`] if there are not so many.
+    pub fn truncate(&mut self, len: u64) -> Result<(), StorageError> {
+        if len > self.len {
+            return Err(self.wrong_size(len, self.len));
+        }
+        self.file
+            .set_len(len)
+            .map_err(StorageError::io("truncate", self.place()))?;
+        self.len = len;
+        Ok(())
+    }
+
+    /// A hasher that has been given the first `len` bytes.
+    ///
+    /// # Errors
+    /// [`StorageError::Size`] if there are not so many.
+    pub fn hash_prefix(&self, len: u64) -> Result<blake3::Hasher, StorageError> {
+        if len > self.len {
+            return Err(self.wrong_size(len, self.len));
+        }
+        let (hasher, got) =
+            hash_prefix(&self.file, len).map_err(StorageError::io("read", self.place()))?;
+        match got == len {
+            true => Ok(hasher),
+            false => Err(self.wrong_size(len, got)),
+        }
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if it cannot be removed; it then stays as if dropped.
+    pub fn discard(mut self) -> Result<(), StorageError> {
+        self.settled = true;
+        self.remove()
+            .map_err(StorageError::io("remove the partial file of", self.place()))
+    }
+
+    /// Makes it durable and gives it its final name: [`store_all`](super::store_all) with one file.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn finish(self, conflict: Conflict) -> Result<Stored, StorageError> {
+        sync::store_all(vec![self], conflict)
+            .pop()
+            .expect("one result for one file")
+    }
+
+    /// The first part of storing: everything but the content's durability and the name.
+    pub(super) fn seal(&self) -> Result<(), StorageError> {
+        if let Some(size) = self.incoming.size.filter(|size| self.len != *size) {
+            return Err(self.wrong_size(size, self.len));
+        }
+        os::set_executable(&self.file, self.incoming.executable)
+            .map_err(StorageError::io("set the mode of", self.place()))?;
+        // A file system that cannot hold this time is no reason to lose the content.
+        if let Some(time) = self.incoming.modified.and_then(time::to_system) {
+            let _ = self.file.set_modified(time);
+        }
+        Ok(())
+    }
+
+    /// Makes the content and the attributes durable.
+    ///
+    /// After a failure the system may have dropped what it could not write and yet show it to
+    /// readers, so nothing may be resumed from it: the file is emptied.
+    pub(super) fn sync(&mut self) -> Result<(), StorageError> {
+        let result = self
+            .file
+            .sync_all()
+            .map_err(StorageError::io("sync", self.place()));
+        if result.is_err() {
+            let _ = self.truncate(0);
+        }
+        result
+    }
+
+    /// The last part: the final name. The lock is held until it is there.
+    pub(super) fn place_by(mut self, conflict: Conflict) -> Result<Stored, StorageError> {
+        let stored = conflict::place(&self.directory, &self.name, &self.incoming.path, conflict)?;
+        self.settled = true;
+        if stored.outcome == super::Outcome::Skipped {
+            let _ = self.remove();
+        }
+        Ok(stored)
+    }
+
+    pub(super) fn tree(&self) -> &Arc<Tree> {
+        &self.tree
+    }
+
+    pub(super) fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        self.directory.handle().remove_file(&self.name)
+    }
+
+    fn place(&self) -> PathBuf {
+        self.directory.place(self.incoming.path.file_name())
+    }
+
+    fn wrong_size(&self, expected: u64, got: u64) -> StorageError {
+        StorageError::Size {
+            path: self.place(),
+            expected,
+            got,
+        }
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.settled && (!self.resumable || self.len == 0) {
+            // It is locked until the file is closed, which is after this: no one else is using it.
+            let _ = self.remove();
+        }
+    }
+}
+
+/// Whether a name is one that [`Partial`] gives.
+pub(super) fn is_partial_name(name: &str) -> bool {
+    name.strip_prefix(PRIVATE_PREFIX)
+        .and_then(|rest| rest.strip_suffix(SUFFIX))
+        .is_some_and(|key| {
+            key.len() == 32 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        })
+}
+
+/// A hasher that has been given the first `len` bytes of a file, and how many there were.
+pub(super) fn hash_prefix(file: &File, len: u64) -> io::Result<(blake3::Hasher, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buf = vec![0; READ_BYTES];
+    let mut at = 0;
+    while at < len {
+        let wanted = usize::try_from(len - at).map_or(READ_BYTES, |left| left.min(READ_BYTES));
+        let read = os::read_at(file, &mut buf[..wanted], at)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buf[..read]);
+        at += read as u64;
+    }
+    Ok((hasher, at))
+}
+
+/// Removes an abandoned partial file; `None` if there is none that is ours.
+///
+/// Not one that is in use or younger than `before`.
+pub(super) fn remove_abandoned(
+    directory: &Dir,
+    name: &str,
+    before: std::time::SystemTime,
+) -> io::Result<Option<bool>> {
+    debug_assert!(is_partial_name(name));
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).follow(FollowSymlinks::No);
+    let file = directory
+        .open_with(name, os::never_wait(&mut options))?
+        .into_std();
+    if !is_ours(&Metadata::from_file(&file)?) {
+        return Ok(None);
+    }
+    if file.metadata()?.modified()? > before || FileExt::try_lock(&file).is_err() {
+        return Ok(Some(false));
+    }
+    directory.remove_file(name)?;
+    Ok(Some(true))
+}
+
+/// What came of trying to have a partial file for oneself.
+enum Claim {
+    Got {
+        file: File,
+        len: u64,
+    },
+    /// Somebody else has it, or it is nothing that may be appended to.
+    Taken,
+    /// It was renamed or removed just now.
+    Moved,
+}
+
+fn claim(directory: &Dir, name: &str) -> io::Result<Claim> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .follow(FollowSymlinks::No);
+    #[cfg(unix)]
+    {
+        use cap_std::fs::OpenOptionsExt;
+        options.mode(0o644);
+    }
+    let file = match directory.open_with(name, os::never_wait(&mut options)) {
+        Ok(file) => file.into_std(),
+        // Anything that stands there and is no file of ours: a link, a directory, another user's.
+        Err(_) if directory.symlink_metadata(name).is_ok() => return Ok(Claim::Taken),
+        Err(error) => return Err(error),
+    };
+    let opened = Metadata::from_file(&file)?;
+    if !is_ours(&opened) {
+        return Ok(Claim::Taken);
+    }
+    match FileExt::try_lock(&file) {
+        Ok(()) => {}
+        Err(fs4::TryLockError::WouldBlock) => return Ok(Claim::Taken),
+        // A file system without locks: two that resume the same key at once are told apart by
+        // nothing, so nobody resumes there.
+        Err(fs4::TryLockError::Error(_)) if opened.len() > 0 => return Ok(Claim::Taken),
+        Err(fs4::TryLockError::Error(_)) => {}
+    }
+    // Between the opening and the lock, whoever held it may have given the file its final name:
+    // then what we have locked is a finished file, and appending would ruin it.
+    match directory.symlink_metadata(name) {
+        Ok(named)
+            if MetadataExt::dev(&named) == MetadataExt::dev(&opened)
+                && MetadataExt::ino(&named) == MetadataExt::ino(&opened) => {}
+        Ok(_) => return Ok(Claim::Moved),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claim::Moved),
+        Err(error) => return Err(error),
+    }
+    // Only now nobody else is writing.
+    let len = file.metadata()?.len();
+    Ok(Claim::Got { file, len })
+}
+
+/// A second name would let somebody keep writing, or us write to what is theirs.
+fn is_ours(metadata: &Metadata) -> bool {
+    metadata.is_file() && os::is_mine(metadata) && MetadataExt::nlink(metadata) == 1
+}
+
+fn partial_name(key: &[u8; 16]) -> String {
+    format!("{PRIVATE_PREFIX}{}{SUFFIX}", HEXLOWER.encode(key))
+}
+
+/// The name of a partial file that nobody has yet, and nobody will resume.
+pub(super) fn random_name() -> String {
+    let mut key = [0; 16];
+    aws_lc_rs::rand::fill(&mut key).expect("the system has randomness");
+    partial_name(&key)
+}
+
+const SUFFIX: &str = ".part";
+
+/// How often another process may come between before it counts as an error.
+const TRIES_MAX: usize = 16;
+
+/// What is read from a file at once: large enough for the disk, small enough for the cache.
+pub(super) const READ_BYTES: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::storage::{
+        Outcome,
+        testing::{Place, incoming, names},
+    };
+
+    #[test]
+    fn what_an_interrupted_attempt_left_is_resumed() {
+        let place = Place::new();
+        let file = incoming("d/a.bin", 6);
+        let mut first = place.target.begin(&file).unwrap();
+        first.write_all(b"abc").unwrap();
+        drop(first);
+        assert!(!place.out().join("d/a.bin").exists());
+
+        let mut second = place.target.begin(&file).unwrap();
+        assert_eq!(second.len(), 3);
+        let prefix = second.hash_prefix(2).unwrap().finalize();
+        assert_eq!(prefix, blake3::hash(b"ab"));
+        second.truncate(2).unwrap();
+        second.write_all(b"cdef").unwrap();
+        let stored = second.finish(Conflict::Rename).unwrap();
+        assert_eq!(stored.outcome, Outcome::Created);
+        assert_eq!(fs::read(place.out().join("d/a.bin")).unwrap(), b"abcdef");
+        assert_eq!(names(&place.out().join("d")), ["a.bin"]);
+    }
+
+    #[test]
+    fn another_file_does_not_resume_it() {
+        let place = Place::new();
+        place.arrived("a", b"abc");
+        for other in [incoming("b", 3), incoming("a", 4)] {
+            assert!(place.target.begin(&other).unwrap().is_empty());
+        }
+        assert_eq!(place.target.begin(&incoming("a", 3)).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_partial_that_is_in_use_is_not_shared() {
+        let place = Place::new();
+        let file = incoming("a", 3);
+        let mut first = place.target.begin(&file).unwrap();
+        first.write_all(b"abc").unwrap();
+        let mut second = place.target.begin(&file).unwrap();
+        assert!(first.is_resumable() && !second.is_resumable());
+        assert!(second.is_empty());
+        second.write_all(b"ABC").unwrap();
+        drop(second);
+        assert_eq!(names(place.out()).len(), 1, "nobody could resume it");
+        first.finish(Conflict::Rename).unwrap();
+        assert_eq!(fs::read(place.out().join("a")).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn an_empty_partial_leaves_nothing_behind() {
+        let place = Place::new();
+        drop(place.target.begin(&incoming("a", 3)).unwrap());
+        assert_eq!(names(place.out()), [""; 0]);
+        place.arrived("a", b"abc").discard().unwrap();
+        assert_eq!(names(place.out()), [""; 0]);
+    }
+
+    #[test]
+    fn neither_more_nor_fewer_bytes_than_announced_are_stored() {
+        let place = Place::new();
+        let mut partial = place.target.begin(&incoming("a", 3)).unwrap();
+        partial.write_all(b"ab").unwrap();
+        let error = partial.write_all(b"cd").unwrap_err();
+        assert!(matches!(
+            error,
+            StorageError::Size {
+                expected: 3,
+                got: 4,
+                ..
+            }
+        ));
+        let error = partial.finish(Conflict::Rename).unwrap_err();
+        assert!(matches!(
+            error,
+            StorageError::Size {
+                expected: 3,
+                got: 2,
+                ..
+            }
+        ));
+        assert!(!place.out().join("a").exists());
+        assert_eq!(place.target.begin(&incoming("a", 3)).unwrap().len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_someone_plants_under_the_partial_name_is_neither_written_nor_waited_for() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let place = Place::new();
+        let file = incoming("a", 3);
+        let name = place.out().join(partial_name(&file.resume_key));
+        let secret = place.outside().join("secret");
+        fs::write(&secret, "old").unwrap();
+        let plant: [&dyn Fn(); 5] = [
+            &|| std::os::unix::fs::symlink(&secret, &name).unwrap(),
+            &|| std::os::unix::fs::symlink(place.outside().join("none"), &name).unwrap(),
+            &|| fs::hard_link(&secret, &name).unwrap(),
+            &|| fs::create_dir(&name).unwrap(),
+            &|| mknodat(CWD, &name, FileType::Fifo, Mode::RWXU, 0).unwrap(),
+        ];
+        for (i, plant) in plant.iter().enumerate() {
+            plant();
+            let mut partial = place.target.begin(&file).unwrap();
+            assert!(!partial.is_resumable() && partial.is_empty(), "plant {i}");
+            partial.write_all(b"new").unwrap();
+            partial.finish(Conflict::Overwrite).unwrap();
+            let stored = place.out().join("a");
+            assert_eq!(fs::read(&stored).unwrap(), b"new");
+            assert!(fs::symlink_metadata(&stored).unwrap().is_file());
+            let _ = fs::remove_file(&name).or_else(|_| fs::remove_dir(&name));
+        }
+        assert_eq!(fs::read(&secret).unwrap(), b"old");
+        assert_eq!(names(&place.outside()), ["secret"]);
+    }
+
+    #[test]
+    fn a_finished_file_is_never_taken_for_a_partial() {
+        let place = Place::new();
+        let file = incoming("a", 64);
+        let content = |writer: u8| vec![writer; 64];
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let (place, file) = (&place, &file);
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        let mut partial = place.target.begin(file).unwrap();
+                        partial.truncate(0).unwrap();
+                        for byte in content(writer) {
+                            partial.write_all(&[byte]).unwrap();
+                        }
+                        let conflict = Conflict::Rename;
+                        super::conflict::place(
+                            &partial.directory,
+                            &partial.name,
+                            partial.path(),
+                            conflict,
+                        )
+                        .unwrap();
+                        partial.settled = true;
+                    }
+                });
+            }
+        });
+        let names = names(place.out());
+        assert_eq!(names.len(), 400);
+        for name in names {
+            let stored = fs::read(place.out().join(&name)).unwrap();
+            assert_eq!(stored, content(stored[0]), "{name}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn mode_and_time_are_kept_and_nothing_more() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = Place::new();
+        let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        rustix::process::umask(umask);
+        for (name, executable, mode) in [("x", true, 0o755), ("r", false, 0o644)] {
+            let mut file = incoming(name, 0);
+            file.executable = executable;
+            file.modified = Some((1_000_000_000, 5_000));
+            let partial = place.target.begin(&file).unwrap();
+            partial.finish(Conflict::Rename).unwrap();
+            let found = fs::metadata(place.out().join(name)).unwrap();
+            let expected = mode & !umask.as_raw_mode();
+            assert_eq!(found.permissions().mode() & 0o7777, expected);
+            let modified = time::from_system(found.modified().unwrap());
+            assert_eq!(modified, file.modified);
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_file_can_have_is_no_reason_to_lose_it() {
+        let place = Place::new();
+        for (i, time) in [
+            (i64::MAX, 0),
+            (i64::MIN, 999_999_999),
+            (0, u32::MAX),
+            (1 << 40, 0),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut file = incoming(&format!("f{i}"), 0);
+            file.modified = Some(time);
+            let partial = place.target.begin(&file).unwrap();
+            partial.finish(Conflict::Rename).unwrap();
+        }
+    }
+
+    #[test]
+    fn only_our_own_names_are_partial_names() {
+        assert!(is_partial_name(&random_name()));
+        for other in [
+            ".p2p-.part",
+            ".p2p-0123.part",
+            ".P2P-00000000000000000000000000000000.part",
+            ".p2p-0000000000000000000000000000000G.part",
+            ".p2p-00000000000000000000000000000000",
+            "00000000000000000000000000000000.part",
+        ] {
+            assert!(!is_partial_name(other), "{other}");
+        }
+    }
+}

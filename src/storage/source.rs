@@ -1,0 +1,197 @@
+//! What is sent: files and directories, by name.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use globset::GlobSet;
+
+use super::{Change, Walk, walk};
+use crate::protocol::{NameError, RelativePath};
+
+/// What is sent: files and directories that are there and can be named.
+///
+/// `photos/` is sent as `photos/…`, and `.` under the name that the directory has. A root that is a
+/// link is followed; links inside are not.
+#[derive(Debug, Clone)]
+pub struct Source {
+    roots: Arc<[Root]>,
+    exclude: GlobSet,
+}
+
+/// One of the paths that were given.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) disk: PathBuf,
+    pub(super) path: RelativePath,
+}
+
+/// How much there is to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Files; not directories and links.
+    pub files: u64,
+    /// Bytes in these files.
+    pub bytes: u64,
+    /// Whether all was counted.
+    pub complete: bool,
+}
+
+/// Why something cannot be sent. Each names the file as this machine knows it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The operating system refused.
+    #[error("cannot {action} {path:?}: {error}")]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// A name that recipients refuse.
+    #[error("cannot send {path:?}: {error}")]
+    Name {
+        /// The file; what is below a directory is not looked at.
+        path: PathBuf,
+        /// What is wrong with its name.
+        error: NameError,
+    },
+    /// Two of the paths given end in the same name.
+    #[error("cannot send both {first:?} and {second:?}: they would have the same name")]
+    SameName {
+        /// The one given first.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
+    },
+    /// A socket, pipe or device.
+    #[error("cannot send {path:?}: it is neither file nor directory nor link")]
+    Special {
+        /// What it is called.
+        path: PathBuf,
+    },
+    /// A symbolic link that leaves the tree, or could.
+    #[error("cannot send the link {path:?}: {error}")]
+    Symlink {
+        /// The link.
+        path: PathBuf,
+        /// What is wrong with its target.
+        error: NameError,
+    },
+    /// The file is no longer what it was when it was opened.
+    #[error("{path:?} {change} while it was being sent")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What happened to it.
+        change: Change,
+    },
+}
+
+impl Source {
+    /// Looks at every path given, so that a typing error is found before anything is sent.
+    ///
+    /// What matches `exclude`, by its name or by its path from the root on, with or without the
+    /// root's own name, is left out with all below it.
+    ///
+    /// # Errors
+    /// The first of the paths that cannot be sent.
+    pub fn new(paths: &[PathBuf], exclude: GlobSet) -> Result<Self, SourceError> {
+        let mut roots: Vec<Root> = Vec::with_capacity(paths.len());
+        let mut named: HashMap<RelativePath, PathBuf> = HashMap::new();
+        for disk in paths {
+            let kind = std::fs::metadata(disk)
+                .map_err(SourceError::io("read", disk))?
+                .file_type();
+            if !kind.is_file() && !kind.is_dir() {
+                return Err(SourceError::Special { path: disk.clone() });
+            }
+            let path = name_of(disk)?;
+            if let Some(first) = named.insert(path.clone(), disk.clone()) {
+                return Err(SourceError::SameName {
+                    first,
+                    second: disk.clone(),
+                });
+            }
+            roots.push(Root {
+                disk: disk.clone(),
+                path,
+            });
+        }
+        Ok(Self {
+            roots: roots.into(),
+            exclude,
+        })
+    }
+
+    /// Everything below the roots and the roots themselves, each directory before what is in it.
+    ///
+    /// Reads as it goes: memory for the depth, not for the number of files. What cannot be sent is
+    /// an error in its place, and the walk goes on after it.
+    #[must_use]
+    pub fn walk(&self) -> Walk {
+        Walk::new(self.roots.clone(), self.exclude.clone())
+    }
+
+    /// Counts what a walk would find, but no more than `limit` entries, nor after `deadline`.
+    ///
+    /// What cannot be sent counts nothing.
+    #[must_use]
+    pub fn totals(&self, limit: u64, deadline: Instant) -> Totals {
+        let mut totals = Totals::default();
+        for (seen, entry) in (0..).zip(self.walk()) {
+            if seen >= limit || Instant::now() >= deadline {
+                return totals;
+            }
+            if let Ok(walk::Entry {
+                kind: walk::EntryKind::File { size },
+                ..
+            }) = entry
+            {
+                totals.files += 1;
+                totals.bytes = totals.bytes.saturating_add(size);
+            }
+        }
+        totals.complete = true;
+        totals
+    }
+}
+
+impl SourceError {
+    /// For `map_err`: wraps what the operating system said.
+    pub(super) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |error| Self::Io {
+            action,
+            path,
+            error,
+        }
+    }
+}
+
+/// The name under which a path that was given is sent.
+fn name_of(disk: &Path) -> Result<RelativePath, SourceError> {
+    let real;
+    let name = match disk.file_name() {
+        Some(name) => Some(name),
+        // `.`, `..` and the like have a name only where they lead.
+        None => {
+            real = disk.canonicalize().map_err(SourceError::io("find", disk))?;
+            real.file_name()
+        }
+    };
+    RelativePath::for_sending(name).map_err(|error| SourceError::Name {
+        path: disk.to_owned(),
+        error,
+    })
+}

@@ -1,0 +1,500 @@
+//! The directory that files arrive in.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
+use cap_std::{
+    ambient_authority,
+    fs::{Dir, OpenOptions},
+};
+
+use super::{
+    Conflict, IncomingFile, Modified, Outcome, Partial, StorageError, Stored,
+    conflict::settle,
+    directory::{Directory, Missing, Tree},
+    os, partial,
+};
+use crate::protocol::{LinkTarget, RelativePath};
+
+/// The directory that files arrive in, opened once.
+///
+/// Whatever is put in the place of a directory below it while files arrive, by a sender or by
+/// anyone else: nothing is stored outside, since every component is opened from its parent's handle
+/// without following links. Clones share the handles.
+#[derive(Debug, Clone)]
+pub struct Target {
+    tree: Arc<Tree>,
+}
+
+/// A file that is stored already, to compare with one that is offered.
+#[derive(Debug)]
+pub struct Existing {
+    /// Bytes in it.
+    pub len: u64,
+    file: File,
+    path: PathBuf,
+}
+
+impl Target {
+    /// Opens a directory to store in, makes it if need be, and tries whether it can be written to.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`], which says at once what every file would run into.
+    pub fn open(path: &Path) -> Result<Self, StorageError> {
+        std::fs::create_dir_all(path).map_err(StorageError::io("create the directory", path))?;
+        let target = Self::open_existing(path)?;
+        let directory = target.tree.root();
+        let probe = partial::random_name();
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        directory
+            .handle()
+            .open_with(&probe, &options)
+            .and_then(|_| directory.handle().remove_file(&probe))
+            .map_err(StorageError::io("store in", directory.path()))?;
+        Ok(target)
+    }
+
+    /// Opens a directory that is there, without writing to it.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn open_existing(path: &Path) -> Result<Self, StorageError> {
+        let path = std::path::absolute(path).map_err(StorageError::io("find", path))?;
+        let handle = Dir::open_ambient_dir(&path, ambient_authority())
+            .map_err(StorageError::io("open the directory", &path))?;
+        let tree = Arc::new(Tree::new(Directory::new(handle, path)?));
+        Ok(Self { tree })
+    }
+
+    /// Where it is: absolute, with links as they were given.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.tree.root().path()
+    }
+
+    /// Bytes that this user may still write here.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn free_bytes(&self) -> Result<u64, StorageError> {
+        os::free_bytes(self.tree.root().handle(), self.path())
+            .map_err(StorageError::io("ask for the free space of", self.path()))
+    }
+
+    /// Opens the partial file for something that arrives: what an interrupted attempt left, or an
+    /// empty one. Directories on the way to it are made.
+    ///
+    /// # Errors
+    /// [`StorageError::NotADirectory`] if a file or link is in the way, else [`StorageError::Io`].
+    pub fn begin(&self, incoming: &IncomingFile) -> Result<Partial, StorageError> {
+        self.with_directory(incoming.path.parent(), |directory| {
+            Partial::open(self.tree.clone(), directory.clone(), incoming.clone())
+        })
+    }
+
+    /// The file of this name, if there is one; links are not followed.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if it is there and cannot be read.
+    pub fn existing(&self, path: &RelativePath) -> Result<Option<Existing>, StorageError> {
+        let directory = match self.tree.directory(path.parent(), Missing::Fail) {
+            Ok(directory) => directory,
+            Err(StorageError::NotADirectory { .. }) => return Ok(None),
+            Err(StorageError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let (handle, name) = (directory.handle(), path.file_name());
+        let place = directory.place(name);
+        match handle.symlink_metadata(name) {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StorageError::io("look at", place)(error)),
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).follow(FollowSymlinks::No);
+        let mut open = || {
+            let file = handle.open_with(name, os::never_wait(&mut options))?;
+            let file = file.into_std();
+            let metadata = file.metadata()?;
+            Ok((file, metadata))
+        };
+        let (file, metadata) = open().map_err(StorageError::io("open", &place))?;
+        Ok(metadata.is_file().then(|| Existing {
+            len: metadata.len(),
+            file,
+            path: place,
+        }))
+    }
+
+    /// Makes a directory, and those on the way to it; one that is there is left as it is.
+    ///
+    /// Durable after the next [`store_all`](super::store_all) or [`Target::sync`].
+    ///
+    /// # Errors
+    /// [`StorageError::NotADirectory`] if something else has its name, else [`StorageError::Io`].
+    pub fn create_dir(&self, path: &RelativePath) -> Result<(), StorageError> {
+        self.with_directory(Some(path.as_str()), |_| Ok(()))
+    }
+
+    /// Sets a directory's modification time: once nothing more is stored in it, since that changes
+    /// it. A time that cannot be held is ignored.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn set_dir_modified(
+        &self,
+        path: &RelativePath,
+        modified: Modified,
+    ) -> Result<(), StorageError> {
+        let parent = self.tree.directory(path.parent(), Missing::Fail)?;
+        let name = path.file_name();
+        match os::set_modified(parent.handle(), name, modified) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            other => other.map_err(StorageError::io("set the time of", parent.place(name))),
+        }
+    }
+
+    /// Makes a symbolic link. One that is there with the same target is left as it is, and counts as
+    /// [`Outcome::Skipped`].
+    ///
+    /// Durable after the next [`store_all`](super::store_all) or [`Target::sync`].
+    ///
+    /// # Errors
+    /// [`StorageError::Link`] if it would point outside the tree that it is in, by the rules of
+    /// [`LinkTarget::inside`]; else as for files.
+    pub fn create_symlink(
+        &self,
+        path: &RelativePath,
+        target: &LinkTarget,
+        conflict: Conflict,
+    ) -> Result<Stored, StorageError> {
+        let place = || self.path().join(path.to_path_buf());
+        let target = target
+            .clone()
+            .inside(path)
+            .map_err(|error| StorageError::Link {
+                path: place(),
+                error,
+            })?;
+        self.with_directory(path.parent(), |directory| {
+            let handle = directory.handle();
+            let name = path.file_name();
+            let there = handle.read_link_contents(name);
+            if there.is_ok_and(|there| there == Path::new(target.as_str())) {
+                return Ok(Stored {
+                    path: path.clone(),
+                    outcome: Outcome::Skipped,
+                });
+            }
+            let link = |name: &str| symlink(handle, target.as_str(), name);
+            let stored = settle(directory, path, conflict, link, |name| {
+                let new = partial::random_name();
+                link(&new)?;
+                handle
+                    .rename(&new, handle, name)
+                    .inspect_err(|_| drop(handle.remove_file(&new)))
+            })?;
+            if stored.outcome != Outcome::Skipped {
+                self.tree.changed(directory)?;
+            }
+            Ok(stored)
+        })
+    }
+
+    /// Makes the directories and links made so far durable.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn sync(&self) -> Result<(), StorageError> {
+        self.tree.sync()
+    }
+
+    /// Removes an abandoned partial file by its [`Partial::partial_path`]: whether it did, or left
+    /// it because it is young or in use; `None` if there is no such file.
+    pub(super) fn remove_abandoned(
+        &self,
+        path: &str,
+        before: std::time::SystemTime,
+    ) -> Result<Option<bool>, StorageError> {
+        let (parent, name) = match path.rsplit_once('/') {
+            Some((parent, name)) => (Some(parent), name),
+            None => (None, path),
+        };
+        let valid = parent.is_none_or(|parent| parent.parse::<RelativePath>().is_ok());
+        if !valid || !partial::is_partial_name(name) {
+            return Ok(None);
+        }
+        let directory = self.tree.directory(parent, Missing::Fail)?;
+        partial::remove_abandoned(directory.handle(), name, before)
+            .map_err(StorageError::io("remove", directory.place(name)))
+    }
+
+    /// Does something in a directory, made if need be; once more if it was removed meanwhile.
+    fn with_directory<T>(
+        &self,
+        path: Option<&str>,
+        mut act: impl FnMut(&Arc<Directory>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut once = || act(&self.tree.directory(path, Missing::Create)?);
+        match once() {
+            Err(StorageError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                // A handle kept from before leads to a directory that is no longer there.
+                self.tree.forget();
+                once()
+            }
+            other => other,
+        }
+    }
+}
+
+impl Existing {
+    /// A hasher that has been given the first `len` bytes, or all if there are fewer.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn hash_prefix(&self, len: u64) -> Result<blake3::Hasher, StorageError> {
+        partial::hash_prefix(&self.file, len)
+            .map(|(hasher, _)| hasher)
+            .map_err(StorageError::io("read", &self.path))
+    }
+}
+
+fn symlink(directory: &Dir, target: &str, name: &str) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        directory.symlink(target, name)
+    }
+    #[cfg(not(unix))]
+    {
+        // Windows wants to know whether a link leads to a file or a directory, which may not have
+        // arrived, and allows links to few users.
+        let _ = (directory, target, name);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::storage::{
+        testing::{Place, incoming, names},
+        time,
+    };
+
+    fn path(text: &str) -> RelativePath {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_tree_is_made_as_it_is_named() {
+        let place = Place::new();
+        place.target.create_dir(&path("t/empty")).unwrap();
+        place.target.create_dir(&path("t/empty")).unwrap();
+        for name in ["t/a", "t/.hidden/b", "t/x/y/z/c"] {
+            let partial = place.arrived(name, name.as_bytes());
+            partial.finish(Conflict::Rename).unwrap();
+            assert_eq!(fs::read(place.out().join(name)).unwrap(), name.as_bytes());
+        }
+        assert_eq!(
+            names(&place.out().join("t")),
+            [".hidden", "a", "empty", "x"]
+        );
+        assert!(place.target.free_bytes().unwrap() > 0);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_to_is_known_at_once() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("file"), "").unwrap();
+        assert!(Target::open(&temp.path().join("file")).is_err());
+        #[cfg(target_os = "linux")]
+        assert!(Target::open(Path::new("/proc/self")).is_err());
+    }
+
+    #[test]
+    fn a_file_in_the_way_of_a_directory_is_named_and_kept() {
+        let place = Place::new();
+        let partial = place.arrived("a", b"file");
+        partial.finish(Conflict::Rename).unwrap();
+        for below in ["a/b", "a/b/c"] {
+            let error = place.target.begin(&incoming(below, 0)).unwrap_err();
+            assert!(
+                matches!(&error, StorageError::NotADirectory { path } if path.ends_with("a")),
+                "{error}"
+            );
+        }
+        assert!(place.target.create_dir(&path("a")).is_err());
+        assert_eq!(fs::read(place.out().join("a")).unwrap(), b"file");
+    }
+
+    #[test]
+    fn a_directory_in_the_way_of_a_file_is_kept() {
+        let place = Place::new();
+        place.target.create_dir(&path("d")).unwrap();
+        for conflict in [Conflict::Overwrite, Conflict::Skip] {
+            let error = place.arrived("d", b"file").finish(conflict).unwrap_err();
+            assert!(
+                matches!(error, StorageError::IsADirectory { .. }),
+                "{error}"
+            );
+        }
+        let stored = place.arrived("d", b"file").finish(Conflict::Rename);
+        assert_eq!(stored.unwrap().path.as_str(), "d (1)");
+        assert!(place.out().join("d").is_dir());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_planted_in_the_target_leads_nothing_outside() {
+        use std::os::unix::fs::symlink;
+        let place = Place::new();
+        symlink(place.outside(), place.out().join("dir")).unwrap();
+        symlink(place.outside().join("x"), place.out().join("file")).unwrap();
+        fs::write(place.outside().join("x"), "old").unwrap();
+
+        for below in ["dir/f", "dir/e/f"] {
+            let error = place.target.begin(&incoming(below, 0)).unwrap_err();
+            assert!(matches!(error, StorageError::NotADirectory { .. }));
+            assert!(place.target.create_dir(&path(below)).is_err());
+            assert!(place.target.existing(&path(below)).unwrap().is_none());
+        }
+        assert!(place.target.existing(&path("file")).unwrap().is_none());
+
+        let stored = place.arrived("file", b"new").finish(Conflict::Skip);
+        assert_eq!(stored.unwrap().outcome, Outcome::Skipped);
+        let stored = place.arrived("file", b"new").finish(Conflict::Rename);
+        assert_eq!(stored.unwrap().path.as_str(), "file (1)");
+        let stored = place.arrived("file", b"new").finish(Conflict::Overwrite);
+        assert_eq!(stored.unwrap().outcome, Outcome::Replaced);
+        let replaced = fs::symlink_metadata(place.out().join("file")).unwrap();
+        assert!(replaced.is_file());
+        assert_eq!(names(&place.outside()), ["x"]);
+        assert_eq!(fs::read(place.outside().join("x")).unwrap(), b"old");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_that_becomes_a_link_leads_nothing_outside() {
+        let place = Place::new();
+        let partial = place.arrived("d/e/a", b"1");
+        partial.finish(Conflict::Rename).unwrap();
+        fs::remove_dir_all(place.out().join("d/e")).unwrap();
+        std::os::unix::fs::symlink(place.outside(), place.out().join("d/e")).unwrap();
+        let error = place.target.begin(&incoming("d/e/b", 1)).unwrap_err();
+        assert!(
+            matches!(error, StorageError::NotADirectory { .. }),
+            "{error}"
+        );
+        assert_eq!(names(&place.outside()), [""; 0]);
+    }
+
+    #[test]
+    fn a_directory_removed_meanwhile_is_made_again() {
+        let place = Place::new();
+        let partial = place.arrived("d/e/a", b"1");
+        partial.finish(Conflict::Rename).unwrap();
+        fs::remove_dir_all(place.out().join("d")).unwrap();
+        let partial = place.arrived("d/e/b", b"2");
+        partial.finish(Conflict::Rename).unwrap();
+        assert_eq!(fs::read(place.out().join("d/e/b")).unwrap(), b"2");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_sent_link_stays_inside_and_nothing_is_stored_through_it() {
+        let place = Place::new();
+        let make = |link: &str, to: &str, conflict| {
+            place
+                .target
+                .create_symlink(&path(link), &to.parse().unwrap(), conflict)
+        };
+        let stored = make("t/l", "d", Conflict::Rename).unwrap();
+        assert_eq!(stored.outcome, Outcome::Created);
+        assert_eq!(
+            fs::read_link(place.out().join("t/l")).unwrap(),
+            Path::new("d")
+        );
+        for (link, to) in [("l", "t"), ("t/m", "../x"), ("t/d/m", "../../x")] {
+            let error = make(link, to, Conflict::Rename).unwrap_err();
+            assert!(matches!(error, StorageError::Link { .. }), "{error}");
+        }
+        place.target.create_dir(&path("t/d")).unwrap();
+        assert!(place.target.begin(&incoming("t/l/f", 0)).is_err());
+        let stored = place.arrived("t/l", b"file").finish(Conflict::Rename);
+        assert_eq!(stored.unwrap().path.as_str(), "t/l (1)");
+        assert_eq!(names(&place.out().join("t/d")), [""; 0]);
+
+        let again = make("t/l", "d", Conflict::Rename).unwrap();
+        assert_eq!(again.outcome, Outcome::Skipped);
+        let other = make("t/l", "e", Conflict::Rename).unwrap();
+        assert_eq!(other.path.as_str(), "t/l (2)");
+        let other = make("t/l", "e", Conflict::Overwrite).unwrap();
+        assert_eq!(other.outcome, Outcome::Replaced);
+        assert_eq!(
+            fs::read_link(place.out().join("t/l")).unwrap(),
+            Path::new("e")
+        );
+        place.target.sync().unwrap();
+    }
+
+    #[test]
+    fn what_is_there_can_be_compared() {
+        let place = Place::new();
+        assert!(place.target.existing(&path("none/a")).unwrap().is_none());
+        let partial = place.arrived("a", b"content");
+        partial.finish(Conflict::Rename).unwrap();
+        let existing = place.target.existing(&path("a")).unwrap().unwrap();
+        assert_eq!(existing.len, 7);
+        let hash = existing.hash_prefix(u64::MAX).unwrap().finalize();
+        assert_eq!(hash, blake3::hash(b"content"));
+        place.target.create_dir(&path("d")).unwrap();
+        assert!(place.target.existing(&path("d")).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_directory_gets_its_time_back() {
+        let place = Place::new();
+        let partial = place.arrived("t/d/a", b"");
+        partial.finish(Conflict::Rename).unwrap();
+        for (dir, time) in [("t/d", (1_000_000_000, 7_000)), ("t", (-5, 0))] {
+            place.target.set_dir_modified(&path(dir), time).unwrap();
+            let found = fs::metadata(place.out().join(dir)).unwrap();
+            assert_eq!(time::from_system(found.modified().unwrap()), Some(time));
+        }
+        place
+            .target
+            .set_dir_modified(&path("t"), (i64::MAX, u32::MAX))
+            .unwrap();
+    }
+
+    #[test]
+    fn many_and_deep_directories_hold_few_handles() {
+        let place = Place::new();
+        for i in 0..300 {
+            let name = format!("t/{}{i}", "d/".repeat(40));
+            place.target.create_dir(&path(&name)).unwrap();
+        }
+        let partials: Vec<Partial> = (0..50)
+            .map(|i| place.arrived(&format!("u{i}/{}f", "d/".repeat(40)), b"1"))
+            .collect();
+        #[cfg(target_os = "linux")]
+        {
+            let open = fs::read_dir("/proc/self/fd").unwrap().count();
+            assert!(open < 500, "{open} open files");
+        }
+        for stored in crate::storage::store_all(partials, Conflict::Rename) {
+            stored.unwrap();
+        }
+    }
+}
