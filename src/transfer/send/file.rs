@@ -145,8 +145,9 @@ impl FileTask {
         let everyone = self.recipients;
         let checking = tokio::task::spawn_blocking(move || content::check(reader, &starts, everyone));
         let checked = checking.await.map_err(panicked)?.map_err(|e| SendFileError::Source(source_failure(&e)))?;
-        for plan in checked.plan.chunks(PlanEntry::MAX) {
-            let plan = encode_plan(plan);
+        if !checked.plan.is_empty() {
+            // Whom the plan does not name gets everything.
+            let plan = encode_plan(&checked.plan[..checked.plan.len().min(PlanEntry::MAX)]);
             let header = FrameHeader { kind: FrameKind::Plan, len: plan.len(), index: 0 };
             stream.write([&header.encode()[..], &plan[..]].concat().into()).await?;
         }

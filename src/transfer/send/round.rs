@@ -28,7 +28,7 @@ use crate::{
     },
     quic::RateLimit,
     sealing::{Outcome, ReceiptOpener},
-    transfer::{Connection, Event, Failure, FailureKind, Observer},
+    transfer::{Connection, Event, Failure, FailureKind, Observer, Voice},
 };
 
 /// Files of one chunk that are under way at once: below the stream limit, so that bulk has a place.
@@ -107,6 +107,8 @@ pub(super) struct Round<'a> {
     under_way: (usize, usize),
     tasks: JoinSet<(FileIndex, FileClass)>,
     ends: (mpsc::UnboundedSender<FileEnd>, mpsc::UnboundedReceiver<FileEnd>),
+    /// Recipients that are to hear that this round goes on without them.
+    leaving: Vec<(PeerId, Code)>,
 }
 
 impl<'a> Round<'a> {
@@ -130,6 +132,7 @@ impl<'a> Round<'a> {
             under_way: (0, 0),
             tasks: JoinSet::new(),
             ends: mpsc::unbounded_channel(),
+            leaving: Vec::new(),
         }
     }
 
@@ -220,7 +223,7 @@ impl<'a> Round<'a> {
             if let Some(job) = held.take() {
                 held = self.launch(job, connection);
             }
-            // Not before the producer has said how many files there are.
+            self.take_leave(&voice).await;
             if self.parts.values().all(|part| part.state == PartState::Over) {
                 return RoundEnd::Over;
             }
@@ -511,7 +514,15 @@ impl<'a> Round<'a> {
             }
         }
         for (peer, status) in over {
+            self.leaving.push((peer, Code::Timeout));
             self.part_over(peer, status);
+        }
+    }
+
+    /// Tells those whose part has ended early that nothing more comes.
+    async fn take_leave(&mut self, voice: &Voice) {
+        for (peer, code) in std::mem::take(&mut self.leaving) {
+            voice.tell(self.keys.transfer(), Some(peer), PeerMessage::Cancel { code }).await;
         }
     }
 

@@ -9,7 +9,6 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct RoundKeys {
     pub(super) sealer: TransferSealer,
-    pub(super) recipients: u32,
     pub(super) compression: Compression,
 }
 
