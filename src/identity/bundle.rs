@@ -331,7 +331,7 @@ mod tests {
                 "malformed",
             ),
             (
-                format!(r#"{{"v":1,"key":"AAAA","name":"a","chosen":true,"expires":1}}"#),
+                r#"{"v":1,"key":"AAAA","name":"a","chosen":true,"expires":1}"#.to_owned(),
                 "key",
             ),
             (
