@@ -24,6 +24,7 @@ pub use message::{
     SignedOffer,
 };
 pub use path::{FileName, LinkTarget, NameError, NameProblem, PRIVATE_PREFIX, RelativePath};
+pub(crate) use text::is_printable;
 pub use text::{PeerName, PeerNameError, SafeText};
 
 /// The application protocol that both ends of every connection must speak (RFC 7301).

@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 /// Refused are control characters (which carry escape sequences), and the format characters that
 /// reorder or hide text (Unicode bidi controls, zero-width characters, tags), by which one name
 /// can be made to look like another.
-pub(super) fn is_printable(c: char) -> bool {
+pub(crate) fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
             '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
