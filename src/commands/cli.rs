@@ -38,7 +38,13 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR", env = "P2P_HOME", value_hint = ValueHint::DirPath)]
     pub home: Option<PathBuf>,
     /// Use this invite instead of the saved one.
-    #[arg(long, global = true, value_name = "INVITE", env = "P2P_SERVER", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "INVITE",
+        env = "P2P_SERVER",
+        hide_env_values = true
+    )]
     pub server: Option<Invite>,
     /// One JSON object a line on standard output, and nothing else there.
     #[arg(long, global = true)]
@@ -134,7 +140,12 @@ pub struct ServerArgs {
     #[arg(long)]
     pub open: bool,
     /// Connections at once.
-    #[arg(long, value_name = "N", default_value_t = 1024, help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1024,
+        help_heading = "Limits"
+    )]
     pub max_peers: usize,
     /// Where recipients that fall behind are served from [default: the system's temporary directory].
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Limits")]
@@ -185,16 +196,31 @@ pub struct ListenArgs {
     #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,
     /// Whose files to take.
-    #[arg(long, value_name = "WHO", default_value = "all", help_heading = "Policy")]
+    #[arg(
+        long,
+        value_name = "WHO",
+        default_value = "all",
+        help_heading = "Policy"
+    )]
     pub accept: Accept,
     /// What to do about a name that is taken.
-    #[arg(long, value_name = "HOW", default_value = "rename", help_heading = "Policy")]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "rename",
+        help_heading = "Policy"
+    )]
     pub conflict: ConflictArg,
     /// The largest transfer to take.
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Policy")]
     pub max_size: Option<u64>,
     /// Whether to show received JSON, CSV and images.
-    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "After receiving")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "After receiving"
+    )]
     pub show: When,
     /// Exit after one transfer.
     #[arg(long, help_heading = "After receiving")]
@@ -255,7 +281,12 @@ pub struct WhatArgs {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Time and speed")]
     pub limit: Option<u64>,
     /// Whether to compress what shrinks.
-    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Time and speed")]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "auto",
+        help_heading = "Time and speed"
+    )]
     pub compress: Compress,
 }
 
@@ -355,8 +386,15 @@ pub struct DemoArgs {
 fn parse_size(text: &str) -> Result<u64, String> {
     // The library takes a lone `k` for 1000 as well, but wants the `B` behind `Ki`.
     let text = text.trim();
-    let full = if text.ends_with(['i', 'I']) { format!("{text}B") } else { text.to_owned() };
-    parse_size::Config::new().with_decimal().parse_size(full).map_err(|e| format!("{e}; for example 500k, 20M, 4Gi"))
+    let full = if text.ends_with(['i', 'I']) {
+        format!("{text}B")
+    } else {
+        text.to_owned()
+    };
+    parse_size::Config::new()
+        .with_decimal()
+        .parse_size(full)
+        .map_err(|e| format!("{e}; for example 500k, 20M, 4Gi"))
 }
 
 /// Reads bytes a second: a size, with or without `/s`.
@@ -376,7 +414,11 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 fn parse_command(text: &str) -> Result<CommandLine, String> {
     let words = shell_words::split(text).map_err(|e| e.to_string())?;
-    if words.is_empty() { Err("a program is needed".to_owned()) } else { Ok(CommandLine(words)) }
+    if words.is_empty() {
+        Err("a program is needed".to_owned())
+    } else {
+        Ok(CommandLine(words))
+    }
 }
 
 #[cfg(test)]
@@ -392,7 +434,16 @@ mod tests {
 
     #[test]
     fn sizes_and_durations_read_as_documented() {
-        for (text, bytes) in [("0", 0), ("10", 10), ("10k", 10_000), ("2M", 2_000_000), ("1G", 1_000_000_000), ("4Ki", 4096), ("3Mi", 3 << 20), ("1Gi", 1 << 30)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("10", 10),
+            ("10k", 10_000),
+            ("2M", 2_000_000),
+            ("1G", 1_000_000_000),
+            ("4Ki", 4096),
+            ("3Mi", 3 << 20),
+            ("1Gi", 1 << 30),
+        ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         assert_eq!(parse_rate("40M/s"), Ok(40_000_000));

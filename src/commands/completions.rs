@@ -10,7 +10,9 @@ use super::{CommandError, cli::Cli};
 pub(super) fn run(shell: Shell) -> Result<u8, CommandError> {
     let name = shell.to_string();
     let shells = Shells::builtins();
-    let completer = shells.completer(&name).ok_or_else(|| CommandError::usage(format!("no completions for {name}")))?;
+    let completer = shells
+        .completer(&name)
+        .ok_or_else(|| CommandError::usage(format!("no completions for {name}")))?;
     let command = Cli::command();
     let bin = command.get_name();
     completer

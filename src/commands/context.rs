@@ -24,7 +24,10 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(global: Global) -> Self {
-        Self { global, home: OnceLock::new() }
+        Self {
+            global,
+            home: OnceLock::new(),
+        }
     }
 
     /// Sends log lines to standard error: warnings, and with `-v` more.
@@ -49,19 +52,23 @@ impl Context {
         if let Some(home) = self.home.get() {
             return Ok(home);
         }
-        let home = Home::open(self.global.home.clone()).map_err(|e| CommandError::other(format!("no home: {e}")))?;
+        let home = Home::open(self.global.home.clone())
+            .map_err(|e| CommandError::other(format!("no home: {e}")))?;
         Ok(self.home.get_or_init(|| home))
     }
 
     /// My key, made on first use.
     pub(super) fn identity(&self) -> Result<Identity, CommandError> {
         let path = self.home()?.identity_key();
-        Identity::load_or_create(&path).map_err(|e| CommandError::other(format!("no identity: {e}")))
+        Identity::load_or_create(&path)
+            .map_err(|e| CommandError::other(format!("no identity: {e}")))
     }
 
     /// My name.
     pub(super) fn name(&self) -> Result<Name, CommandError> {
-        self.home()?.name().map_err(|e| CommandError::other(format!("no name: {e}")))
+        self.home()?
+            .name()
+            .map_err(|e| CommandError::other(format!("no name: {e}")))
     }
 
     /// The invite: as an option or variable, as saved, or of a relay under the same home.
@@ -71,7 +78,8 @@ impl Context {
         }
         let home = self.home()?;
         for path in [home.invite(), super::server::local_invite(home)] {
-            let loaded = Invite::load(&path).map_err(|e| CommandError::other(format!("no invite: {e}")))?;
+            let loaded =
+                Invite::load(&path).map_err(|e| CommandError::other(format!("no invite: {e}")))?;
             if let Some(invite) = loaded {
                 return Ok(invite);
             }
@@ -82,10 +90,15 @@ impl Context {
 
     /// Who I am and which room I belong to.
     pub(super) fn member(&self) -> Result<Arc<Member>, CommandError> {
+        self.member_of(self.invite()?)
+    }
+
+    /// Who I am, in the room of this invite.
+    pub(super) fn member_of(&self, invite: Invite) -> Result<Arc<Member>, CommandError> {
         Ok(Arc::new(Member {
             identity: Arc::new(self.identity()?),
             name: self.name()?,
-            invite: self.invite()?,
+            invite,
             tuning: Tuning::from_env(),
             bundle_lifetime: BUNDLE_LIFETIME,
         }))
@@ -93,7 +106,10 @@ impl Context {
 
     /// Whom I know in the invite's room.
     pub(super) fn known(&self, invite: &Invite) -> Result<KnownPeers, CommandError> {
-        Ok(KnownPeers::new(self.home()?.known_peers(), invite.secret.room_id()))
+        Ok(KnownPeers::new(
+            self.home()?.known_peers(),
+            invite.secret.room_id(),
+        ))
     }
 
     /// Whether standard error may be coloured.
@@ -117,7 +133,12 @@ impl Context {
             When::Never => false,
             When::Auto => std::io::stderr().is_terminal() && !self.global.json,
         };
-        Style { json: self.global.json, quiet: self.global.quiet, color: self.color(), bars: bars && !self.global.quiet }
+        Style {
+            json: self.global.json,
+            quiet: self.global.quiet,
+            color: self.color(),
+            bars: bars && !self.global.quiet,
+        }
     }
 
     /// Who shows events.
@@ -127,7 +148,12 @@ impl Context {
 
     pub(super) fn paint_error(&self, text: &str) -> String {
         if self.color() {
-            console::Style::new().red().bold().force_styling(true).apply_to(text).to_string()
+            console::Style::new()
+                .red()
+                .bold()
+                .force_styling(true)
+                .apply_to(text)
+                .to_string()
         } else {
             text.to_owned()
         }

@@ -11,7 +11,6 @@ use crate::{
 /// A failed command.
 #[derive(Debug, Clone)]
 pub struct CommandError {
-    kind: FailureKind,
     code: u8,
     message: String,
     hint: Option<String>,
@@ -21,7 +20,11 @@ impl CommandError {
     /// A failure with a message that names what failed, on what, and why.
     #[must_use]
     pub fn new(kind: FailureKind, message: impl Display) -> Self {
-        Self { kind, code: kind.exit_code(), message: one_line(&message.to_string()), hint: None }
+        Self {
+            code: kind.exit_code(),
+            message: one_line(&message.to_string()),
+            hint: None,
+        }
     }
 
     /// Anything that has no kind of its own.
@@ -33,7 +36,10 @@ impl CommandError {
     /// A command line that parses and still makes no sense.
     #[must_use]
     pub fn usage(message: impl Display) -> Self {
-        Self { code: super::USAGE, ..Self::other(message) }
+        Self {
+            code: super::USAGE,
+            ..Self::other(message)
+        }
     }
 
     /// A library's failure, with what was being done.
@@ -69,7 +75,9 @@ impl CommandError {
             eprintln!("hint: {hint}");
         }
         if context.global.json {
-            print_line(&serde_json::json!({"event": "error", "code": self.code, "reason": self.message}));
+            print_line(
+                &serde_json::json!({"event": "error", "code": self.code, "reason": self.message}),
+            );
         }
     }
 }

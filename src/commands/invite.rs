@@ -22,6 +22,12 @@ pub(super) fn run(context: &Context, args: &QrArgs) -> Result<u8, CommandError> 
 pub(super) fn print_qr(text: &str) -> Result<(), CommandError> {
     let code = QrCode::new(text).map_err(|e| CommandError::other(format!("no QR code: {e}")))?;
     // Scanners expect dark on light; terminals are mostly the other way round.
-    println!("{}", code.render().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build());
+    println!(
+        "{}",
+        code.render()
+            .dark_color(Dense1x2::Light)
+            .light_color(Dense1x2::Dark)
+            .build()
+    );
     Ok(())
 }

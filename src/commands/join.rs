@@ -14,28 +14,37 @@ pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError
         std::io::stdin()
             .take(INVITE_MAX)
             .read_to_string(&mut text)
-            .map_err(|e| CommandError::other(format!("cannot read the invite from standard input: {e}")))?;
+            .map_err(|e| {
+                CommandError::other(format!("cannot read the invite from standard input: {e}"))
+            })?;
         text
     } else {
         args.invite.clone()
     };
-    let invite: Invite = text.trim().parse().map_err(|e| CommandError::usage(format!("not an invite: {e}")))?;
+    let invite: Invite = text
+        .trim()
+        .parse()
+        .map_err(|e| CommandError::usage(format!("not an invite: {e}")))?;
     let path = context.home()?.invite();
-    let mut member = context.member_of(invite.clone())?;
-    std::sync::Arc::get_mut(&mut member).expect("just made").invite = invite.clone();
+    let member = context.member_of(invite.clone())?;
     let entered = context.block_on(async {
         let connection = member.enter(None).await?;
         connection.close(Code::Done).await;
         Ok::<_, EnterError>(())
     })?;
     entered.map_err(|e| enter_error(&e, &invite))?;
-    invite.save(&path).map_err(|e| CommandError::other(format!("cannot save the invite: {e}")))?;
+    invite
+        .save(&path)
+        .map_err(|e| CommandError::other(format!("cannot save the invite: {e}")))?;
     if context.global.json {
         crate::display::print_line(&serde_json::json!({
             "event": "joined", "id": member.id(), "name": member.name.name, "relay": invite.relay.to_string(),
         }));
     } else if !context.global.quiet {
-        eprintln!("joined the room at {} as {}", invite.relay, member.name.name);
+        eprintln!(
+            "joined the room at {} as {}",
+            invite.relay, member.name.name
+        );
     }
     Ok(0)
 }
@@ -43,7 +52,13 @@ pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError
 /// Why the room could not be entered, with what to do about it.
 pub(super) fn enter_error(error: &EnterError, invite: &Invite) -> CommandError {
     let failure = error.failure();
-    with_hint(CommandError::from_failure(&format!("cannot enter the room at {}", invite.relay), &failure), failure.kind)
+    with_hint(
+        CommandError::from_failure(
+            &format!("cannot enter the room at {}", invite.relay),
+            &failure,
+        ),
+        failure.kind,
+    )
 }
 
 /// Adds what usually helps against failures of this kind on the way into a room.

@@ -42,7 +42,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
-    let Some(command) = cli.command else { return menu() };
+    let Some(command) = cli.command else {
+        return menu();
+    };
     let context = Context::new(cli.global);
     context.start_log();
     match run(&context, command) {
@@ -79,6 +81,9 @@ fn menu() -> ExitCode {
         let _ = Cli::command().print_help();
         return ExitCode::SUCCESS;
     }
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), Cli::command().render_help().to_string().as_bytes());
+    let _ = std::io::Write::write_all(
+        &mut std::io::stderr(),
+        Cli::command().render_help().to_string().as_bytes(),
+    );
     ExitCode::from(USAGE)
 }

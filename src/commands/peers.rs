@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
         let signals = Signals::hear();
         let cancel = signals.token();
         let mut connection = member.enter(None).await.map_err(|e| enter_error(&e, &member.invite))?;
-        let mut presence = Presence::new(member.member_key());
+        let presence = Presence::new(member.member_key());
         let lost = || CommandError::new(FailureKind::Unreachable, "the relay was lost");
         let mut peers = presence.list(&mut connection, args.watch).await.ok_or_else(lost)?;
         peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
@@ -53,7 +53,12 @@ fn print(context: &Context, peer: &Peer) {
             "event": "peer", "id": peer.id, "name": peer.name, "state": state, "since": peer.since.as_secs(),
         }));
     } else {
-        println!("{:<16}  {}  {state:<9}  {}", peer.name, peer.id, crate::display::duration(peer.since));
+        println!(
+            "{:<16}  {}  {state:<9}  {}",
+            peer.name,
+            peer.id,
+            crate::display::duration(peer.since)
+        );
     }
 }
 
@@ -61,7 +66,9 @@ fn print(context: &Context, peer: &Peer) {
 pub(super) fn names_for_completion() -> Vec<String> {
     let global = super::cli::Global {
         home: std::env::var_os("P2P_HOME").map(Into::into),
-        server: std::env::var("P2P_SERVER").ok().and_then(|text| text.parse().ok()),
+        server: std::env::var("P2P_SERVER")
+            .ok()
+            .and_then(|text| text.parse().ok()),
         json: false,
         quiet: true,
         verbose: 0,
@@ -69,7 +76,9 @@ pub(super) fn names_for_completion() -> Vec<String> {
         progress: super::cli::When::Never,
     };
     let context = Context::new(global);
-    let Ok(member) = context.member() else { return Vec::new() };
+    let Ok(member) = context.member() else {
+        return Vec::new();
+    };
     let mut names: Vec<String> = context
         .known(&member.invite)
         .and_then(|known| known.load().map_err(CommandError::other))
@@ -77,13 +86,25 @@ pub(super) fn names_for_completion() -> Vec<String> {
         .unwrap_or_default();
     let asking = async {
         let mut connection = member.enter(None).await.ok()?;
-        let peers = Presence::new(member.member_key()).list(&mut connection, false).await?;
+        let peers = Presence::new(member.member_key())
+            .list(&mut connection, false)
+            .await?;
         connection.close(Code::Done).await;
         Some(peers)
     };
-    let asked = context.block_on(async { tokio::time::timeout(COMPLETION_LIMIT, asking).await.ok().flatten() });
+    let asked = context.block_on(async {
+        tokio::time::timeout(COMPLETION_LIMIT, asking)
+            .await
+            .ok()
+            .flatten()
+    });
     if let Ok(Some(peers)) = asked {
-        names.extend(peers.into_iter().filter(|p| p.state == PeerState::Listening).map(|p| p.name.to_string()));
+        names.extend(
+            peers
+                .into_iter()
+                .filter(|p| p.state == PeerState::Listening)
+                .map(|p| p.name.to_string()),
+        );
     }
     names.sort();
     names.dedup();

@@ -10,13 +10,21 @@ pub(super) fn run(context: &Context, command: &RoomCommand) -> Result<u8, Comman
     let RoomCommand::New { relay } = command;
     let secret = RoomSecret::generate();
     let room = secret.room_id();
-    let invite = Invite { relay: relay.relay.clone(), fingerprint: relay.fingerprint, secret };
+    let invite = Invite {
+        relay: relay.at.clone(),
+        fingerprint: relay.fingerprint,
+        secret,
+    };
     if context.global.json {
-        print_line(&serde_json::json!({"event": "room", "invite": invite.to_string(), "room": room}));
+        print_line(
+            &serde_json::json!({"event": "room", "invite": invite.to_string(), "room": room}),
+        );
     } else {
         println!("{invite}\n{room}");
         if !context.global.quiet {
-            eprintln!("the first line is the invite, for members; the second the room's ID, for `p2p server --admit`");
+            eprintln!(
+                "the first line is the invite, for members; the second the room's ID, for `p2p server --admit`"
+            );
         }
     }
     Ok(0)

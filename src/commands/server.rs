@@ -20,7 +20,8 @@ pub(super) fn local_invite(home: &Home) -> PathBuf {
 
 pub(super) fn run(context: &Context, args: ServerArgs) -> Result<u8, CommandError> {
     let home = context.home()?;
-    home.make_directory(&home.relay()).map_err(CommandError::other)?;
+    home.make_directory(&home.relay())
+        .map_err(CommandError::other)?;
     let certs = args.certs.clone().unwrap_or_else(|| home.relay());
     home.make_directory(&certs).map_err(CommandError::other)?;
     let identity = Identity::load_or_create(&certs.join("relay.pem"))
@@ -34,12 +35,19 @@ pub(super) fn run(context: &Context, args: ServerArgs) -> Result<u8, CommandErro
         .map_err(|e| CommandError::other(format!("admitted rooms in {}: {e}", rooms.display())))?;
     let secret = own_room(home)?;
     for room in args.admit.iter().copied().chain([secret.room_id()]) {
-        admission.admit(room).map_err(|e| CommandError::other(format!("{}: {e}", rooms.display())))?;
+        admission
+            .admit(room)
+            .map_err(|e| CommandError::other(format!("{}: {e}", rooms.display())))?;
     }
 
     let public = args.public.clone();
     let config = config(&args, admission);
-    context.block_on(serve(context, home, (config, public), (&credentials, &identity, secret)))?
+    context.block_on(serve(
+        context,
+        home,
+        (config, public),
+        (&credentials, &identity, secret),
+    ))?
 }
 
 fn config(args: &ServerArgs, admission: Admission) -> RelayConfig {
@@ -62,22 +70,34 @@ async fn serve(
 ) -> Result<u8, CommandError> {
     let signals = Signals::hear();
     let bind = config.bind;
-    let relay = bind_relay(config, credentials).map_err(|e| CommandError::other(format!("cannot listen on {bind}: {e}")))?;
+    let relay = bind_relay(config, credentials)
+        .map_err(|e| CommandError::other(format!("cannot listen on {bind}: {e}")))?;
     let address = relay.local_addr().map_err(CommandError::other)?;
     if let Some(limit) = relay.buffers().limited_by() {
-        tracing::warn!("UDP socket buffers are small, bursts will be lost: raise {limit} to 4194304");
+        tracing::warn!(
+            "UDP socket buffers are small, bursts will be lost: raise {limit} to 4194304"
+        );
     }
-    let invite = |relay| Invite { relay, fingerprint: identity.id(), secret: secret.clone() };
-    let local = HostPort::new(&loopback(address.ip()).to_string(), address.port()).map_err(CommandError::other)?;
+    let invite = |relay| Invite {
+        relay,
+        fingerprint: identity.id(),
+        secret: secret.clone(),
+    };
+    let local = HostPort::new(&loopback(address.ip()).to_string(), address.port())
+        .map_err(CommandError::other)?;
     let path = local_invite(home);
     invite(local).save(&path).map_err(CommandError::other)?;
     let invite = invite(public_address(public.as_deref(), address)?);
     if context.global.json {
-        print_line(&serde_json::json!({"event": "ready", "address": address.to_string(), "invite": invite.to_string()}));
+        print_line(
+            &serde_json::json!({"event": "ready", "address": address.to_string(), "invite": invite.to_string()}),
+        );
     } else {
         println!("{invite}");
         if !context.global.quiet {
-            eprintln!("relay listening on {address}; the line above is the invite: `p2p join` it on every machine");
+            eprintln!(
+                "relay listening on {address}; the line above is the invite: `p2p join` it on every machine"
+            );
         }
     }
     relay.run(signals.token()).await;
@@ -89,7 +109,11 @@ fn bind_relay(config: RelayConfig, credentials: &Credentials) -> std::io::Result
     let bind = config.bind;
     let no_ipv6 = bind.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
         && UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_err();
-    let bind = if no_ipv6 { SocketAddr::from((Ipv4Addr::UNSPECIFIED, bind.port())) } else { bind };
+    let bind = if no_ipv6 {
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, bind.port()))
+    } else {
+        bind
+    };
     Relay::bind(RelayConfig { bind, ..config }, credentials)
 }
 
@@ -102,13 +126,28 @@ fn own_room(home: &Home) -> Result<RoomSecret, CommandError> {
 /// What the invite calls this machine.
 fn public_address(public: Option<&str>, bound: SocketAddr) -> Result<HostPort, CommandError> {
     let text = match public {
-        Some(text) if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => format!("[{text}]:{}", bound.port()),
-        Some(text) if text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => text.to_owned(),
+        Some(text) if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => {
+            format!("[{text}]:{}", bound.port())
+        }
+        Some(text)
+            if text
+                .rsplit_once(':')
+                .is_some_and(|(_, port)| port.parse::<u16>().is_ok()) =>
+        {
+            text.to_owned()
+        }
         Some(text) => format!("{text}:{}", bound.port()),
-        None if bound.ip().is_unspecified() => return HostPort::new(&outward().to_string(), bound.port()).map_err(CommandError::other),
-        None => return HostPort::new(&bound.ip().to_string(), bound.port()).map_err(CommandError::other),
+        None if bound.ip().is_unspecified() => {
+            return HostPort::new(&outward().to_string(), bound.port())
+                .map_err(CommandError::other);
+        }
+        None => {
+            return HostPort::new(&bound.ip().to_string(), bound.port())
+                .map_err(CommandError::other);
+        }
     };
-    text.parse().map_err(|e| CommandError::usage(format!("--public {text}: {e}")))
+    text.parse()
+        .map_err(|e| CommandError::usage(format!("--public {text}: {e}")))
 }
 
 /// The address that this machine uses towards others; connecting a UDP socket sends nothing.
@@ -119,9 +158,17 @@ fn outward() -> IpAddr {
         Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
     };
     // Addresses for documentation (RFC 5737, RFC 3849): routed like any other, and nobody's.
-    towards((Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::new(192, 0, 2, 1), 9).into())
-        .or_else(|| towards((Ipv6Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into()))
-        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    towards(
+        (Ipv4Addr::UNSPECIFIED, 0).into(),
+        (Ipv4Addr::new(192, 0, 2, 1), 9).into(),
+    )
+    .or_else(|| {
+        towards(
+            (Ipv6Addr::UNSPECIFIED, 0).into(),
+            (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into(),
+        )
+    })
+    .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 fn loopback(bound: IpAddr) -> IpAddr {
@@ -142,6 +189,13 @@ fn write_certificate(certs: &Path, certificate: &[u8]) -> Result<(), CommandErro
 /// PEM (RFC 7468) of a certificate.
 fn pem(der: &[u8]) -> String {
     let base64 = data_encoding::BASE64.encode(der);
-    let lines: Vec<_> = base64.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line)).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+    let lines: Vec<_> = base64
+        .as_bytes()
+        .chunks(64)
+        .map(|line| String::from_utf8_lossy(line))
+        .collect();
+    format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    )
 }

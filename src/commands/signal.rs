@@ -17,7 +17,10 @@ pub(super) struct Signals {
 impl Signals {
     /// Starts to hear them. Call it inside a runtime.
     pub(super) fn hear() -> Self {
-        let signals = Self { token: CancellationToken::new(), code: Arc::new(AtomicU8::new(0)) };
+        let signals = Self {
+            token: CancellationToken::new(),
+            code: Arc::new(AtomicU8::new(0)),
+        };
         let hearing = signals.clone();
         tokio::spawn(async move {
             loop {
@@ -51,7 +54,9 @@ async fn next() -> u8 {
     use tokio::signal::unix::{SignalKind, signal};
     let interrupt = signal(SignalKind::interrupt());
     let terminate = signal(SignalKind::terminate());
-    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else { return std::future::pending().await };
+    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+        return std::future::pending().await;
+    };
     tokio::select! {
         _ = interrupt.recv() => 130,
         _ = terminate.recv() => 143,

@@ -1,7 +1,10 @@
 //! `p2p trust`: known peers.
 
 use super::{CommandError, cli::TrustCommand, context::Context};
-use crate::{display::print_line, sealing::unix_now, transfer::FailureKind};
+use crate::{
+    display::print_line,
+    transfer::{FailureKind, unix_now},
+};
 
 pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, CommandError> {
     let known = context.known(&context.invite()?)?;
@@ -16,7 +19,12 @@ pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, Comman
                     }));
                 } else {
                     let since = std::time::UNIX_EPOCH + std::time::Duration::from_secs(peer.since);
-                    println!("{}  {}  since {}", peer.name, peer.id, humantime::format_rfc3339_seconds(since));
+                    println!(
+                        "{}  {}  since {}",
+                        peer.name,
+                        peer.id,
+                        humantime::format_rfc3339_seconds(since)
+                    );
                 }
             }
         }
@@ -28,8 +36,11 @@ pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, Comman
         }
         TrustCommand::Rm { name } => {
             if known.remove(&name).map_err(failed)?.is_none() {
-                return Err(CommandError::new(FailureKind::NoSuchPeer, format!("nobody is known as {name}"))
-                    .hint("`p2p trust ls` lists who is"));
+                return Err(CommandError::new(
+                    FailureKind::NoSuchPeer,
+                    format!("nobody is known as {name}"),
+                )
+                .hint("`p2p trust ls` lists who is"));
             }
         }
     }

@@ -44,7 +44,9 @@ struct FileBar {
 
 impl std::fmt::Debug for Bars {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bars").field("shown", &self.shown).finish_non_exhaustive()
+        f.debug_struct("Bars")
+            .field("shown", &self.shown)
+            .finish_non_exhaustive()
     }
 }
 
@@ -52,8 +54,16 @@ impl Bars {
     /// Bars on standard error, or none.
     #[must_use]
     pub fn new(shown: bool) -> Self {
-        let target = if shown { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
-        Self { shown, multi: MultiProgress::with_draw_target(target), transfers: Mutex::default() }
+        let target = if shown {
+            ProgressDrawTarget::stderr_with_hz(10)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Self {
+            shown,
+            multi: MultiProgress::with_draw_target(target),
+            transfers: Mutex::default(),
+        }
     }
 
     /// Prints a line above the bars.
@@ -85,10 +95,15 @@ impl Bars {
         }
         self.with(transfer, |group| {
             let shown = group.files.values().filter(|f| f.bar.is_some()).count();
-            let entry = group.files.entry((peer, file.to_owned())).or_insert_with(|| {
-                let bar = (shown < BARS_MAX).then(|| self.file_bar(group.total.as_ref(), &label(file, peer_name), total));
-                FileBar { bar, bytes: 0 }
-            });
+            let entry = group
+                .files
+                .entry((peer, file.to_owned()))
+                .or_insert_with(|| {
+                    let bar = (shown < BARS_MAX).then(|| {
+                        self.file_bar(group.total.as_ref(), &label(file, peer_name), total)
+                    });
+                    FileBar { bar, bytes: 0 }
+                });
             entry.bytes = bytes;
             if let Some(bar) = &entry.bar {
                 bar.set_position(bytes);
@@ -103,7 +118,9 @@ impl Bars {
             return;
         }
         self.with(transfer, |group| {
-            if let Some(FileBar { bar: Some(bar), .. }) = group.files.remove(&(peer, file.to_owned())) {
+            if let Some(FileBar { bar: Some(bar), .. }) =
+                group.files.remove(&(peer, file.to_owned()))
+            {
                 bar.finish_and_clear();
             }
             group.finished += bytes;
@@ -114,17 +131,34 @@ impl Bars {
 
     /// A transfer is over.
     pub fn end(&self, transfer: TransferId) {
-        let group = self.transfers.lock().unwrap_or_else(PoisonError::into_inner).remove(&transfer);
-        for bar in group.into_iter().flat_map(|g| g.files.into_values().filter_map(|f| f.bar).chain(g.total)) {
+        let group = self
+            .transfers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&transfer);
+        for bar in group
+            .into_iter()
+            .flat_map(|g| g.files.into_values().filter_map(|f| f.bar).chain(g.total))
+        {
             bar.finish_and_clear();
         }
     }
 
     fn with(&self, transfer: TransferId, f: impl FnOnce(&mut Group)) {
-        f(self.transfers.lock().unwrap_or_else(PoisonError::into_inner).entry(transfer).or_default());
+        f(self
+            .transfers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(transfer)
+            .or_default());
     }
 
-    fn file_bar(&self, before: Option<&ProgressBar>, label: &str, total: Option<u64>) -> ProgressBar {
+    fn file_bar(
+        &self,
+        before: Option<&ProgressBar>,
+        label: &str,
+        total: Option<u64>,
+    ) -> ProgressBar {
         let bar = match total {
             Some(total) => ProgressBar::new(total).with_style(style(true)),
             None => ProgressBar::no_length().with_style(style(false)),
@@ -163,7 +197,11 @@ impl Bars {
 }
 
 fn label(file: &str, peer: &str) -> String {
-    pad(&format!("{} {}", elide(file, LABEL - 10), truncate_str(peer, 9, "…")))
+    pad(&format!(
+        "{} {}",
+        elide(file, LABEL - 10),
+        truncate_str(peer, 9, "…")
+    ))
 }
 
 /// Keeps a name's beginning and end, which tell files apart better than its middle.
@@ -194,7 +232,9 @@ fn style(known: bool) -> ProgressStyle {
     } else {
         "{prefix} {spinner} {decimal_bytes} {decimal_bytes_per_sec}"
     };
-    ProgressStyle::with_template(template).expect("a valid template").progress_chars("━╸ ")
+    ProgressStyle::with_template(template)
+        .expect("a valid template")
+        .progress_chars("━╸ ")
 }
 
 #[cfg(test)]
@@ -204,7 +244,10 @@ mod tests {
     #[test]
     fn a_long_name_keeps_its_beginning_and_its_end() {
         let short = elide("a-very-long-file-name-indeed.tar.gz", 18);
-        assert!(short.starts_with("a-very") && short.ends_with("tar.gz") && short.contains('…'), "{short}");
+        assert!(
+            short.starts_with("a-very") && short.ends_with("tar.gz") && short.contains('…'),
+            "{short}"
+        );
         assert!(measure_text_width(&short) <= 18);
         assert!(measure_text_width(&elide(&"文".repeat(40), 18)) <= 18);
     }

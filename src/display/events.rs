@@ -31,7 +31,10 @@ impl Observer for JsonEvents {
             return;
         }
         if let Event::Done { transfer, .. } = &event {
-            self.progress.lock().unwrap_or_else(PoisonError::into_inner).remove(transfer);
+            self.progress
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(transfer);
         }
         if let Some(value) = to_json(event) {
             print_line(&value);
@@ -42,7 +45,9 @@ impl Observer for JsonEvents {
 impl JsonEvents {
     fn is_due(&self, transfer: TransferId) -> bool {
         let mut last = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.get(&transfer).is_none_or(|at| at.elapsed() >= PROGRESS_PAUSE);
+        let due = last
+            .get(&transfer)
+            .is_none_or(|at| at.elapsed() >= PROGRESS_PAUSE);
         if due {
             last.insert(transfer, Instant::now());
         }
@@ -69,36 +74,88 @@ pub fn state(state: PeerState) -> &'static str {
 
 fn to_json(event: Event) -> Option<Value> {
     Some(match event {
-        Event::Joined { id, name, relay } => json!({"event": "joined", "id": id, "name": name, "relay": relay}),
+        Event::Joined { id, name, relay } => {
+            json!({"event": "joined", "id": id, "name": name, "relay": relay})
+        }
         Event::Disconnected { reason, retry_in } => {
             json!({"event": "disconnected", "reason": reason, "retry_in": retry_in.as_secs_f64()})
         }
-        Event::Peer { id, name, state: s, since } => {
+        Event::Peer {
+            id,
+            name,
+            state: s,
+            since,
+        } => {
             json!({"event": "peer", "id": id, "name": name, "state": state(s), "since": since.as_secs()})
         }
-        Event::Offer { transfer, from, from_name, files, bytes } => json!({
+        Event::Offer {
+            transfer,
+            from,
+            from_name,
+            files,
+            bytes,
+        } => json!({
             "event": "offer", "transfer": transfer, "from": from, "from_name": from_name, "files": files, "bytes": bytes,
         }),
-        Event::Offered { transfer, recipients, files, bytes } => json!({
+        Event::Offered {
+            transfer,
+            recipients,
+            files,
+            bytes,
+        } => json!({
             "event": "offered", "transfer": transfer, "recipients": recipients, "files": files, "bytes": bytes,
         }),
-        Event::Progress { transfer, peer, peer_name, file, bytes, total } => json!({
+        Event::Progress {
+            transfer,
+            peer,
+            peer_name,
+            file,
+            bytes,
+            total,
+        } => json!({
             "event": "progress", "transfer": transfer, "peer": peer, "peer_name": peer_name, "file": file,
             "bytes": bytes, "total": total,
         }),
-        Event::Received { transfer, path, bytes, blake3, from, from_name, resumed_from, already_there } => json!({
+        Event::Received {
+            transfer,
+            path,
+            bytes,
+            blake3,
+            from,
+            from_name,
+            resumed_from,
+            already_there,
+        } => json!({
             "event": "received", "transfer": transfer, "path": path.to_string_lossy(), "bytes": bytes,
             "blake3": blake3.to_hex().as_str(), "from": from, "from_name": from_name, "resumed_from": resumed_from,
             "already_there": already_there,
         }),
-        Event::Message { transfer, from, from_name, text } => json!({
+        Event::Message {
+            transfer,
+            from,
+            from_name,
+            text,
+        } => json!({
             "event": "message", "transfer": transfer, "from": from, "from_name": from_name, "text": text,
         }),
-        Event::Delivered { transfer, peer, peer_name, file, bytes, blake3, already_there } => json!({
+        Event::Delivered {
+            transfer,
+            peer,
+            peer_name,
+            file,
+            bytes,
+            blake3,
+            already_there,
+        } => json!({
             "event": "delivered", "transfer": transfer, "peer": peer, "peer_name": peer_name, "file": file,
             "bytes": bytes, "blake3": blake3.to_hex().as_str(), "already_there": already_there,
         }),
-        Event::Failed { transfer, peer, file, failure } => {
+        Event::Failed {
+            transfer,
+            peer,
+            file,
+            failure,
+        } => {
             let mut value = json!({
                 "event": "failed", "transfer": transfer, "code": failure.kind.exit_code(), "reason": failure.reason,
             });
@@ -111,8 +168,17 @@ fn to_json(event: Event) -> Option<Value> {
             }
             value
         }
-        Event::Retrying { peer, reason } => json!({"event": "retrying", "peer_name": peer, "reason": reason}),
-        Event::Done { transfer, files, bytes, elapsed, delivered, failed } => json!({
+        Event::Retrying { peer, reason } => {
+            json!({"event": "retrying", "peer_name": peer, "reason": reason})
+        }
+        Event::Done {
+            transfer,
+            files,
+            bytes,
+            elapsed,
+            delivered,
+            failed,
+        } => json!({
             "event": "done", "transfer": transfer, "files": files, "bytes": bytes, "seconds": elapsed.as_secs_f64(),
             "delivered": delivered, "failed": failed,
         }),

@@ -14,7 +14,11 @@ pub fn bytes(count: u64) -> String {
 #[must_use]
 pub fn rate(count: u64, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64().max(0.001);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss
+    )]
     let per_second = (count as f64 / seconds) as u64;
     format!("{}/s", bytes(per_second))
 }

@@ -1,6 +1,10 @@
 //! Events as lines for people, on standard error.
 
-use std::{collections::HashMap, sync::{Mutex, PoisonError}, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use console::Style as Paint;
 
@@ -28,7 +32,9 @@ struct Seen {
 
 impl std::fmt::Debug for Human {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Human").field("style", &self.style).finish_non_exhaustive()
+        f.debug_struct("Human")
+            .field("style", &self.style)
+            .finish_non_exhaustive()
     }
 }
 
@@ -36,11 +42,19 @@ impl Human {
     /// For this style.
     #[must_use]
     pub fn new(style: Style) -> Self {
-        Self { style, bars: Bars::new(style.bars), transfers: Mutex::default() }
+        Self {
+            style,
+            bars: Bars::new(style.bars),
+            transfers: Mutex::default(),
+        }
     }
 
     fn paint(&self, paint: &Paint, text: &str) -> String {
-        if self.style.color { paint.clone().force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
+        if self.style.color {
+            paint.clone().force_styling(true).apply_to(text).to_string()
+        } else {
+            text.to_owned()
+        }
     }
 
     fn line(&self, line: &str) {
@@ -51,15 +65,27 @@ impl Human {
 
     /// Whether one more line about a single file of this transfer is welcome.
     fn may_say(&self, transfer: TransferId) -> bool {
-        let mut transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = transfers.entry(transfer).or_insert_with(|| Seen { since: Instant::now(), lines: 0 });
+        let mut transfers = self
+            .transfers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let seen = transfers.entry(transfer).or_insert_with(|| Seen {
+            since: Instant::now(),
+            lines: 0,
+        });
         seen.lines += 1;
         seen.lines <= LINES_MAX
     }
 
     fn since(&self, transfer: TransferId) -> std::time::Duration {
-        let transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
-        transfers.get(&transfer).map(|seen| seen.since.elapsed()).unwrap_or_default()
+        let transfers = self
+            .transfers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        transfers
+            .get(&transfer)
+            .map(|seen| seen.since.elapsed())
+            .unwrap_or_default()
     }
 
     fn tick(&self) -> String {
@@ -92,12 +118,25 @@ impl Observer for Human {
     fn event(&self, event: Event) {
         match event {
             Event::Joined { id, name, relay } => {
-                self.line(&format!("{} listening as {name} ({}) at {relay}", self.tick(), id.short()));
+                self.line(&format!(
+                    "{} listening as {name} ({}) at {relay}",
+                    self.tick(),
+                    id.short()
+                ));
             }
             Event::Disconnected { reason, retry_in } => {
-                self.line(&format!("{} relay lost: {reason}; trying again in {}", self.cross(), duration(retry_in)));
+                self.line(&format!(
+                    "{} relay lost: {reason}; trying again in {}",
+                    self.cross(),
+                    duration(retry_in)
+                ));
             }
-            Event::Peer { id, name, state, since } => {
+            Event::Peer {
+                id,
+                name,
+                state,
+                since,
+            } => {
                 let state = match state {
                     PeerState::Listening => "listening",
                     PeerState::Sending => "sending",
@@ -105,22 +144,64 @@ impl Observer for Human {
                 };
                 self.line(&format!("{name}  {id}  {state}  {}", duration(since)));
             }
-            Event::Offer { transfer, from_name, files, bytes: size, .. } => {
+            Event::Offer {
+                transfer,
+                from_name,
+                files,
+                bytes: size,
+                ..
+            } => {
                 self.may_say(transfer);
                 self.bars.begin(transfer, files, size);
                 self.line(&self.dim(&format!("{from_name} offers {}", what(files, size))));
             }
-            Event::Offered { transfer, recipients, files, bytes: size } => {
+            Event::Offered {
+                transfer,
+                recipients,
+                files,
+                bytes: size,
+            } => {
                 self.may_say(transfer);
-                let to = if recipients == 1 { "1 recipient".to_owned() } else { format!("{recipients} recipients") };
-                self.bars.begin(transfer, files.map(|n| n * recipients as u64), size.map(|n| n * recipients as u64));
+                let to = if recipients == 1 {
+                    "1 recipient".to_owned()
+                } else {
+                    format!("{recipients} recipients")
+                };
+                self.bars.begin(
+                    transfer,
+                    files.map(|n| n * recipients as u64),
+                    size.map(|n| n * recipients as u64),
+                );
                 self.line(&self.dim(&format!("offering {} to {to}", what(files, size))));
             }
-            Event::Progress { transfer, peer, peer_name, file, bytes, total } => {
-                self.bars.progress(transfer, peer, (peer_name.as_str(), &sanitise(&file)), bytes, total);
+            Event::Progress {
+                transfer,
+                peer,
+                peer_name,
+                file,
+                bytes,
+                total,
+            } => {
+                self.bars.progress(
+                    transfer,
+                    peer,
+                    (peer_name.as_str(), &sanitise(&file)),
+                    bytes,
+                    total,
+                );
             }
-            Event::Received { transfer, path, bytes: size, from, from_name, resumed_from, already_there, .. } => {
-                let path = sanitise(&path.display().to_string());
+            Event::Received {
+                transfer,
+                path,
+                bytes: size,
+                from,
+                from_name,
+                resumed_from,
+                already_there,
+                ..
+            } => {
+                let path = path.display().to_string();
+                let path = sanitise(&path);
                 self.bars.finished(transfer, from, &path, size);
                 if self.may_say(transfer) {
                     let how = match (already_there, resumed_from) {
@@ -130,24 +211,51 @@ impl Observer for Human {
                     };
                     let took = self.since(transfer);
                     let speed = self.dim(&format!("{}, {}", duration(took), rate(size, took)));
-                    self.line(&format!("{} {path} from {from_name}  {}  {speed}{how}", self.tick(), bytes(size)));
+                    self.line(&format!(
+                        "{} {path} from {from_name}  {}  {speed}{how}",
+                        self.tick(),
+                        bytes(size)
+                    ));
                 }
             }
-            Event::Message { from_name, text, .. } => {
+            Event::Message {
+                from_name, text, ..
+            } => {
                 let text: Vec<_> = text.lines().map(sanitise).collect();
                 self.line(&format!("{from_name}: {}", text.join("\n  ")));
             }
-            Event::Delivered { transfer, peer, peer_name, file, bytes: size, already_there, .. } => {
+            Event::Delivered {
+                transfer,
+                peer,
+                peer_name,
+                file,
+                bytes: size,
+                already_there,
+                ..
+            } => {
                 let file = sanitise(&file);
                 self.bars.finished(transfer, peer, &file, size);
                 if self.may_say(transfer) {
-                    let how = if already_there { " (was there already)" } else { "" };
+                    let how = if already_there {
+                        " (was there already)"
+                    } else {
+                        ""
+                    };
                     let took = self.since(transfer);
                     let speed = self.dim(&format!("{}, {}", duration(took), rate(size, took)));
-                    self.line(&format!("{} {file} to {peer_name}  {}  {speed}{how}", self.tick(), bytes(size)));
+                    self.line(&format!(
+                        "{} {file} to {peer_name}  {}  {speed}{how}",
+                        self.tick(),
+                        bytes(size)
+                    ));
                 }
             }
-            Event::Failed { peer, file, failure, .. } => {
+            Event::Failed {
+                peer,
+                file,
+                failure,
+                ..
+            } => {
                 let mut line = self.cross();
                 if let Some(file) = file {
                     line.push_str(&format!(" {}", sanitise(&file)));
@@ -163,12 +271,27 @@ impl Observer for Human {
                 let who = peer.map(|name| format!("{name}: ")).unwrap_or_default();
                 self.line(&self.dim(&format!("{who}{reason}; trying again")));
             }
-            Event::Done { transfer, files, bytes: size, elapsed, .. } => {
+            Event::Done {
+                transfer,
+                files,
+                bytes: size,
+                elapsed,
+                ..
+            } => {
                 self.bars.end(transfer);
-                let seen = self.transfers.lock().unwrap_or_else(PoisonError::into_inner).remove(&transfer);
+                let seen = self
+                    .transfers
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&transfer);
                 if seen.is_some_and(|seen| seen.lines > LINES_MAX) {
                     let all = what(Some(files), Some(size));
-                    self.line(&format!("{} {all} in {}, {}", self.tick(), duration(elapsed), rate(size, elapsed)));
+                    self.line(&format!(
+                        "{} {all} in {}, {}",
+                        self.tick(),
+                        duration(elapsed),
+                        rate(size, elapsed)
+                    ));
                 }
             }
             Event::Notice(text) => self.line(&sanitise(&text)),

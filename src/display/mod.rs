@@ -11,7 +11,7 @@ pub mod show;
 use std::sync::Arc;
 
 pub use bars::Bars;
-pub use events::JsonEvents;
+pub use events::{JsonEvents, print_line};
 pub use format::{bytes, duration, rate};
 pub use human::Human;
 
@@ -33,5 +33,9 @@ pub struct Style {
 /// The observer for a style.
 #[must_use]
 pub fn observer(style: Style) -> Arc<dyn Observer> {
-    if style.json { Arc::new(JsonEvents::default()) } else { Arc::new(Human::new(style)) }
+    if style.json {
+        Arc::new(JsonEvents::default())
+    } else {
+        Arc::new(Human::new(style))
+    }
 }

@@ -34,13 +34,26 @@ impl FileSender {
         Ok(self.stream.write_chunk(piece).await?)
     }
 
-    /// Says that the stream is complete.
+    /// Writes the beginning of a piece, as much as there is room for, and cuts it off.
+    ///
+    /// Cancel-safe: what was written is cut off, the rest is not.
+    ///
+    /// # Errors
+    /// When the recipient stopped the stream or the connection is gone.
+    pub async fn write_some(&mut self, piece: &mut Bytes) -> Result<(), StreamError> {
+        self.stream
+            .write_chunks(std::slice::from_mut(piece))
+            .await?;
+        Ok(())
+    }
+
+    /// Says that the stream is complete; nothing can be written after it.
     ///
     /// It returns before anything is acknowledged: a receipt is the acknowledgement.
     ///
     /// # Errors
     /// When the recipient stopped the stream before.
-    pub fn finish(mut self) -> Result<(), StreamError> {
+    pub fn finish(&mut self) -> Result<(), StreamError> {
         self.over = true;
         self.stream
             .finish()

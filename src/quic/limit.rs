@@ -30,9 +30,16 @@ impl RateLimit {
     pub fn new(bytes_per_second: u64) -> Self {
         let units = u32::try_from((bytes_per_second / UNIT).max(1)).unwrap_or(u32::MAX);
         let per_second = NonZeroU32::new(units).expect("at least 1");
-        let burst = u32::try_from(u64::from(units) / BURST_SHARE).unwrap_or(u32::MAX).max(1);
-        let quota = Quota::per_second(per_second).allow_burst(NonZeroU32::new(burst).expect("at least 1"));
-        Self { limiter: RateLimiter::direct(quota), burst, rest: AtomicU64::new(0) }
+        let burst = u32::try_from(u64::from(units) / BURST_SHARE)
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let quota =
+            Quota::per_second(per_second).allow_burst(NonZeroU32::new(burst).expect("at least 1"));
+        Self {
+            limiter: RateLimiter::direct(quota),
+            burst,
+            rest: AtomicU64::new(0),
+        }
     }
 
     /// Waits until `bytes` may pass.
@@ -67,7 +74,13 @@ mod tests {
             limit.pass(10_000).await;
         }
         let elapsed = start.elapsed();
-        assert!(elapsed > Duration::from_millis(430), "1 MB at 2 MB/s took {elapsed:?}");
-        assert!(elapsed < Duration::from_millis(600), "1 MB at 2 MB/s took {elapsed:?}");
+        assert!(
+            elapsed > Duration::from_millis(430),
+            "1 MB at 2 MB/s took {elapsed:?}"
+        );
+        assert!(
+            elapsed < Duration::from_millis(600),
+            "1 MB at 2 MB/s took {elapsed:?}"
+        );
     }
 }

@@ -21,13 +21,21 @@ impl Admission {
     /// Admits every room.
     #[must_use]
     pub fn open() -> Self {
-        Self { open: true, rooms: Mutex::default(), file: None }
+        Self {
+            open: true,
+            rooms: Mutex::default(),
+            file: None,
+        }
     }
 
     /// Admits these rooms, and forgets them with the process.
     #[must_use]
     pub fn of(rooms: impl IntoIterator<Item = RoomId>) -> Self {
-        Self { open: false, rooms: Mutex::new(rooms.into_iter().collect()), file: None }
+        Self {
+            open: false,
+            rooms: Mutex::new(rooms.into_iter().collect()),
+            file: None,
+        }
     }
 
     /// Reads the admitted rooms from a file, one ID a line; a file that is not there holds none.
@@ -41,11 +49,24 @@ impl Admission {
             Err(error) => return Err(error),
         };
         let mut rooms = BTreeSet::new();
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let bad = |e| io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {e}", number + 1));
+        for (number, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+        {
+            let bad = |e| {
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("line {}: {e}", number + 1),
+                )
+            };
             rooms.insert(line.parse().map_err(bad)?);
         }
-        Ok(Self { open, rooms: Mutex::new(rooms), file: Some(file.to_owned()) })
+        Ok(Self {
+            open,
+            rooms: Mutex::new(rooms),
+            file: Some(file.to_owned()),
+        })
     }
 
     /// Admits one more room, and remembers it.
@@ -57,7 +78,9 @@ impl Admission {
         if !rooms.insert(room) {
             return Ok(());
         }
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
         let text: String = rooms.iter().map(|room| format!("{room}\n")).collect();
         let folder = file.parent().unwrap_or(Path::new("."));
         let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
@@ -70,11 +93,21 @@ impl Admission {
     /// Whether no room is admitted yet and none will be without asking.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.open && self.rooms.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.open
+            && self
+                .rooms
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_empty()
     }
 
     pub(super) fn admits(&self, room: RoomId) -> bool {
-        self.open || self.rooms.lock().unwrap_or_else(PoisonError::into_inner).contains(&room)
+        self.open
+            || self
+                .rooms
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&room)
     }
 }
 
@@ -100,6 +133,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("rooms");
         fs::write(&file, "not a room\n").unwrap();
-        assert!(Admission::load(&file, false).unwrap_err().to_string().contains("line 1"));
+        assert!(
+            Admission::load(&file, false)
+                .unwrap_err()
+                .to_string()
+                .contains("line 1")
+        );
     }
 }

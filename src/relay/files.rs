@@ -11,11 +11,11 @@ use tracing::debug;
 
 use super::{
     FileHook, Shared,
-    fanout::{Inlet, Outlet, Recipient, relay_file},
+    fanout::{Inlet, Outlet, relay_file},
     rooms::Session,
 };
 use crate::{
-    protocol::{Code, FileHeader, RoomId, TransferId},
+    protocol::{Code, FileHeader, PeerId, RoomId, TransferId},
     quic::{FileReceiver, FileSender, RateLimit, StreamError},
 };
 
@@ -39,7 +39,12 @@ pub(super) async fn accept(shared: Arc<Shared>, session: Arc<Session>) {
 }
 
 /// Reads one file's header and fans the rest out to the transfer's recipients.
-async fn pass_on(shared: &Arc<Shared>, session: &Arc<Session>, mut stream: FileReceiver, limit: Option<Arc<RateLimit>>) {
+async fn pass_on(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    mut stream: FileReceiver,
+    limit: Option<Arc<RateLimit>>,
+) {
     let header = match timeout(HEADER_LIMIT, stream.header()).await {
         Ok(Ok(header)) => header,
         Ok(Err(error)) => {
@@ -48,18 +53,32 @@ async fn pass_on(shared: &Arc<Shared>, session: &Arc<Session>, mut stream: FileR
         }
         Err(_) => return stream.stop(Code::Timeout),
     };
-    let recipients = match timeout(HEADER_LIMIT, participants(shared, session, header.transfer)).await {
-        Ok(Some(recipients)) => recipients,
-        Ok(None) => return stream.stop(Code::UnknownTransfer),
-        Err(_) => return stream.stop(Code::Timeout),
-    };
-    let recipients = recipients.into_iter().filter_map(|to| recipient(shared, header, to, session.room)).collect();
-    let report = relay_file(StreamInlet { stream, limit }, recipients, &shared.fanout, &shared.budget).await;
+    let recipients =
+        match timeout(HEADER_LIMIT, participants(shared, session, header.transfer)).await {
+            Ok(Some(recipients)) => recipients,
+            Ok(None) => return stream.stop(Code::UnknownTransfer),
+            Err(_) => return stream.stop(Code::Timeout),
+        };
+    let recipients = recipients
+        .into_iter()
+        .filter_map(|to| recipient(shared, header, to, session.room))
+        .collect();
+    let report = relay_file(
+        StreamInlet { stream, limit },
+        recipients,
+        &shared.fanout,
+        &shared.budget,
+    )
+    .await;
     debug!(file = header.file.0, bytes = report.bytes_in, "passed on");
 }
 
 /// The settled recipients of a transfer that this session sends.
-async fn participants(shared: &Arc<Shared>, session: &Arc<Session>, id: TransferId) -> Option<Vec<Arc<Session>>> {
+async fn participants(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    id: TransferId,
+) -> Option<Vec<Arc<Session>>> {
     let find = || {
         shared.rooms.with(session.room, |room| {
             let transfer = room.transfers.get(&id).filter(|t| t.is_sent_by(session))?;
@@ -78,7 +97,10 @@ fn recipient(
     header: FileHeader,
     to: Arc<Session>,
     room: RoomId,
-) -> Option<Recipient<StreamOutlet>> {
+) -> Option<(
+    PeerId,
+    impl Future<Output = Result<StreamOutlet, Code>> + Send + use<>,
+)> {
     let peer = to.peer;
     let waiting = Waiting::enter(to.clone());
     if waiting.is_none() {
@@ -89,15 +111,22 @@ fn recipient(
         });
     }
     let waiting = waiting?;
-    let hook = shared.hook.as_ref().and_then(|hook| hook.file(&header, peer));
+    let hook = shared
+        .hook
+        .as_ref()
+        .and_then(|hook| hook.file(&header, peer));
     let open = async move {
-        let stream = to.link.open_file(header.class).await.map_err(|e| StreamError::from(e).code())?;
+        let stream = to
+            .link
+            .open_file(header.class)
+            .await
+            .map_err(|e| StreamError::from(e).code())?;
         drop(waiting);
         let mut outlet = StreamOutlet { stream, hook };
         outlet.begin(header).await?;
         Ok(outlet)
     };
-    Some(Recipient::new(peer, open))
+    Some((peer, open))
 }
 
 /// Counts a file that waits for its recipient to take a stream.
@@ -152,24 +181,25 @@ impl StreamOutlet {
             Some(hook) => hook.header(header),
             None => header,
         };
-        self.stream.write(Bytes::copy_from_slice(&header.encode())).await.map_err(|e| e.code())
+        self.stream
+            .write(Bytes::copy_from_slice(&header.encode()))
+            .await
+            .map_err(|e| e.code())
     }
 }
 
 impl Outlet for StreamOutlet {
-    async fn write(&mut self, piece: Bytes) -> Result<(), Code> {
-        match &mut self.hook {
-            None => self.stream.write(piece).await.map_err(|e| e.code()),
-            Some(hook) => {
-                for piece in hook.piece(piece) {
-                    self.stream.write(piece).await.map_err(|e| e.code())?;
-                }
-                Ok(())
-            }
+    async fn write(&mut self, piece: &mut Bytes) -> Result<(), Code> {
+        let Some(hook) = &mut self.hook else {
+            return self.stream.write_some(piece).await.map_err(|e| e.code());
+        };
+        for piece in hook.piece(std::mem::take(piece)) {
+            self.stream.write(piece).await.map_err(|e| e.code())?;
         }
+        Ok(())
     }
 
-    async fn finish(mut self) -> Result<(), Code> {
+    async fn finish(&mut self) -> Result<(), Code> {
         if let Some(hook) = &mut self.hook {
             for piece in hook.end() {
                 self.stream.write(piece).await.map_err(|e| e.code())?;

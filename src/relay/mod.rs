@@ -111,7 +111,11 @@ impl Relay {
             limit_per_peer: config.limit_per_peer,
             hook: config.hook,
         };
-        Ok(Self { endpoint, shared: Arc::new(shared), max_peers: config.max_peers })
+        Ok(Self {
+            endpoint,
+            shared: Arc::new(shared),
+            max_peers: config.max_peers,
+        })
     }
 
     /// The address that is bound.

@@ -46,7 +46,13 @@ impl Outbox {
     pub(super) fn new() -> (Self, OutboxWriter) {
         let (sender, queue) = mpsc::unbounded_channel();
         let waiting = Arc::new(Waiting::default());
-        (Self { queue: sender, waiting: waiting.clone() }, OutboxWriter { queue, waiting })
+        (
+            Self {
+                queue: sender,
+                waiting: waiting.clone(),
+            },
+            OutboxWriter { queue, waiting },
+        )
     }
 
     /// Queues a message; a peer that is gone is no error.
@@ -77,7 +83,10 @@ impl Outbox {
 
 impl OutboxWriter {
     /// Writes until the peer is gone or says that it wants no more.
-    pub(super) async fn run(mut self, mut stream: ControlSender<ServerToClient>) -> Result<(), StreamError> {
+    pub(super) async fn run(
+        mut self,
+        mut stream: ControlSender<ServerToClient>,
+    ) -> Result<(), StreamError> {
         while let Some((size, message)) = self.queue.recv().await {
             let sent = stream.send(&message).await;
             self.waiting.bytes.fetch_sub(size, Ordering::Relaxed);
@@ -105,9 +114,18 @@ fn weight(message: &ServerToClient) -> usize {
     use crate::protocol::PeerMessage as Say;
     let variable = match message {
         ServerToClient::Peer { bundle, .. } => bundle.body.0.len(),
-        ServerToClient::Told { message: Say::Offer { offer }, .. } => offer.body.0.len() + offer.manifest.0.len(),
-        ServerToClient::Told { message: Say::Receipts { batch }, .. } => batch.0.len(),
-        ServerToClient::Told { message: Say::Start { have, .. }, .. } => have.0.len(),
+        ServerToClient::Told {
+            message: Say::Offer { offer },
+            ..
+        } => offer.body.0.len() + offer.manifest.0.len(),
+        ServerToClient::Told {
+            message: Say::Receipts { batch },
+            ..
+        } => batch.0.len(),
+        ServerToClient::Told {
+            message: Say::Start { have, .. },
+            ..
+        } => have.0.len(),
         _ => 0,
     };
     (256 + variable).min(CONTROL_MESSAGE_MAX)

@@ -63,7 +63,8 @@ impl Session {
         };
         for message in messages {
             if let Err(Overflow) = self.outbox.send(message) {
-                self.link.close(Overflow::CODE, "control messages were not read");
+                self.link
+                    .close(Overflow::CODE, "control messages were not read");
             }
         }
     }
@@ -89,7 +90,11 @@ impl Session {
     }
 
     fn state(&self) -> PeerState {
-        if self.listening { PeerState::Listening } else { PeerState::Sending }
+        if self.listening {
+            PeerState::Listening
+        } else {
+            PeerState::Sending
+        }
     }
 
     pub(super) fn set_bundle(&self, bundle: SignedBundle) {
@@ -143,7 +148,13 @@ impl Rooms {
     /// was lost without either end knowing yet.
     pub(super) fn enter(&self, session: &Arc<Session>) -> Result<(), Code> {
         self.with(session.room, |room| {
-            if room.sessions.iter().filter(|s| s.peer == session.peer).count() >= SESSIONS_PER_PEER {
+            if room
+                .sessions
+                .iter()
+                .filter(|s| s.peer == session.peer)
+                .count()
+                >= SESSIONS_PER_PEER
+            {
                 return Err(Code::Busy);
             }
             if session.listening
@@ -161,12 +172,19 @@ impl Rooms {
     /// Takes a session out, and tells everyone whom its transfers concern.
     pub(super) fn leave(&self, session: &Arc<Session>, code: Code) {
         let mut rooms = lock(&self.rooms);
-        let Some(room) = rooms.get_mut(&session.room) else { return };
+        let Some(room) = rooms.get_mut(&session.room) else {
+            return;
+        };
         room.sessions.retain(|s| !Arc::ptr_eq(s, session));
-        if !room.sessions.iter().any(|s| s.peer == session.peer && s.listening == session.listening) {
+        if !room
+            .sessions
+            .iter()
+            .any(|s| s.peer == session.peer && s.listening == session.listening)
+        {
             room.tell_watchers(session, PeerState::Gone);
         }
-        room.transfers.retain(|id, transfer| transfer.leave(*id, session, code));
+        room.transfers
+            .retain(|id, transfer| transfer.leave(*id, session, code));
         if room.sessions.is_empty() {
             rooms.remove(&session.room);
         }
@@ -174,7 +192,9 @@ impl Rooms {
 
     /// Tells the room's watchers that a peer has published a newer bundle.
     pub(super) fn published(&self, session: &Session) {
-        self.with(session.room, |room| room.tell_watchers(session, session.state()));
+        self.with(session.room, |room| {
+            room.tell_watchers(session, session.state())
+        });
     }
 
     /// Who is in a room now, each identity once per thing that it does.

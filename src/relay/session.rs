@@ -8,7 +8,9 @@ use tracing::{debug, info};
 use super::{Shared, files, outbox::Outbox, rooms::Session, transfer::Transfer};
 use crate::{
     identity::Bundle,
-    protocol::{ClientToServer, Code, PeerId, PeerMessage, ServerToClient, SignedBundle, TransferId},
+    protocol::{
+        ClientToServer, Code, PeerId, PeerMessage, ServerToClient, SignedBundle, TransferId,
+    },
     quic::{ControlReceiver, Knock, Link, LinkError, StreamError},
 };
 
@@ -49,12 +51,18 @@ pub(super) async fn serve(shared: Arc<Shared>, knock: Knock) {
     .await;
 }
 
-type Welcomed = (Arc<Session>, ControlReceiver<ClientToServer>, tokio::task::JoinHandle<Result<(), StreamError>>);
+type Welcomed = (
+    Arc<Session>,
+    ControlReceiver<ClientToServer>,
+    tokio::task::JoinHandle<Result<(), StreamError>>,
+);
 
 /// Reads the `Hello` and lets the peer into its room.
 async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, (Code, String)> {
     let first = async {
-        let (sender, mut receiver) = link.accept_control::<ServerToClient, ClientToServer>().await?;
+        let (sender, mut receiver) = link
+            .accept_control::<ServerToClient, ClientToServer>()
+            .await?;
         let hello = receiver.receive().await?;
         Ok::<_, StreamError>((sender, receiver, hello))
     };
@@ -62,7 +70,12 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, (Code, S
         .await
         .map_err(|_| (Code::Timeout, "no hello in time".to_owned()))?
         .map_err(|e| (e.code(), e.to_string()))?;
-    let Some(ClientToServer::Hello { room, bundle, listening }) = hello else {
+    let Some(ClientToServer::Hello {
+        room,
+        bundle,
+        listening,
+    }) = hello
+    else {
         return Err((Code::Protocol, "the first message must be hello".to_owned()));
     };
     check_bundle(&bundle, link.peer())?;
@@ -70,10 +83,18 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, (Code, S
         return Err((Code::NotAdmitted, String::new()));
     }
     let (outbox, writer) = Outbox::new();
-    let session = Session::new((room, listening, bundle), link.clone(), outbox, shared.hook.clone());
+    let session = Session::new(
+        (room, listening, bundle),
+        link.clone(),
+        outbox,
+        shared.hook.clone(),
+    );
     let session = Arc::new(session);
     session.say(ServerToClient::Welcome {});
-    shared.rooms.enter(&session).map_err(|code| (code, String::new()))?;
+    shared
+        .rooms
+        .enter(&session)
+        .map_err(|code| (code, String::new()))?;
     let writer = tokio::spawn(writer.run(sender));
     Ok((session, receiver, writer))
 }
@@ -101,16 +122,24 @@ async fn run(
     // Files that are complete on this side may still be on their way from here to their
     // recipients: they are tasks of their own.
     match ended {
-        Err(error) if session.link.close_reason().is_none() => session.link.close(error.code(), &error.to_string()),
+        Err(error) if session.link.close_reason().is_none() => {
+            session.link.close(error.code(), &error.to_string())
+        }
         _ => session.link.close(Code::Done, ""),
     }
     session.link.closed().await
 }
 
 /// Acts on one control message.
-async fn hear(shared: &Arc<Shared>, session: &Arc<Session>, message: ClientToServer) -> Result<(), StreamError> {
+async fn hear(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    message: ClientToServer,
+) -> Result<(), StreamError> {
     match message {
-        ClientToServer::Hello { .. } => return Err(StreamError::Malformed("a second hello".into())),
+        ClientToServer::Hello { .. } => {
+            return Err(StreamError::Malformed("a second hello".into()));
+        }
         ClientToServer::Publish { bundle } => {
             check_bundle(&bundle, session.peer).map_err(|(_, why)| StreamError::Malformed(why))?;
             session.set_bundle(bundle);
@@ -125,14 +154,26 @@ async fn hear(shared: &Arc<Shared>, session: &Arc<Session>, message: ClientToSer
             }
             session.say_when_room(ServerToClient::PeersEnd {}).await;
         }
-        ClientToServer::Tell { transfer, to, message } => tell(shared, session, transfer, (to, message)),
+        ClientToServer::Tell {
+            transfer,
+            to,
+            message,
+        } => tell(shared, session, transfer, (to, message)),
         ClientToServer::Begin { transfer } => shared.rooms.with(session.room, |room| {
-            if let Some(t) = room.transfers.get_mut(&transfer).filter(|t| t.is_sent_by(session)) {
+            if let Some(t) = room
+                .transfers
+                .get_mut(&transfer)
+                .filter(|t| t.is_sent_by(session))
+            {
                 t.begin(transfer);
             }
         }),
         ClientToServer::Close { transfer } => shared.rooms.with(session.room, |room| {
-            if room.transfers.get(&transfer).is_some_and(|t| t.is_sent_by(session)) {
+            if room
+                .transfers
+                .get(&transfer)
+                .is_some_and(|t| t.is_sent_by(session))
+            {
                 room.transfers.remove(&transfer);
             }
         }),
@@ -148,12 +189,24 @@ fn tell(
     id: TransferId,
     (to, message): (Option<PeerId>, PeerMessage),
 ) {
-    let gone = |peer, code| session.say(ServerToClient::Gone { transfer: id, peer, code });
+    let gone = |peer, code| {
+        session.say(ServerToClient::Gone {
+            transfer: id,
+            peer,
+            code,
+        })
+    };
     shared.rooms.with(session.room, |room| {
         if let (PeerMessage::Offer { .. }, Some(peer)) = (&message, to) {
-            let Some(listener) = room.listener(peer).cloned() else { return gone(peer, Code::PeerGone) };
+            let Some(listener) = room.listener(peer).cloned() else {
+                return gone(peer, Code::PeerGone);
+            };
             if !room.transfers.contains_key(&id) {
-                let sending = room.transfers.values().filter(|t| t.is_sent_by(session)).count();
+                let sending = room
+                    .transfers
+                    .values()
+                    .filter(|t| t.is_sent_by(session))
+                    .count();
                 if sending >= TRANSFERS_PER_SESSION {
                     return gone(peer, Code::Busy);
                 }
@@ -183,13 +236,18 @@ fn tell(
 
 /// A bundle must at least be its sender's own; whether it belongs to the room, only members can tell.
 fn check_bundle(bundle: &SignedBundle, peer: PeerId) -> Result<(), (Code, String)> {
-    Bundle::peek(bundle, peer).map(|_| ()).map_err(|e| (Code::Protocol, e.to_string()))
+    Bundle::peek(bundle, peer)
+        .map(|_| ())
+        .map_err(|e| (Code::Protocol, e.to_string()))
 }
 
 /// What to tell others about a peer whose connection has ended.
 fn gone_code(link: &Link) -> Code {
     match link.close_reason() {
-        Some(LinkError::Closed { code: code @ (Code::Cancelled | Code::SourceChanged), .. }) => code,
+        Some(LinkError::Closed {
+            code: code @ (Code::Cancelled | Code::SourceChanged),
+            ..
+        }) => code,
         _ => Code::PeerGone,
     }
 }

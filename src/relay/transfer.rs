@@ -32,7 +32,11 @@ enum State {
 
 impl Transfer {
     pub(super) fn new(sender: Arc<Session>) -> Self {
-        Self { sender, recipients: HashMap::new(), begun: watch::Sender::new(false) }
+        Self {
+            sender,
+            recipients: HashMap::new(),
+            begun: watch::Sender::new(false),
+        }
     }
 
     pub(super) fn is_sent_by(&self, session: &Arc<Session>) -> bool {
@@ -47,12 +51,20 @@ impl Transfer {
     /// Those who take part, once the transfer has begun.
     pub(super) fn participants(&self) -> Vec<Arc<Session>> {
         let accepted = |r: &&Recipient| r.state == State::Accepted;
-        self.recipients.values().filter(accepted).map(|r| r.session.clone()).collect()
+        self.recipients
+            .values()
+            .filter(accepted)
+            .map(|r| r.session.clone())
+            .collect()
     }
 
     /// Passes on what the sender says.
     pub(super) fn from_sender(&mut self, id: TransferId, to: Option<PeerId>, message: PeerMessage) {
-        let told = |message| ServerToClient::Told { transfer: id, from: self.sender.peer, message };
+        let told = |message| ServerToClient::Told {
+            transfer: id,
+            from: self.sender.peer,
+            message,
+        };
         match to {
             Some(peer) => {
                 if let Some(recipient) = self.recipients.get(&peer) {
@@ -74,18 +86,30 @@ impl Transfer {
     }
 
     /// Passes an offer on to one more recipient, whose listening connection this is.
-    pub(super) fn offer(&mut self, id: TransferId, to: &Arc<Session>, message: PeerMessage) -> Result<(), Code> {
+    pub(super) fn offer(
+        &mut self,
+        id: TransferId,
+        to: &Arc<Session>,
+        message: PeerMessage,
+    ) -> Result<(), Code> {
         if *self.begun.borrow() {
             return Err(Code::TooLate);
         }
         if self.recipients.len() >= RECIPIENTS_MAX {
             return Err(Code::TooLarge);
         }
-        let recipient = Recipient { session: to.clone(), state: State::Offered };
+        let recipient = Recipient {
+            session: to.clone(),
+            state: State::Offered,
+        };
         if self.recipients.insert(to.peer, recipient).is_some() {
             return Err(Code::Protocol);
         }
-        to.say(ServerToClient::Told { transfer: id, from: self.sender.peer, message });
+        to.say(ServerToClient::Told {
+            transfer: id,
+            from: self.sender.peer,
+            message,
+        });
         Ok(())
     }
 
@@ -100,42 +124,78 @@ impl Transfer {
         message: PeerMessage,
     ) -> Result<(), Code> {
         let begun = *self.begun.borrow();
-        let recipient = self.recipients.get_mut(&session.peer).filter(|r| Arc::ptr_eq(&r.session, session));
-        let Some(recipient) = recipient else { return Err(Code::UnknownTransfer) };
+        let recipient = self
+            .recipients
+            .get_mut(&session.peer)
+            .filter(|r| Arc::ptr_eq(&r.session, session));
+        let Some(recipient) = recipient else {
+            return Err(Code::UnknownTransfer);
+        };
         match &message {
-            PeerMessage::Answer { answer: Answer::Accept { .. } } if recipient.state == State::Offered => {
+            PeerMessage::Answer {
+                answer: Answer::Accept { .. },
+            } if recipient.state == State::Offered => {
                 if begun {
                     self.recipients.remove(&session.peer);
-                    session.say(ServerToClient::Gone { transfer: id, peer: self.sender.peer, code: Code::TooLate });
-                    self.sender.say(ServerToClient::Gone { transfer: id, peer: session.peer, code: Code::TooLate });
+                    session.say(ServerToClient::Gone {
+                        transfer: id,
+                        peer: self.sender.peer,
+                        code: Code::TooLate,
+                    });
+                    self.sender.say(ServerToClient::Gone {
+                        transfer: id,
+                        peer: session.peer,
+                        code: Code::TooLate,
+                    });
                     return Ok(());
                 }
                 recipient.state = State::Accepted;
             }
-            PeerMessage::Answer { answer: Answer::Decline { .. } }
+            PeerMessage::Answer {
+                answer: Answer::Decline { .. },
+            }
             | PeerMessage::Cancel { .. }
             | PeerMessage::Failed { file: None, .. } => {
                 self.recipients.remove(&session.peer);
             }
             _ => {}
         }
-        self.sender.say(ServerToClient::Told { transfer: id, from: session.peer, message });
+        self.sender.say(ServerToClient::Told {
+            transfer: id,
+            from: session.peer,
+            message,
+        });
         Ok(())
     }
 
     /// Settles who takes part.
     pub(super) fn begin(&mut self, id: TransferId) {
         self.begun.send_replace(true);
-        let recipients = self.recipients.values().filter(|r| r.state == State::Accepted).count();
+        let recipients = self
+            .recipients
+            .values()
+            .filter(|r| r.state == State::Accepted)
+            .count();
         let recipients = u32::try_from(recipients).expect("at most RECIPIENTS_MAX");
-        self.sender.say(ServerToClient::Begun { transfer: id, recipients });
+        self.sender.say(ServerToClient::Begun {
+            transfer: id,
+            recipients,
+        });
     }
 
     /// Takes one recipient out, and tells both ends why.
     pub(super) fn drop_recipient(&mut self, id: TransferId, peer: PeerId, code: Code) {
         if let Some(recipient) = self.recipients.remove(&peer) {
-            recipient.session.say(ServerToClient::Gone { transfer: id, peer: self.sender.peer, code });
-            self.sender.say(ServerToClient::Gone { transfer: id, peer, code });
+            recipient.session.say(ServerToClient::Gone {
+                transfer: id,
+                peer: self.sender.peer,
+                code,
+            });
+            self.sender.say(ServerToClient::Gone {
+                transfer: id,
+                peer,
+                code,
+            });
         }
     }
 
@@ -143,14 +203,25 @@ impl Transfer {
     pub(super) fn leave(&mut self, id: TransferId, session: &Arc<Session>, code: Code) -> bool {
         if self.is_sent_by(session) {
             for recipient in self.recipients.values() {
-                recipient.session.say(ServerToClient::Gone { transfer: id, peer: session.peer, code });
+                recipient.session.say(ServerToClient::Gone {
+                    transfer: id,
+                    peer: session.peer,
+                    code,
+                });
             }
             return false;
         }
-        let theirs = self.recipients.get(&session.peer).is_some_and(|r| Arc::ptr_eq(&r.session, session));
+        let theirs = self
+            .recipients
+            .get(&session.peer)
+            .is_some_and(|r| Arc::ptr_eq(&r.session, session));
         if theirs {
             self.recipients.remove(&session.peer);
-            self.sender.say(ServerToClient::Gone { transfer: id, peer: session.peer, code });
+            self.sender.say(ServerToClient::Gone {
+                transfer: id,
+                peer: session.peer,
+                code,
+            });
         }
         true
     }

@@ -61,7 +61,10 @@ impl Failure {
     /// A failure for this reason, which is made safe to print.
     #[must_use]
     pub fn new(kind: FailureKind, reason: impl std::fmt::Display) -> Self {
-        Self { kind, reason: SafeText::new(&reason.to_string()) }
+        Self {
+            kind,
+            reason: SafeText::new(&reason.to_string()),
+        }
     }
 
     /// What a code from the wire means to the end that hears it.

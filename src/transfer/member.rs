@@ -4,12 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
-use super::{Failure, FailureKind};
+use super::{Failure, FailureKind, unix_now};
 use crate::{
-    identity::{Bundle, Identity, Invite, MemberKey, Name},
+    identity::{Bundle, HpkePublicKey, Identity, Invite, MemberKey, Name},
     protocol::{ClientToServer, Code, PeerId, PeerMessage, RoomId, ServerToClient, TransferId},
     quic::{ClientEndpoint, ConnectError, Credentials, Link, LinkError, Role, StreamError, Tuning},
-    sealing::HpkePublicKey,
 };
 
 /// From the first packet to a complete handshake, for each address of the relay.
@@ -47,9 +46,6 @@ pub enum EnterError {
     /// The relay ended the connection before it said welcome.
     #[error("the relay turned us away: {0}")]
     TurnedAway(LinkError),
-    /// My own key or certificate cannot be used.
-    #[error("{0}")]
-    Identity(String),
 }
 
 impl EnterError {
@@ -57,9 +53,10 @@ impl EnterError {
     #[must_use]
     pub fn failure(&self) -> Failure {
         let kind = match self {
-            Self::Connect(ConnectError::WrongKey { .. }) | Self::NotAdmitted => FailureKind::NotTrusted,
+            Self::Connect(ConnectError::WrongKey { .. }) | Self::NotAdmitted => {
+                FailureKind::NotTrusted
+            }
             Self::Connect(_) | Self::TurnedAway(_) => FailureKind::Unreachable,
-            Self::Identity(_) => FailureKind::Other,
         };
         Failure::new(kind, self)
     }
@@ -69,7 +66,8 @@ impl EnterError {
     pub fn is_passing(&self) -> bool {
         !matches!(
             self,
-            Self::Connect(ConnectError::WrongKey { .. } | ConnectError::Config(_)) | Self::NotAdmitted | Self::Identity(_)
+            Self::Connect(ConnectError::WrongKey { .. } | ConnectError::Config(_))
+                | Self::NotAdmitted
         )
     }
 }
@@ -96,7 +94,14 @@ impl Member {
     /// A fresh bundle, with a key to seal to where I listen.
     #[must_use]
     pub fn bundle(&self, hpke: Option<HpkePublicKey>) -> crate::protocol::SignedBundle {
-        Bundle::new(&self.identity, &self.name, hpke, self.bundle_lifetime).sign(&self.identity, &self.member_key())
+        let bundle = Bundle {
+            key: self.identity.public_key(),
+            name: self.name.name.clone(),
+            chosen: self.name.chosen,
+            hpke,
+            expires_unix: unix_now() + self.bundle_lifetime.as_secs(),
+        };
+        bundle.sign(&self.identity, &self.member_key())
     }
 
     /// Connects and enters the room; as a listener when there is a key to seal to.
@@ -105,9 +110,13 @@ impl Member {
     /// See [`EnterError`].
     pub async fn enter(&self, hpke: Option<HpkePublicKey>) -> Result<Connection, EnterError> {
         let listening = hpke.is_some();
-        let role = if listening { Role::Listener } else { Role::Sender };
-        let (certificate, key) = self.identity.certificate().map_err(|e| EnterError::Identity(e.to_string()))?;
-        let credentials = Credentials::new(certificate, key);
+        let role = if listening {
+            Role::Listener
+        } else {
+            Role::Sender
+        };
+        let certificate = self.identity.certificate();
+        let credentials = Credentials::new(certificate.certificate, certificate.private_key);
         let relay = &self.invite.relay;
         let (endpoint, link) = ClientEndpoint::connect(
             (relay.host(), relay.port()),
@@ -117,12 +126,24 @@ impl Member {
             CONNECT_LIMIT,
         )
         .await?;
-        let hello = ClientToServer::Hello { room: self.room(), bundle: self.bundle(hpke), listening };
+        let hello = ClientToServer::Hello {
+            room: self.room(),
+            bundle: self.bundle(hpke),
+            listening,
+        };
         match timeout(WELCOME_LIMIT, Connection::open(link.clone(), hello)).await {
-            Ok(Ok((outbox, inbox, tasks))) => Ok(Connection { endpoint, link, outbox, inbox, tasks }),
+            Ok(Ok((outbox, inbox, tasks))) => Ok(Connection {
+                endpoint,
+                link,
+                outbox,
+                inbox,
+                tasks,
+            }),
             Ok(Err(_)) => {
                 // The close may still be on its way behind the stream's end.
-                let reason = timeout(Duration::from_secs(1), link.closed()).await.unwrap_or(LinkError::TimedOut);
+                let reason = timeout(Duration::from_secs(1), link.closed())
+                    .await
+                    .unwrap_or(LinkError::TimedOut);
                 Err(match reason.code() {
                     Code::NotAdmitted => EnterError::NotAdmitted,
                     _ => EnterError::TurnedAway(reason),
@@ -143,11 +164,17 @@ pub struct Connection {
     tasks: [JoinHandle<()>; 2],
 }
 
-type Opened = (mpsc::Sender<ClientToServer>, mpsc::Receiver<ServerToClient>, [JoinHandle<()>; 2]);
+type Opened = (
+    mpsc::Sender<ClientToServer>,
+    mpsc::Receiver<ServerToClient>,
+    [JoinHandle<()>; 2],
+);
 
 impl Connection {
     async fn open(link: Link, hello: ClientToServer) -> Result<Opened, StreamError> {
-        let (mut sender, mut receiver) = link.open_control::<ClientToServer, ServerToClient>().await?;
+        let (mut sender, mut receiver) = link
+            .open_control::<ClientToServer, ServerToClient>()
+            .await?;
         sender.send(&hello).await?;
         match receiver.receive().await? {
             Some(ServerToClient::Welcome {}) => {}
@@ -204,12 +231,20 @@ impl Connection {
 
     /// Why the connection ended.
     pub async fn ended(&self) -> LinkError {
-        timeout(Duration::from_secs(1), self.link.closed()).await.unwrap_or(LinkError::TimedOut)
+        timeout(Duration::from_secs(1), self.link.closed())
+            .await
+            .unwrap_or(LinkError::TimedOut)
     }
 
     /// Sends what is still queued, then closes the connection.
     pub async fn close(self, code: Code) {
-        let Self { endpoint, outbox, inbox, tasks: [writing, reading], .. } = self;
+        let Self {
+            endpoint,
+            outbox,
+            inbox,
+            tasks: [writing, reading],
+            ..
+        } = self;
         drop((outbox, inbox));
         let _ = timeout(Duration::from_millis(500), writing).await;
         endpoint.close(code).await;
@@ -229,6 +264,11 @@ impl Voice {
 
     /// Says something to one peer about a transfer, or to all of its recipients.
     pub async fn tell(&self, transfer: TransferId, to: Option<PeerId>, message: PeerMessage) {
-        self.say(ClientToServer::Tell { transfer, to, message }).await;
+        self.say(ClientToServer::Tell {
+            transfer,
+            to,
+            message,
+        })
+        .await;
     }
 }

@@ -45,7 +45,10 @@ impl Presence {
     ///
     /// `None` when the connection ends or the relay does not answer.
     pub async fn list(&self, connection: &mut Connection, watch: bool) -> Option<Vec<Peer>> {
-        connection.voice().say(ClientToServer::Peers { watch }).await;
+        connection
+            .voice()
+            .say(ClientToServer::Peers { watch })
+            .await;
         let listing = async {
             let mut peers = Vec::new();
             loop {
@@ -56,15 +59,32 @@ impl Presence {
                 }
             }
         };
-        tokio::time::timeout(LIST_LIMIT, listing).await.ok().flatten()
+        tokio::time::timeout(LIST_LIMIT, listing)
+            .await
+            .ok()
+            .flatten()
     }
 
     /// The peer that a message tells of, if it does and its bundle holds.
     #[must_use]
     pub fn hear(&self, message: ServerToClient) -> Option<Peer> {
-        let ServerToClient::Peer { id, bundle, state, since_secs } = message else { return None };
+        let ServerToClient::Peer {
+            id,
+            bundle,
+            state,
+            since_secs,
+        } = message
+        else {
+            return None;
+        };
         let bundle = self.check(&bundle, id)?;
-        Some(Peer { id, name: bundle.name.clone(), state, since: Duration::from_secs(since_secs), bundle })
+        Some(Peer {
+            id,
+            name: bundle.name.clone(),
+            state,
+            since: Duration::from_secs(since_secs),
+            bundle,
+        })
     }
 
     fn check(&self, bundle: &SignedBundle, id: PeerId) -> Option<Bundle> {

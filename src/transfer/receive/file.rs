@@ -1,7 +1,7 @@
 //! One incoming file: its stream, its frames, and where it begins.
 
 use std::sync::{
-    Arc, PoisonError,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -10,17 +10,18 @@ use tokio::sync::mpsc;
 use super::{
     Destination,
     incoming::{Active, Context, Lost, Settlement, Stored},
-    store::{self, Job, Slot},
+    store::{Job, Slot, Whole},
 };
 use crate::{
-    protocol::{CHUNK_SIZE, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerMessage, RelativePath},
+    protocol::{
+        CHUNK_SIZE, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerId, PeerMessage,
+        RelativePath,
+    },
     quic::{FileReceiver, StreamError},
-    sealing::{FileOpener, Have, Head, HeadKind, OpenFileError},
-    storage::{Conflict, IncomingFile, StorageError, Target},
+    sealing::{FileOpener, HEAD_MAX, Head, HeadKind, OpenError, TAG_LEN},
+    storage::{Conflict, IncomingFile, Partial, StorageError, Target},
 };
 
-/// The longest sealed head, in bytes.
-const HEAD_MAX: usize = 17 * 1024;
 /// Sealed chunks between the stream and the thread that opens and writes.
 const CHUNKS_AHEAD: usize = 4;
 
@@ -30,294 +31,356 @@ pub(super) type Frame = (FrameHeader, Vec<u8>);
 /// Receives one file, and says what became of it.
 pub(super) async fn receive(
     context: Arc<Context>,
-    stream: FileReceiver,
+    mut stream: FileReceiver,
     header: FileHeader,
     active: Arc<Active>,
     settle: mpsc::UnboundedSender<Settlement>,
 ) {
-    let index = header.file;
-    let incoming = IncomingFileTask { context, index, active, settle: settle.clone() };
-    if let Err((lost, stream)) = incoming.run(stream).await {
-        if let Some(stream) = stream {
-            stream.stop(lost.code);
+    let task = FileTask {
+        context,
+        index: header.file,
+        active,
+    };
+    match task.run(&mut stream).await {
+        Ok(None) => {}
+        Ok(Some(stored)) => {
+            let _ = settle.send(Settlement {
+                index: header.file,
+                outcome: Ok(stored),
+            });
         }
-        let _ = settle.send(Settlement { index, outcome: Err(lost) });
+        Err(lost) => {
+            stream.stop(lost.code);
+            let _ = settle.send(Settlement {
+                index: header.file,
+                outcome: Err(lost),
+            });
+        }
     }
 }
 
-struct IncomingFileTask {
+struct FileTask {
     context: Arc<Context>,
     index: FileIndex,
     active: Arc<Active>,
-    settle: mpsc::UnboundedSender<Settlement>,
 }
 
-type Outcome = Result<(), (Lost, Option<FileReceiver>)>;
+/// What this side has of a file before any content arrives.
+enum Here {
+    /// Nothing, or a part of it that is told to the sender.
+    Part(Option<Partial>),
+    /// All of it, if the sender agrees.
+    Whole(Stored),
+    /// A file of that name that is to be kept, and is not this one.
+    Other,
+}
 
-impl IncomingFileTask {
-    async fn run(self, mut stream: FileReceiver) -> Outcome {
-        let (mut opener, head) = match self.head(&mut stream).await {
-            Ok(opened) => opened,
-            Err(lost) => return Err((lost, Some(stream))),
-        };
+impl FileTask {
+    /// Returns what is settled already; `None` where the store settles it.
+    async fn run(self, stream: &mut FileReceiver) -> Result<Option<Stored>, Lost> {
+        let (head, mut opener) = self.head(stream).await?;
         let name = head.path.clone();
+        let named = |lost: Lost| Lost {
+            path: lost.path.or_else(|| Some(name.clone())),
+            ..lost
+        };
         self.active.describe(&name, head.size);
-        let path = match self.admit(&head) {
-            Ok(path) => path,
-            Err(lost) => return Err((lost, Some(stream))),
-        };
-        let small = head.kind != HeadKind::File || head.size.is_some_and(|size| size <= CHUNK_SIZE as u64);
+        let path = self.admit(&head).map_err(named)?;
+        let small =
+            head.kind != HeadKind::File || head.size.is_some_and(|size| size <= CHUNK_SIZE as u64);
         // Few larger files at a time; their streams wait without holding up anything else.
-        let permit = if small { None } else { self.context.bulk.acquire().await.ok() };
-        let mut have = Have::Nothing;
-        if self.context.each && head.kind == HeadKind::File {
-            match self.agree(&head, &path).await {
-                Ok(Agreed { slot_hasher, told }) => {
-                    have = told;
-                    if let (Have::Prefix { chunks, .. }, Some(hasher)) = (&have, slot_hasher) {
-                        opener.expect_resume(*chunks, hasher);
-                    }
-                }
-                Err(lost) => return Err((lost, Some(stream))),
-            }
-        }
-        let done = if small {
-            self.small(&mut stream, opener, head, path).await
+        let _permit = if small {
+            None
         } else {
-            self.bulk(&mut stream, opener, head, path).await
+            self.context.bulk.acquire().await.ok()
         };
-        drop(permit);
-        match (done, have) {
-            (Ok(()), _) => Ok(()),
-            // The sender has compared: what is here is what it has.
-            (Err(Lost { code: Code::NotNeeded, .. }), Have::Whole { len, hash, path }) => {
-                let stored = Stored {
-                    path,
-                    len,
-                    hash,
-                    resumed_from: 0,
-                    already_there: true,
-                    text: None,
-                    notable: true,
-                };
-                let _ = self.settle.send(Settlement { index: self.index, outcome: Ok(stored) });
-                Ok(())
+        let mut here = Here::Part(None);
+        if self.context.each && head.kind == HeadKind::File {
+            (here, opener) = self.agree(&head, &path, opener).await.map_err(named)?;
+        }
+        let (partial, whole) = match here {
+            Here::Part(partial) => (partial, None),
+            Here::Whole(stored) => (None, Some(stored)),
+            Here::Other => {
+                return Err(named(Lost::new(
+                    None,
+                    Code::Declined,
+                    "another file of that name is there",
+                )));
             }
-            (Err(lost), _) => Err((Lost { path: lost.path.or(Some(name)), ..lost }, Some(stream))),
+        };
+        let received = if small {
+            self.small(stream, opener, head, path).await
+        } else {
+            self.bulk(stream, opener, head, path, partial).await
+        };
+        match (received, whole) {
+            // The sender has compared: what is here is what it has.
+            (
+                Err(Lost {
+                    code: Code::NotNeeded,
+                    ..
+                }),
+                Some(stored),
+            ) => Ok(Some(stored)),
+            (received, _) => received.map(|()| None).map_err(named),
         }
     }
 
     /// Reads and opens the first frame.
-    async fn head(&self, stream: &mut FileReceiver) -> Result<(FileOpener, Head), Lost> {
-        let (header, mut payload) = self.frame(stream, HEAD_MAX).await?;
-        self.context.offer.open_file(self.index, header, &mut payload).map_err(|e| verification(None, &e))
+    async fn head(&self, stream: &mut FileReceiver) -> Result<(Head, FileOpener), Lost> {
+        let header = stream.frame_header().await.map_err(|e| ended(&e))?;
+        let header =
+            header.ok_or_else(|| Lost::new(None, Code::Verification, StreamError::Truncated))?;
+        if header.len > HEAD_MAX + TAG_LEN || header.kind != FrameKind::Head {
+            return Err(Lost::new(
+                None,
+                Code::Protocol,
+                "the file does not begin with its head",
+            ));
+        }
+        let mut payload = vec![0; header.len];
+        stream.fill(&mut payload).await.map_err(|e| ended(&e))?;
+        self.context
+            .opener
+            .open_head(self.index, header, &mut payload)
+            .map_err(|e| verification(None, &e))
     }
 
     /// Checks what the head says against what this listener takes.
     fn admit(&self, head: &Head) -> Result<RelativePath, Lost> {
         let config = &self.context.shared.config;
-        let refused = |reason: String| Lost::new(Some(&head.path), Code::Declined, reason);
-        if head.kind == HeadKind::Text {
-            return Ok("message".parse().expect("a valid name"));
-        }
-        let path: RelativePath = head.path.parse().map_err(|e| refused(format!("its name is refused: {e}")))?;
+        let refused = |reason: String| Lost::new(None, Code::Declined, reason);
+        let path: RelativePath = head
+            .path
+            .parse()
+            .map_err(|e| refused(format!("its name is refused: {e}")))?;
         if let (Some(max), Some(size)) = (config.max_size, head.size)
             && size > max
         {
             return Err(refused(format!("{size} bytes, where {max} are taken")));
         }
-        if matches!(config.destination, Destination::Stdout) && (head.kind != HeadKind::File || self.index.0 != 0) {
+        if matches!(config.destination, Destination::Stdout)
+            && (head.kind != HeadKind::File || self.index.0 != 0)
+        {
             return Err(refused("only one file goes to standard output".to_owned()));
         }
         Ok(path)
     }
 
     /// Looks what is here of the file, and tells the sender.
-    async fn agree(&self, head: &Head, path: &RelativePath) -> Result<Agreed, Lost> {
+    async fn agree(
+        &self,
+        head: &Head,
+        path: &RelativePath,
+        mut opener: FileOpener,
+    ) -> Result<(Here, FileOpener), Lost> {
         let Destination::Directory(target) = self.context.shared.config.destination.clone() else {
-            return Ok(Agreed { slot_hasher: None, told: Have::Nothing });
+            return Ok((Here::Part(None), opener));
         };
         let (head, path, context) = (head.clone(), path.clone(), self.context.clone());
-        let looking = tokio::task::spawn_blocking(move || look(&context, &target, &head, &path));
-        let agreed = looking.await.map_err(|_| Lost::new(None, Code::Internal, "looking for the file panicked"))??;
-        let have = self.context.offer.seal_start(self.context.shared.member.id(), self.index, &agreed.told);
-        self.context
-            .voice
-            .tell(
-                self.context.transfer,
-                Some(self.context.offer.sender),
-                PeerMessage::Start { file: self.index, have: have.into() },
-            )
-            .await;
-        Ok(agreed)
+        let looking = tokio::task::spawn_blocking(move || {
+            let (here, sealed) = look(&context, &target, &head, &path, &mut opener)?;
+            Ok::<_, Lost>((here, opener, sealed))
+        });
+        let (here, opener, sealed) = looking
+            .await
+            .map_err(|_| Lost::new(None, Code::Internal, "looking for the file panicked"))??;
+        if let Some(have) = sealed {
+            let message = PeerMessage::Start {
+                file: self.index,
+                have: have.into(),
+            };
+            self.context
+                .voice
+                .tell(self.context.transfer, Some(self.context.from), message)
+                .await;
+        }
+        Ok((here, opener))
     }
 
     /// Takes a file of one chunk, or an entry without content, in one piece.
-    async fn small(&self, stream: &mut FileReceiver, opener: FileOpener, head: Head, path: RelativePath) -> Result<(), Lost> {
+    async fn small(
+        &self,
+        stream: &mut FileReceiver,
+        opener: FileOpener,
+        head: Head,
+        path: RelativePath,
+    ) -> Result<(), Lost> {
         let mut frames: Vec<Frame> = Vec::with_capacity(2);
-        while let Some(header) = stream.frame_header().await.map_err(|e| self.ended(&e))? {
+        while let Some(frame) = next_frame(stream).await? {
             // One chunk and the trailer: more is a lie that need not be held in memory.
             if frames.len() >= 2 {
-                return Err(verification(None, &OpenFileError::Trailing));
+                return Err(verification(None, &OpenError::AfterLast));
             }
-            let mut payload = vec![0; header.len];
-            stream.fill(&mut payload).await.map_err(|e| self.ended(&e))?;
-            frames.push((header, payload));
+            frames.push(frame);
         }
-        let job = Job::Small { index: self.index, opener: Box::new(opener), head, path, frames };
-        self.context.store.send(job).await.map_err(|_| self.over())
+        let job = Job::Small {
+            index: self.index,
+            opener: Box::new(opener),
+            head,
+            path,
+            frames,
+        };
+        self.context.store.send(job).await.map_err(|_| over())
     }
 
     /// Takes a larger file chunk by chunk: this task reads, one thread opens and writes.
-    async fn bulk(&self, stream: &mut FileReceiver, opener: FileOpener, head: Head, path: RelativePath) -> Result<(), Lost> {
+    async fn bulk(
+        &self,
+        stream: &mut FileReceiver,
+        opener: FileOpener,
+        head: Head,
+        path: RelativePath,
+        partial: Option<Partial>,
+    ) -> Result<(), Lost> {
         let (frames, received) = mpsc::channel::<Frame>(CHUNKS_AHEAD);
-        let (destination, resume) = (self.context.shared.config.destination.clone(), self.context.offer.resume_key());
-        let active = self.active.clone();
-        let context = self.context.clone();
-        let sender = context.offer.sender;
+        let (context, active) = (self.context.clone(), self.active.clone());
+        let file = incoming_file(self.context.from, &head, &path);
         let writing = tokio::task::spawn_blocking(move || {
-            let mut slot = Slot::open(&destination, &incoming_file(sender, &head, &path, resume))?;
-            if let (Some(journal), Slot::Partial(partial)) = (&context.journal, &slot) {
-                journal.lock().unwrap_or_else(PoisonError::into_inner).begun(partial);
+            let mut slot = match partial {
+                Some(partial) => Slot::Partial(partial),
+                None => Slot::open(&context.shared.config.destination, &file)
+                    .map_err(Writing::Storage)?,
+            };
+            context.note_partial(&slot);
+            match write(&mut slot, opener, received, &active.stored) {
+                Ok(whole) => Ok((slot, whole)),
+                Err(Writing::Incomplete(_)) => Err(Writing::Incomplete(slot)),
+                Err(Writing::Verification(error)) => {
+                    slot.discard();
+                    Err(Writing::Verification(error))
+                }
+                Err(error) => Err(error),
             }
-            write(&mut slot, opener, received, &active.stored).map(|whole| (slot, whole, head, path))
         });
         let mut ended = Ok(());
         loop {
-            let frame = match self.next_frame(stream).await {
-                Ok(Some(frame)) => frame,
+            match next_frame(stream).await {
+                Ok(Some(frame)) => {
+                    if frames.send(frame).await.is_err() {
+                        break;
+                    }
+                }
                 Ok(None) => break,
                 Err(lost) => {
                     ended = Err(lost);
                     break;
                 }
-            };
-            if frames.send(frame).await.is_err() {
-                break;
             }
         }
         drop(frames);
-        let written = writing.await.map_err(|_| Lost::new(None, Code::Internal, "the writing thread panicked"))?;
+        let written = writing
+            .await
+            .map_err(|_| Lost::new(None, Code::Internal, "the writing thread panicked"))?;
         match (ended, written) {
-            (Err(lost), Ok((slot, ..)) | Err(Writing::Incomplete(slot))) => {
+            (Ok(()), Ok((slot, whole))) => {
+                let job = Job::Complete {
+                    index: self.index,
+                    slot,
+                    whole,
+                    head,
+                    path,
+                };
+                self.context.store.send(job).await.map_err(|_| over())
+            }
+            (Err(lost), Ok((slot, _)) | Err(Writing::Incomplete(slot))) => {
+                // Of a source that has changed, nothing can be gone on with.
                 if lost.code == Code::SourceChanged {
                     slot.discard();
                 }
                 Err(lost)
             }
-            (Err(lost), Err(Writing::Storage(_) | Writing::Verification(..))) => Err(lost),
-            (Ok(()), Ok((slot, whole, head, path))) => {
-                let job = Job::Complete { index: self.index, slot, whole, head, path };
-                self.context.store.send(job).await.map_err(|_| self.over())
-            }
             (Ok(()), Err(Writing::Incomplete(slot))) => {
                 slot.discard();
-                Err(verification(None, &OpenFileError::Truncated))
+                Err(Lost::new(
+                    None,
+                    Code::Verification,
+                    "the file ends before its trailer",
+                ))
             }
-            (Ok(()), Err(Writing::Verification(error, slot))) => {
-                slot.discard();
-                Err(verification(None, &error))
-            }
-            (Ok(()), Err(Writing::Storage(error))) => Err(storage(None, &error)),
+            (_, Err(Writing::Verification(error))) => Err(verification(None, &error)),
+            (_, Err(Writing::Storage(error))) => Err(storage(None, &error)),
         }
-    }
-
-    async fn next_frame(&self, stream: &mut FileReceiver) -> Result<Option<Frame>, Lost> {
-        let Some(header) = stream.frame_header().await.map_err(|e| self.ended(&e))? else { return Ok(None) };
-        let mut payload = vec![0; header.len];
-        stream.fill(&mut payload).await.map_err(|e| self.ended(&e))?;
-        Ok(Some((header, payload)))
-    }
-
-    async fn frame(&self, stream: &mut FileReceiver, max: usize) -> Result<Frame, Lost> {
-        let header = stream.frame_header().await.map_err(|e| self.ended(&e))?;
-        let header = header.ok_or_else(|| verification(None, &OpenFileError::Truncated))?;
-        if header.len > max || header.kind != FrameKind::Head {
-            return Err(Lost::new(None, Code::Protocol, "the file does not begin with its head"));
-        }
-        let mut payload = vec![0; header.len];
-        stream.fill(&mut payload).await.map_err(|e| self.ended(&e))?;
-        Ok((header, payload))
-    }
-
-    /// What the end of the stream means for the file.
-    fn ended(&self, error: &StreamError) -> Lost {
-        match error {
-            StreamError::Ended(code) => Lost::new(None, *code, code.reason()),
-            StreamError::Truncated | StreamError::Malformed(_) => Lost::new(None, Code::Verification, error),
-            StreamError::Link(_) => Lost::new(None, Code::PeerGone, error),
-        }
-    }
-
-    fn over(&self) -> Lost {
-        Lost::new(None, Code::Cancelled, "the transfer is over")
     }
 }
 
-/// What this side has of a file.
-struct Agreed {
-    slot_hasher: Option<blake3::Hasher>,
-    told: Have,
+async fn next_frame(stream: &mut FileReceiver) -> Result<Option<Frame>, Lost> {
+    let Some(header) = stream.frame_header().await.map_err(|e| ended(&e))? else {
+        return Ok(None);
+    };
+    let mut payload = vec![0; header.len];
+    stream.fill(&mut payload).await.map_err(|e| ended(&e))?;
+    Ok(Some((header, payload)))
 }
 
 /// Looks for the file in the journal, in the directory, and among the partial files.
-fn look(context: &Context, target: &Target, head: &Head, path: &RelativePath) -> Result<Agreed, Lost> {
-    let here = |error: StorageError| storage(Some(&head.path), &error);
-    let size = head.size.unwrap_or(u64::MAX);
-    if let Some(journal) = &context.journal {
-        let done = journal.lock().unwrap_or_else(PoisonError::into_inner).lookup(path, head.size, head.modified);
-        // What was stored may have been moved or changed since.
-        if let Some(done) = done
-            && let Some(existing) = target.existing(&done.path).map_err(here)?
-            && existing.len() == done.len
-        {
-            let told = Have::Whole { len: done.len, hash: done.blake3, path: done.path.to_path_buf() };
-            return Ok(Agreed { slot_hasher: None, told });
-        }
+///
+/// Returns what is to be told to the sender, sealed; nothing where the file is refused.
+fn look(
+    context: &Context,
+    target: &Target,
+    head: &Head,
+    path: &RelativePath,
+    opener: &mut FileOpener,
+) -> Result<(Here, Option<Vec<u8>>), Lost> {
+    let here = |error: StorageError| storage(None, &error);
+    let told = |error: OpenError| verification(None, &error);
+    let modified = head.mtime.map(|time| (time.0, time.1));
+    let whole = |stored: &RelativePath, len, hash: blake3::Hash, opener: &mut FileOpener| {
+        let sealed = opener.have(*hash.as_bytes()).map_err(told)?;
+        let stored = Stored {
+            path: context.shared.config.out.join(stored.to_path_buf()),
+            len,
+            hash,
+            resumed_from: 0,
+            already_there: true,
+            text: None,
+            notable: true,
+        };
+        Ok::<_, Lost>((Here::Whole(stored), Some(sealed)))
+    };
+    // What was stored may have been moved or changed since: it is hashed again.
+    if let Some(done) = context.stored_before(path, head.size, modified)
+        && let Some(existing) = target.existing(&done.stored).map_err(here)?
+        && existing.len == done.len
+        && existing.hash_prefix(existing.len).map_err(here)?.finalize() == done.blake3
+    {
+        return whole(&done.stored, done.len, done.blake3, opener);
     }
     if context.shared.config.conflict == Conflict::Skip
         && let Some(existing) = target.existing(path).map_err(here)?
     {
-        if existing.len() != size {
-            return Err(Lost::new(Some(&head.path), Code::Declined, "another file of that name is there"));
+        if head.size.is_some_and(|size| size != existing.len) {
+            return Ok((Here::Other, None));
         }
-        let hash = existing.hash().map_err(here)?;
-        return Ok(Agreed { slot_hasher: None, told: Have::Whole { len: size, hash, path: path.to_path_buf() } });
+        let hash = existing.hash_prefix(existing.len).map_err(here)?.finalize();
+        return whole(path, existing.len, hash, opener);
     }
-    let file = incoming_file(context.offer.sender, head, path, context.offer.resume_key());
-    let Some(mut partial) = target.resumable(&file).map_err(here)? else {
-        return Ok(Agreed { slot_hasher: None, told: Have::Nothing });
-    };
-    let chunks = (partial.len() / CHUNK_SIZE as u64).min(u64::from(u32::MAX - 1));
-    if chunks == 0 {
-        return Ok(Agreed { slot_hasher: None, told: Have::Nothing });
+    if head.size.is_some_and(|size| size <= CHUNK_SIZE as u64) {
+        let sealed = opener.start_at(0, blake3::Hasher::new()).map_err(told)?;
+        return Ok((Here::Part(None), Some(sealed)));
     }
-    let hasher = partial.hash_prefix(chunks * CHUNK_SIZE as u64).map_err(here)?;
-    let chunks = u32::try_from(chunks).expect("bounded above");
-    let told = Have::Prefix { chunks, hash: hasher.finalize() };
-    Ok(Agreed { slot_hasher: Some(hasher), told })
+    let partial = target
+        .begin(&incoming_file(context.from, head, path))
+        .map_err(here)?;
+    let chunks = u32::try_from(partial.len() / CHUNK_SIZE as u64).unwrap_or(u32::MAX - 1);
+    let hasher = partial
+        .hash_prefix(u64::from(chunks) * CHUNK_SIZE as u64)
+        .map_err(here)?;
+    let sealed = opener.start_at(chunks, hasher).map_err(told)?;
+    Ok((Here::Part(Some(partial)), Some(sealed)))
 }
 
 /// How storage knows the file, so that a later attempt finds its partial file again.
-pub(super) fn incoming_file(
-    sender: crate::protocol::PeerId,
-    head: &Head,
-    path: &RelativePath,
-    resume: Option<[u8; 32]>,
-) -> IncomingFile {
-    let mut hasher = blake3::Hasher::new_derive_key("p2p partial file");
-    hasher.update(sender.as_bytes());
-    hasher.update(&resume.unwrap_or_default());
-    hasher.update(path.to_string().as_bytes());
-    hasher.update(format!("\0{:?}\0{:?}", head.size, head.modified).as_bytes());
-    let mut resume_key = [0; 16];
-    resume_key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+pub(super) fn incoming_file(sender: PeerId, head: &Head, path: &RelativePath) -> IncomingFile {
+    let modified = head.mtime.map(|time| (time.0, time.1));
     IncomingFile {
         path: path.clone(),
         size: head.size,
-        executable: head.executable,
-        modified: head.modified,
-        resume_key: resume.map(|_| resume_key),
+        executable: head.exec,
+        modified,
+        resume_key: IncomingFile::resume_key(&sender, path, head.size, modified),
     }
 }
 
@@ -325,14 +388,8 @@ pub(super) fn incoming_file(
 enum Writing {
     /// Frames ended before the trailer.
     Incomplete(Slot),
-    Verification(OpenFileError, Slot),
+    Verification(OpenError),
     Storage(StorageError),
-}
-
-impl From<StorageError> for Writing {
-    fn from(error: StorageError) -> Self {
-        Self::Storage(error)
-    }
 }
 
 /// Opens and writes frames until the trailer; what is written is what was opened.
@@ -341,37 +398,57 @@ fn write(
     mut opener: FileOpener,
     mut frames: mpsc::Receiver<Frame>,
     stored: &AtomicU64,
-) -> Result<store::Whole, Writing> {
-    let mut first = true;
-    let mut resumed_from = 0;
+) -> Result<Whole, Writing> {
+    let mut resumed_from = None;
     while let Some((header, mut payload)) = frames.blocking_recv() {
         if header.kind == FrameKind::Trailer {
-            return match opener.finish(header, &mut payload) {
-                Ok((len, hash)) if frames.blocking_recv().is_none() => Ok(store::Whole { len, hash, resumed_from }),
-                Ok(_) => Err(Writing::Verification(OpenFileError::Trailing, slot.take())),
-                Err(error) => Err(Writing::Verification(error, slot.take())),
-            };
+            let digest = opener
+                .finish(header, &mut payload)
+                .map_err(Writing::Verification)?;
+            if frames.blocking_recv().is_some() {
+                return Err(Writing::Verification(OpenError::AfterLast));
+            }
+            let resumed_from = resumed_from.unwrap_or(digest.len);
+            slot.truncate(digest.len).map_err(Writing::Storage)?;
+            return Ok(Whole {
+                len: digest.len,
+                hash: digest.blake3.into(),
+                resumed_from,
+            });
         }
-        if first {
-            first = false;
-            // Chunk 0 where more was offered: the sender found that the prefix is not its own.
-            resumed_from = opener.begin_at(header.index).map_or(0, |chunks| u64::from(chunks) * CHUNK_SIZE as u64);
-            slot.truncate(resumed_from)?;
-            stored.store(resumed_from, Ordering::Relaxed);
+        let chunk = opener
+            .open_chunk(header, &mut payload)
+            .map_err(Writing::Verification)?;
+        if resumed_from.is_none() {
+            // Not where this side asked, if the sender found that the prefix is not its own.
+            resumed_from = Some(chunk.offset);
+            slot.truncate(chunk.offset).map_err(Writing::Storage)?;
         }
-        match opener.open_chunk(header, &mut payload) {
-            Ok(content) => slot.write_all(content)?,
-            Err(error) => return Err(Writing::Verification(error, slot.take())),
-        }
-        stored.store(opener.position(), Ordering::Relaxed);
+        slot.write_all(chunk.content).map_err(Writing::Storage)?;
+        stored.store(chunk.offset + chunk.content.len() as u64, Ordering::Relaxed);
     }
-    Err(Writing::Incomplete(slot.take()))
+    Err(Writing::Incomplete(Slot::Nothing))
 }
 
-pub(super) fn verification(path: Option<&str>, error: &OpenFileError) -> Lost {
+/// What the end of the stream means for the file.
+fn ended(error: &StreamError) -> Lost {
+    match error {
+        StreamError::Ended(code) => Lost::new(None, *code, code.reason()),
+        StreamError::Truncated | StreamError::Malformed(_) => {
+            Lost::new(None, Code::Verification, error)
+        }
+        StreamError::Link(_) => Lost::new(None, Code::PeerGone, error),
+    }
+}
+
+fn over() -> Lost {
+    Lost::new(None, Code::Cancelled, "the transfer is over")
+}
+
+pub(super) fn verification(path: Option<&str>, error: &OpenError) -> Lost {
     Lost::new(path, Code::Verification, error)
 }
 
 pub(super) fn storage(path: Option<&str>, error: &StorageError) -> Lost {
-    Lost::new(path, Code::Storage, error)
+    Lost::new(path, Code::Storage, error.reason())
 }

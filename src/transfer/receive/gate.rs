@@ -36,7 +36,10 @@ impl Refusal {
     /// A refusal with words for the sender.
     #[must_use]
     pub fn new(reason: DeclineReason, text: &str) -> Self {
-        Self { reason, text: SafeText::new(text) }
+        Self {
+            reason,
+            text: SafeText::new(text),
+        }
     }
 }
 

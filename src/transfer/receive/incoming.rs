@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -15,22 +15,28 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Destination, OfferView, Refusal, Shared, file, store};
+use super::{
+    Destination, OfferView, Refusal, Shared, file,
+    store::{self, Slot},
+};
 use crate::{
     identity::{Origin, Verdict},
-    protocol::{Answer, Code, DeclineReason, FileHeader, FileIndex, PeerMessage, SafeText, TransferId},
+    protocol::{
+        Answer, Code, DeclineReason, FileHeader, FileIndex, PeerId, PeerMessage, PeerName,
+        RelativePath, SafeText, TransferId,
+    },
     quic::FileReceiver,
-    sealing::{OpenedOffer, Outcome, Receipt, ReceiptSealer, unix_now},
-    storage::{Conflict, Journal},
-    transfer::{Event, Failure, FailureKind, Voice},
+    sealing::{
+        Manifest, OpenedOffer, Outcome, RECEIPTS_MAX, Receipt, ReceiptSealer, TransferOpener,
+    },
+    storage::{Conflict, Done, Journal, JournalError, Modified},
+    transfer::{Event, Failure, FailureKind, Voice, unix_now},
 };
 
 /// Larger files of one transfer that are written at once; the sender sends no more than three.
 const BULK_AT_ONCE: usize = 4;
 /// How often the sender hears how much is stored.
 const PROGRESS: Duration = Duration::from_millis(200);
-/// Receipts in one message: 18 KiB.
-const RECEIPTS_MAX: usize = 256;
 
 /// What reaches a transfer's task.
 pub(super) enum Heard {
@@ -59,13 +65,72 @@ pub(super) enum Ended {
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     pub(super) transfer: TransferId,
-    pub(super) offer: OpenedOffer,
+    /// The sender.
+    pub(super) from: PeerId,
+    pub(super) opener: TransferOpener,
     pub(super) voice: Voice,
     /// Whether this side says for each file where to begin.
     pub(super) each: bool,
     pub(super) bulk: Semaphore,
     pub(super) store: mpsc::Sender<store::Job>,
-    pub(super) journal: Option<Arc<Mutex<Journal>>>,
+    pub(super) journal: SharedJournal,
+}
+
+impl Context {
+    /// Notes a partial file, so that it is found and removed when it is never finished.
+    pub(super) fn note_partial(&self, slot: &Slot) {
+        if let (Slot::Partial(partial), Destination::Directory(target)) =
+            (slot, &self.shared.config.destination)
+        {
+            self.journal
+                .with(|journal| journal.partial(target, partial));
+        }
+    }
+
+    /// What an interrupted attempt has stored of this file.
+    pub(super) fn stored_before(
+        &self,
+        path: &RelativePath,
+        size: Option<u64>,
+        modified: Option<Modified>,
+    ) -> Option<Done> {
+        self.journal
+            .lock()
+            .as_ref()
+            .and_then(|journal| journal.lookup(path, size, modified))
+    }
+}
+
+/// The notes on one transfer, while it is not complete.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SharedJournal(Arc<Mutex<Option<Journal>>>);
+
+impl SharedJournal {
+    fn new(journal: Journal) -> Self {
+        Self(Arc::new(Mutex::new(Some(journal))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Journal>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes to the journal; a note that is lost costs a later attempt some bytes and no more.
+    pub(super) fn with(&self, f: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
+        if let Some(journal) = &mut *self.lock()
+            && let Err(error) = f(journal)
+        {
+            tracing::debug!(%error, "not noted");
+        }
+    }
+
+    /// Forgets the transfer: it is complete.
+    fn finish(&self) {
+        if let Some(journal) = self.lock().take()
+            && let Err(error) = journal.finish()
+        {
+            tracing::debug!(%error, "the journal was not removed");
+        }
+    }
 }
 
 /// What became of one file.
@@ -96,15 +161,30 @@ pub(super) struct Lost {
 
 impl Lost {
     pub(super) fn new(path: Option<&str>, code: Code, reason: impl std::fmt::Display) -> Self {
-        Self { path: path.map(str::to_owned), code, reason: SafeText::new(&reason.to_string()) }
+        Self {
+            path: path.map(str::to_owned),
+            code,
+            reason: SafeText::new(&reason.to_string()),
+        }
     }
 }
+
+/// Who sends.
+struct Sender {
+    id: PeerId,
+    name: PeerName,
+    chosen: bool,
+}
+
+/// What opens files and signs for them.
+type Keys = (TransferOpener, ReceiptSealer);
 
 /// One transfer, from its opened offer to its end.
 pub(super) struct Incoming {
     shared: Arc<Shared>,
     transfer: TransferId,
-    offer: OpenedOffer,
+    sender: Sender,
+    manifest: Manifest,
     voice: Voice,
     hears: mpsc::UnboundedReceiver<Heard>,
     started: Instant,
@@ -117,23 +197,54 @@ impl Incoming {
         offer: OpenedOffer,
         voice: Voice,
         hears: mpsc::UnboundedReceiver<Heard>,
-    ) -> Self {
-        Self { shared, transfer, offer, voice, hears, started: Instant::now() }
+    ) -> (Self, Keys) {
+        let OpenedOffer {
+            sender,
+            name,
+            chosen,
+            manifest,
+            opener,
+            receipts,
+            ..
+        } = offer;
+        let sender = Sender {
+            id: sender,
+            name,
+            chosen,
+        };
+        (
+            Self {
+                shared,
+                transfer,
+                sender,
+                manifest,
+                voice,
+                hears,
+                started: Instant::now(),
+            },
+            (opener, receipts),
+        )
     }
 
-    pub(super) async fn run(mut self) -> Ended {
+    pub(super) async fn run(mut self, keys: Keys) -> Ended {
         self.shared.observer.event(Event::Offer {
             transfer: self.transfer,
-            from: self.offer.sender,
-            from_name: self.offer.name.clone(),
-            files: self.offer.manifest.files,
-            bytes: self.offer.manifest.bytes,
+            from: self.sender.id,
+            from_name: self.sender.name.clone(),
+            files: self.manifest.files,
+            bytes: self.manifest.bytes,
         });
         match self.decide().await {
             Some(Ok(())) => {}
             Some(Err(refusal)) => {
-                self.failed(Failure::from_decline(refusal.reason, &refusal.text), refusal.reason);
-                let answer = Answer::Decline { reason: refusal.reason, text: refusal.text };
+                self.failed(
+                    Failure::from_decline(refusal.reason, &refusal.text),
+                    refusal.reason,
+                );
+                let answer = Answer::Decline {
+                    reason: refusal.reason,
+                    text: refusal.text,
+                };
                 self.say(PeerMessage::Answer { answer }).await;
                 return Ended::Declined;
             }
@@ -142,33 +253,49 @@ impl Incoming {
         let journal = match self.open_journal().await {
             Ok(journal) => journal,
             Err(error) => {
-                let refusal = Refusal::new(DeclineReason::NoSpace, &format!("cannot store: {error}"));
-                self.failed(Failure::new(FailureKind::LocalFile, &refusal.text), refusal.reason);
-                let answer = Answer::Decline { reason: refusal.reason, text: refusal.text };
+                let refusal =
+                    Refusal::new(DeclineReason::NoSpace, &format!("cannot store: {error}"));
+                self.failed(
+                    Failure::new(FailureKind::LocalFile, &refusal.text),
+                    refusal.reason,
+                );
+                let answer = Answer::Decline {
+                    reason: refusal.reason,
+                    text: refusal.text,
+                };
                 self.say(PeerMessage::Answer { answer }).await;
                 return Ended::Declined;
             }
         };
-        let resuming = journal.as_ref().is_some_and(|(_, had)| *had);
+        let (journal, resuming) = journal;
         let skipping = self.shared.config.conflict == Conflict::Skip;
-        let each = matches!(self.shared.config.destination, Destination::Directory(_)) && (resuming || skipping);
-        self.say(PeerMessage::Answer { answer: Answer::Accept { each } }).await;
-        self.receive(each, journal.map(|(journal, _)| Arc::new(Mutex::new(journal)))).await
+        let each = matches!(self.shared.config.destination, Destination::Directory(_))
+            && (resuming || skipping);
+        self.say(PeerMessage::Answer {
+            answer: Answer::Accept { each },
+        })
+        .await;
+        self.receive(each, journal, keys).await
     }
 
     /// Applies policy; `None` when the sender is gone before there is a decision.
     async fn decide(&mut self) -> Option<Result<(), Refusal>> {
-        let (config, offer) = (&self.shared.config, &self.offer);
+        let (config, offer) = (&self.shared.config, &self.sender);
         let roster = match config.known.load() {
             Ok(roster) => roster,
-            Err(error) => return Some(Err(Refusal::new(DeclineReason::NotTrusted, &error.to_string()))),
+            Err(error) => {
+                return Some(Err(Refusal::new(
+                    DeclineReason::NotTrusted,
+                    &error.to_string(),
+                )));
+            }
         };
-        if let Verdict::Changed { pinned } = roster.check(&offer.name, offer.sender) {
-            let (name, id) = (&offer.name, offer.sender);
+        if let Verdict::Changed { pinned } = roster.check(&offer.name, offer.id) {
+            let (name, id) = (&offer.name, offer.id);
             let text = format!("the name {name} belongs to {pinned} here, not to {id}");
             return Some(Err(Refusal::new(DeclineReason::NotTrusted, &text)));
         }
-        let bytes = offer.manifest.bytes;
+        let bytes = self.manifest.bytes;
         if let (Some(max), Some(bytes)) = (config.max_size, bytes)
             && bytes > max
         {
@@ -184,46 +311,77 @@ impl Incoming {
         }
         let view = OfferView {
             transfer: self.transfer,
-            from: offer.sender,
+            from: offer.id,
             from_name: offer.name.clone(),
-            files: offer.manifest.files,
+            files: self.manifest.files,
             bytes,
-            names: offer.manifest.names.iter().map(|e| (e.path.clone(), e.size)).collect(),
-            text: offer.manifest.text,
+            names: self
+                .manifest
+                .names
+                .iter()
+                .map(|e| (e.path.to_string(), e.size))
+                .collect(),
+            text: self.manifest.text,
         };
         let gate = config.gate.clone();
         if gate.asks() {
-            self.voice.tell(self.transfer, Some(offer.sender), PeerMessage::Asking {}).await;
+            self.voice
+                .tell(self.transfer, Some(offer.id), PeerMessage::Asking {})
+                .await;
         }
         let decision = tokio::select! {
             decision = gate.decide(&view) => decision,
             () = gone(&mut self.hears) => return None,
         };
-        if decision.is_ok() && self.offer.chosen {
-            let pinned = self.shared.config.known.pin(&self.offer.name, self.offer.sender, Origin::Seen, unix_now());
+        if decision.is_ok() && self.sender.chosen {
+            let pinned = self.shared.config.known.pin(
+                &self.sender.name,
+                self.sender.id,
+                Origin::Seen,
+                unix_now(),
+            );
             if let Err(error) = pinned {
-                self.shared.observer.event(Event::Notice(format!("known peers were not updated: {error}")));
+                self.shared.observer.event(Event::Notice(format!(
+                    "known peers were not updated: {error}"
+                )));
             }
         }
         Some(decision)
     }
 
-    async fn open_journal(&self) -> Result<Option<(Journal, bool)>, crate::storage::JournalError> {
-        let Destination::Directory(_) = self.shared.config.destination else { return Ok(None) };
-        let Some(key) = self.offer.resume_key() else { return Ok(None) };
-        let folder = self.shared.config.journal.clone();
-        let opening = tokio::task::spawn_blocking(move || Journal::open(&folder, key));
-        opening.await.expect("opening a journal does not panic").map(Some)
+    /// Opens the notes on this job; whether an earlier attempt left some.
+    async fn open_journal(&self) -> Result<(SharedJournal, bool), JournalError> {
+        let Destination::Directory(_) = self.shared.config.destination else {
+            return Ok(Default::default());
+        };
+        let (folder, sender, job) = (
+            self.shared.config.journal.clone(),
+            self.sender.id,
+            self.manifest.job.0,
+        );
+        let opening = tokio::task::spawn_blocking(move || Journal::open(&folder, &sender, &job));
+        let (journal, resuming) = opening.await.expect("opening a journal does not panic")?;
+        Ok((SharedJournal::new(journal), resuming))
     }
 
-    async fn receive(mut self, each: bool, journal: Option<Arc<Mutex<Journal>>>) -> Ended {
+    async fn receive(
+        mut self,
+        each: bool,
+        journal: SharedJournal,
+        (opener, mut receipts): Keys,
+    ) -> Ended {
         let (settle, mut settled) = mpsc::unbounded_channel::<Settlement>();
-        let store = store::start(self.shared.clone(), self.offer.sender, journal.clone(), settle.clone());
-        let mut receipts = self.offer.receipt_sealer(&self.shared.member.identity);
+        let store = store::start(
+            self.shared.clone(),
+            self.sender.id,
+            journal.clone(),
+            settle.clone(),
+        );
         let context = Arc::new(Context {
             shared: self.shared.clone(),
             transfer: self.transfer,
-            offer: self.offer.clone(),
+            from: self.sender.id,
+            opener,
             voice: self.voice.clone(),
             each,
             bulk: Semaphore::new(BULK_AT_ONCE),
@@ -275,46 +433,77 @@ impl Incoming {
         while settled.recv_many(&mut batch, RECEIPTS_MAX).await > 0 {
             self.settle(&mut batch, &mut receipts, &mut tally).await;
         }
-        self.end(end, &tally, journal)
+        self.end(end, &tally, &journal)
     }
 
     /// Tells the sender what became of files, and signs for those that are stored.
-    async fn settle(&self, batch: &mut Vec<Settlement>, receipts: &mut ReceiptSealer, tally: &mut Tally) {
+    async fn settle(
+        &self,
+        batch: &mut Vec<Settlement>,
+        receipts: &mut ReceiptSealer,
+        tally: &mut Tally,
+    ) {
         let mut signed = Vec::with_capacity(batch.len());
         for Settlement { index, outcome } in batch.drain(..) {
             tally.settled += 1;
             match outcome {
                 Ok(stored) => {
-                    let outcome = if stored.already_there { Outcome::AlreadyThere } else { Outcome::Stored };
-                    signed.push(Receipt { file: index, len: stored.len, blake3: stored.hash, outcome });
+                    let outcome = if stored.already_there {
+                        Outcome::AlreadyThere
+                    } else {
+                        Outcome::Stored
+                    };
+                    signed.push(Receipt {
+                        file: index,
+                        len: stored.len,
+                        blake3: *stored.hash.as_bytes(),
+                        outcome,
+                    });
                     tally.stored += 1;
                     tally.bytes += stored.len;
                     self.stored(stored);
                 }
                 Err(lost) => {
-                    let failure = Failure { kind: Failure::from_code(lost.code).kind, reason: lost.reason.clone() };
+                    let failure = Failure {
+                        kind: Failure::from_code(lost.code).kind,
+                        reason: lost.reason.clone(),
+                    };
                     tally.failure.get_or_insert(failure.clone());
                     self.shared.observer.event(Event::Failed {
                         transfer: self.transfer,
-                        peer: Some((self.offer.sender, self.offer.name.clone())),
+                        peer: Some((self.sender.id, self.sender.name.clone())),
                         file: lost.path,
                         failure,
                     });
-                    let message = PeerMessage::Failed { file: Some(index), code: lost.code, reason: lost.reason };
+                    let message = PeerMessage::Failed {
+                        file: Some(index),
+                        code: lost.code,
+                        reason: lost.reason,
+                    };
                     self.say(message).await;
                 }
             }
         }
         if !signed.is_empty() {
-            let batch = receipts.seal(&signed);
-            self.say(PeerMessage::Receipts { batch: batch.into() }).await;
+            let batch = receipts
+                .seal(&signed)
+                .expect("1 to RECEIPTS_MAX, as many as a batch takes");
+            self.say(PeerMessage::Receipts {
+                batch: batch.into(),
+            })
+            .await;
         }
     }
 
     fn stored(&self, stored: Stored) {
-        let (transfer, from, from_name) = (self.transfer, self.offer.sender, self.offer.name.clone());
+        let (transfer, from, from_name) = (self.transfer, self.sender.id, self.sender.name.clone());
         if let Some(text) = stored.text {
-            self.shared.observer.event(Event::Message { transfer, from, from_name, text });
+            self.shared.observer.event(Event::Message {
+                transfer,
+                from,
+                from_name,
+                text,
+            });
         } else if stored.notable {
             self.shared.observer.event(Event::Received {
                 transfer,
@@ -335,12 +524,16 @@ impl Incoming {
             if progress.told.swap(bytes, Ordering::Relaxed) == bytes {
                 continue;
             }
-            let head = progress.head.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let head = progress
+                .head
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             if let Some((path, total)) = head {
                 self.shared.observer.event(Event::Progress {
                     transfer: self.transfer,
-                    peer: self.offer.sender,
-                    peer_name: self.offer.name.clone(),
+                    peer: self.sender.id,
+                    peer_name: self.sender.name.clone(),
                     file: path,
                     bytes,
                     total,
@@ -350,18 +543,16 @@ impl Incoming {
         }
     }
 
-    fn end(&self, end: Result<(), Code>, tally: &Tally, journal: Option<Arc<Mutex<Journal>>>) -> Ended {
+    fn end(&self, end: Result<(), Code>, tally: &Tally, journal: &SharedJournal) -> Ended {
         // The sender closes once it has heard of every file: nothing is missing then.
         let over = matches!(end, Ok(()) | Err(Code::Done));
         if over {
-            if let Some(journal) = journal {
-                journal.lock().unwrap_or_else(PoisonError::into_inner).finish();
-            }
+            journal.finish();
         } else if let Err(code) = end {
             let failure = Failure::from_code(code);
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
-                peer: Some((self.offer.sender, self.offer.name.clone())),
+                peer: Some((self.sender.id, self.sender.name.clone())),
                 file: None,
                 failure,
             });
@@ -379,7 +570,10 @@ impl Incoming {
             Ok(()) | Err(Code::Done) => Ended::Complete(tally.failure.clone()),
             Err(code) if matches!(self.shared.config.destination, Destination::Stdout) => {
                 // Bytes on standard output cannot be taken back or resumed.
-                let failure = Failure::new(FailureKind::Verification, format!("the file is not whole: {code}"));
+                let failure = Failure::new(
+                    FailureKind::Verification,
+                    format!("the file is not whole: {code}"),
+                );
                 Ended::Complete(Some(failure))
             }
             Err(_) => Ended::Interrupted,
@@ -387,17 +581,23 @@ impl Incoming {
     }
 
     fn failed(&self, failure: Failure, reason: DeclineReason) {
-        let kind = if reason == DeclineReason::NotTrusted { FailureKind::NotTrusted } else { failure.kind };
+        let kind = if reason == DeclineReason::NotTrusted {
+            FailureKind::NotTrusted
+        } else {
+            failure.kind
+        };
         self.shared.observer.event(Event::Failed {
             transfer: self.transfer,
-            peer: Some((self.offer.sender, self.offer.name.clone())),
+            peer: Some((self.sender.id, self.sender.name.clone())),
             file: None,
             failure: Failure { kind, ..failure },
         });
     }
 
     async fn say(&self, message: PeerMessage) {
-        self.voice.tell(self.transfer, Some(self.offer.sender), message).await;
+        self.voice
+            .tell(self.transfer, Some(self.sender.id), message)
+            .await;
     }
 }
 
@@ -435,7 +635,8 @@ impl Active {
 async fn gone(hears: &mut mpsc::UnboundedReceiver<Heard>) {
     loop {
         match hears.recv().await {
-            Some(Heard::Gone(_) | Heard::Stop(_) | Heard::Said(PeerMessage::Cancel { .. })) | None => return,
+            Some(Heard::Gone(_) | Heard::Stop(_) | Heard::Said(PeerMessage::Cancel { .. }))
+            | None => return,
             Some(_) => {}
         }
     }

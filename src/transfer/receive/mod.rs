@@ -29,11 +29,12 @@ use super::{Connection, EnterError, Event, Failure, FailureKind, Member, Observe
 use crate::{
     identity::KnownPeers,
     protocol::{
-        Answer, ClientToServer, Code, DeclineReason, PeerId, PeerMessage, SafeText, ServerToClient, SignedOffer, TransferId,
+        Answer, ClientToServer, Code, DeclineReason, PeerId, PeerMessage, SafeText, ServerToClient,
+        SignedOffer, TransferId,
     },
     quic::FileReceiver,
-    sealing::{OpenKeys, SeenTransfers},
-    storage::{Conflict, PARTIAL_MAX_AGE, Journal, Target},
+    sealing::{Inbox, OpenKeys, open_offer},
+    storage::{Conflict, Journal, PARTIAL_MAX_AGE, Target},
 };
 
 /// Transfers that are received at once.
@@ -100,14 +101,18 @@ pub async fn listen(
     cancel: CancellationToken,
 ) -> Result<Listened, Failure> {
     clean_journal(config.journal.clone());
-    let shared = Arc::new(Shared { member, config, observer });
+    let shared = Arc::new(Shared {
+        member,
+        config,
+        observer,
+    });
     let mut backoff = new_backoff();
     let mut first = true;
     loop {
         let keys = OpenKeys::generate();
         let entering = tokio::select! {
             () = cancel.cancelled() => return Ok(Listened { failure: None }),
-            entering = shared.member.enter(Some(keys.public_key())) => entering,
+            entering = shared.member.enter(Some(keys.current().public().clone())) => entering,
         };
         let reason = match entering {
             Ok(connection) => {
@@ -123,8 +128,14 @@ pub async fn listen(
                     backoff = new_backoff();
                 }
                 match ended {
-                    Ended::Lost(Failure { kind: FailureKind::NotTrusted, reason }) => {
-                        return Err(Failure { kind: FailureKind::NotTrusted, reason });
+                    Ended::Lost(Failure {
+                        kind: FailureKind::NotTrusted,
+                        reason,
+                    }) => {
+                        return Err(Failure {
+                            kind: FailureKind::NotTrusted,
+                            reason,
+                        });
                     }
                     Ended::Lost(failure) => failure.reason.to_string(),
                     Ended::Replaced => {
@@ -138,7 +149,10 @@ pub async fn listen(
             Err(error @ EnterError::TurnedAway(_)) | Err(error) => error.to_string(),
         };
         let pause = backoff.next().unwrap_or(BACKOFF.1);
-        shared.observer.event(Event::Disconnected { reason, retry_in: pause });
+        shared.observer.event(Event::Disconnected {
+            reason,
+            retry_in: pause,
+        });
         tokio::select! {
             () = cancel.cancelled() => return Ok(Listened { failure: None }),
             () = tokio::time::sleep(pause) => {}
@@ -148,7 +162,12 @@ pub async fn listen(
 
 fn new_backoff() -> backon::ExponentialBackoff {
     // Jitter, so that a relay's restart does not bring all its peers at one moment.
-    ExponentialBuilder::new().with_min_delay(BACKOFF.0).with_max_delay(BACKOFF.1).with_jitter().without_max_times().build()
+    ExponentialBuilder::new()
+        .with_min_delay(BACKOFF.0)
+        .with_max_delay(BACKOFF.1)
+        .with_jitter()
+        .without_max_times()
+        .build()
 }
 
 fn clean_journal(journal: PathBuf) {
@@ -171,7 +190,6 @@ struct Listener<'a> {
     shared: &'a Arc<Shared>,
     connection: Connection,
     keys: OpenKeys,
-    seen: SeenTransfers,
     transfers: HashMap<TransferId, Transfer>,
     tasks: JoinSet<(TransferId, incoming::Ended)>,
     headers: JoinSet<Option<(TransferId, FileReceiver, crate::protocol::FileHeader)>>,
@@ -191,7 +209,6 @@ impl<'a> Listener<'a> {
             shared,
             connection,
             keys,
-            seen: SeenTransfers::default(),
             transfers: HashMap::new(),
             tasks: JoinSet::new(),
             headers: JoinSet::new(),
@@ -244,7 +261,8 @@ impl<'a> Listener<'a> {
                     }
                 }
                 _ = refresh.tick() => {
-                    let bundle = self.shared.member.bundle(Some(self.keys.renew()));
+                    self.keys.rotate();
+                    let bundle = self.shared.member.bundle(Some(self.keys.current().public().clone()));
                     self.connection.voice().say(ClientToServer::Publish { bundle }).await;
                 }
             }
@@ -253,15 +271,27 @@ impl<'a> Listener<'a> {
 
     async fn hear(&mut self, message: ServerToClient) {
         match message {
-            ServerToClient::Told { transfer, from, message: PeerMessage::Offer { offer } } => {
+            ServerToClient::Told {
+                transfer,
+                from,
+                message: PeerMessage::Offer { offer },
+            } => {
                 self.offer(transfer, from, &offer).await;
             }
-            ServerToClient::Told { transfer, from, message } => {
+            ServerToClient::Told {
+                transfer,
+                from,
+                message,
+            } => {
                 if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == from) {
                     let _ = t.heard.send(Heard::Said(message));
                 }
             }
-            ServerToClient::Gone { transfer, peer, code } => {
+            ServerToClient::Gone {
+                transfer,
+                peer,
+                code,
+            } => {
                 if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == peer) {
                     let _ = t.heard.send(Heard::Gone(code));
                 }
@@ -274,9 +304,16 @@ impl<'a> Listener<'a> {
     async fn offer(&mut self, transfer: TransferId, from: PeerId, offer: &SignedOffer) {
         let voice = self.connection.voice();
         let decline = |reason, text: &str| {
-            let answer = Answer::Decline { reason, text: SafeText::new(text) };
+            let answer = Answer::Decline {
+                reason,
+                text: SafeText::new(text),
+            };
             let voice = voice.clone();
-            async move { voice.tell(transfer, Some(from), PeerMessage::Answer { answer }).await }
+            async move {
+                voice
+                    .tell(transfer, Some(from), PeerMessage::Answer { answer })
+                    .await
+            }
         };
         if self.transfers.len() >= TRANSFERS_MAX {
             return decline(DeclineReason::Busy, "receives too many transfers already").await;
@@ -285,27 +322,34 @@ impl<'a> Listener<'a> {
             return decline(DeclineReason::Finished, "takes one transfer only").await;
         }
         let member = &self.shared.member;
-        let opened = self.keys.open_offer(offer, transfer, from, member.id(), &member.member_key(), member.room());
-        let opened = match opened {
+        let inbox = Inbox {
+            me: &member.identity,
+            room: member.room(),
+            member_key: &member.member_key(),
+            keys: &self.keys,
+        };
+        let opened = match open_offer(offer, transfer, from, &inbox) {
             Ok(opened) => opened,
             Err(error) => {
-                let failure = Failure::new(FailureKind::Verification, format!("offer refused: {error}"));
-                self.shared.observer.event(Event::Failed { transfer, peer: None, file: None, failure });
+                let failure =
+                    Failure::new(FailureKind::Verification, format!("offer refused: {error}"));
+                self.shared.observer.event(Event::Failed {
+                    transfer,
+                    peer: None,
+                    file: None,
+                    failure,
+                });
                 return decline(DeclineReason::Verification, &error.to_string()).await;
             }
         };
-        if !self.seen.insert(transfer) {
-            let failure = Failure::new(FailureKind::Verification, "offer refused: it was made before");
-            self.shared.observer.event(Event::Failed { transfer, peer: None, file: None, failure });
-            return decline(DeclineReason::Verification, "this transfer was offered before").await;
-        }
         if self.shared.config.once {
             self.only = Some(transfer);
         }
         let (heard, hears) = mpsc::unbounded_channel();
         self.transfers.insert(transfer, Transfer { from, heard });
-        let incoming = Incoming::new(self.shared.clone(), transfer, opened, voice, hears);
-        self.tasks.spawn(async move { (transfer, incoming.run().await) });
+        let (incoming, keys) = Incoming::new(self.shared.clone(), transfer, opened, voice, hears);
+        self.tasks
+            .spawn(async move { (transfer, incoming.run(keys).await) });
     }
 
     fn end_transfers(&self, code: Code) {
@@ -330,7 +374,9 @@ impl<'a> Listener<'a> {
 }
 
 /// Reads a stream's header in a task of its own: a slow one delays no other.
-async fn read_header(mut stream: FileReceiver) -> Option<(TransferId, FileReceiver, crate::protocol::FileHeader)> {
+async fn read_header(
+    mut stream: FileReceiver,
+) -> Option<(TransferId, FileReceiver, crate::protocol::FileHeader)> {
     match timeout(HEADER_LIMIT, stream.header()).await {
         Ok(Ok(header)) => Some((header.transfer, stream, header)),
         Ok(Err(error)) => {

@@ -3,22 +3,19 @@
 //! While one batch is synced the next gathers, so the wait for the disk is shared by as many files
 //! as arrive meanwhile.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{io::Write, sync::Arc};
 
 use tokio::sync::mpsc;
 
 use super::{
     Destination, Shared,
     file::{Frame, incoming_file, storage, verification},
-    incoming::{Lost, Settlement, Stored},
+    incoming::{Lost, Settlement, SharedJournal, Stored},
 };
 use crate::{
-    protocol::{Code, FileIndex, PeerId, RelativePath},
-    sealing::{FileOpener, Head, HeadKind, OpenFileError},
-    storage::{Done, Finished, IncomingFile, Journal, Partial, StorageError, Target, finish_all},
+    protocol::{Code, FileIndex, FrameKind, PeerId, RelativePath},
+    sealing::{FileOpener, Head, HeadKind, OpenError},
+    storage::{Done, IncomingFile, Modified, Outcome, Partial, StorageError, store_all},
 };
 
 /// Files that wait to be stored: at most so many chunks in memory.
@@ -29,9 +26,21 @@ const BATCH: usize = 256;
 /// What is to be put under its name.
 pub(super) enum Job {
     /// A file of one chunk, or an entry without content: still sealed.
-    Small { index: FileIndex, opener: Box<FileOpener>, head: Head, path: RelativePath, frames: Vec<Frame> },
+    Small {
+        index: FileIndex,
+        opener: Box<FileOpener>,
+        head: Head,
+        path: RelativePath,
+        frames: Vec<Frame>,
+    },
     /// A larger file that is written and verified.
-    Complete { index: FileIndex, slot: Slot, whole: Whole, head: Head, path: RelativePath },
+    Complete {
+        index: FileIndex,
+        slot: Slot,
+        whole: Whole,
+        head: Head,
+        path: RelativePath,
+    },
 }
 
 /// What a verified file turned out to be.
@@ -52,7 +61,10 @@ pub(super) enum Slot {
 }
 
 impl Slot {
-    pub(super) fn open(destination: &Destination, file: &IncomingFile) -> Result<Self, StorageError> {
+    pub(super) fn open(
+        destination: &Destination,
+        file: &IncomingFile,
+    ) -> Result<Self, StorageError> {
         Ok(match destination {
             Destination::Directory(target) => Self::Partial(target.begin(file)?),
             Destination::Stdout => Self::Stdout,
@@ -62,27 +74,26 @@ impl Slot {
     pub(super) fn write_all(&mut self, content: &[u8]) -> Result<(), StorageError> {
         match self {
             Self::Partial(partial) => partial.write_all(content),
-            Self::Stdout => std::io::stdout().lock().write_all(content).map_err(StorageError::stdout),
+            Self::Stdout => std::io::stdout()
+                .lock()
+                .write_all(content)
+                .map_err(stdout_error),
             Self::Nothing => Ok(()),
         }
     }
 
     pub(super) fn truncate(&mut self, len: u64) -> Result<(), StorageError> {
         match self {
-            Self::Partial(partial) => partial.truncate(len),
+            Self::Partial(partial) if len < partial.len() => partial.truncate(len),
+            Self::Partial(_) => Ok(()),
             Self::Stdout | Self::Nothing => Ok(()),
         }
-    }
-
-    /// Moves it out, so that it can outlive the one who writes.
-    pub(super) fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::Nothing)
     }
 
     /// Removes what was written: it is of no use to a later attempt.
     pub(super) fn discard(self) {
         if let Self::Partial(partial) = self {
-            partial.discard();
+            let _ = partial.discard();
         }
     }
 }
@@ -91,12 +102,18 @@ impl Slot {
 pub(super) fn start(
     shared: Arc<Shared>,
     sender: PeerId,
-    journal: Option<Arc<Mutex<Journal>>>,
+    journal: SharedJournal,
     settle: mpsc::UnboundedSender<Settlement>,
 ) -> mpsc::Sender<Job> {
     let (jobs, mut queue) = mpsc::channel(QUEUE);
     tokio::task::spawn_blocking(move || {
-        let store = Store { shared, sender, journal, settle };
+        let mut store = Store {
+            shared,
+            sender,
+            journal,
+            settle,
+            directories: Vec::new(),
+        };
         let mut batch = Vec::with_capacity(BATCH);
         while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
             store.store(batch.drain(..));
@@ -109,8 +126,10 @@ pub(super) fn start(
 struct Store {
     shared: Arc<Shared>,
     sender: PeerId,
-    journal: Option<Arc<Mutex<Journal>>>,
+    journal: SharedJournal,
     settle: mpsc::UnboundedSender<Settlement>,
+    /// Directories and the times that they are to have once nothing more is stored in them.
+    directories: Vec<(RelativePath, Modified)>,
 }
 
 /// A file that is written, verified, and not yet under its name.
@@ -122,7 +141,7 @@ struct Pending {
 }
 
 impl Store {
-    fn store(&self, jobs: impl Iterator<Item = Job>) {
+    fn store(&mut self, jobs: impl Iterator<Item = Job>) {
         let mut pending = Vec::new();
         let mut partials = Vec::new();
         for job in jobs {
@@ -138,81 +157,178 @@ impl Store {
                 Err(lost) => self.settled(index, Err(lost)),
             }
         }
-        let Destination::Directory(target) = &self.shared.config.destination else { return };
-        let finished = finish_all(target, partials, self.shared.config.conflict);
-        for (file, finished) in pending.into_iter().zip(finished) {
-            let outcome = self.finished(&file, finished);
+        let Destination::Directory(target) = &self.shared.config.destination else {
+            return;
+        };
+        for (file, placed) in pending
+            .into_iter()
+            .zip(store_all(partials, self.shared.config.conflict))
+        {
+            let outcome = self.placed(&file, placed);
             self.settled(file.index, outcome);
+        }
+        if let Err(error) = target.sync() {
+            tracing::warn!(%error, "directories were not synced");
         }
     }
 
     /// Opens, verifies and writes what is not written yet.
-    fn written(&self, job: Job) -> Result<Written, Lost> {
+    fn written(&mut self, job: Job) -> Result<Written, Lost> {
         let (index, mut opener, head, path, frames) = match job {
-            Job::Complete { index, slot: Slot::Partial(partial), whole, head, path } => {
-                return Ok(Written::Partial(Pending { index, whole, head, path }, partial));
+            Job::Complete {
+                index,
+                slot: Slot::Partial(partial),
+                whole,
+                head,
+                path,
+            } => {
+                return Ok(Written::Partial(
+                    Pending {
+                        index,
+                        whole,
+                        head,
+                        path,
+                    },
+                    partial,
+                ));
             }
             Job::Complete { whole, head, .. } => {
-                std::io::stdout().flush().map_err(|e| storage(Some(&head.path), &StorageError::stdout(e)))?;
+                std::io::stdout()
+                    .flush()
+                    .map_err(|e| storage(Some(&head.path), &stdout_error(e)))?;
                 return Ok(Written::Settled(stored("-".into(), whole, true)));
             }
-            Job::Small { index, opener, head, path, frames } => (index, opener, head, path, frames),
+            Job::Small {
+                index,
+                opener,
+                head,
+                path,
+                frames,
+            } => (index, opener, head, path, frames),
         };
-        let wrong = |error: OpenFileError| verification(Some(&head.path), &error);
+        let wrong = |error: OpenError| verification(Some(&head.path), &error);
         let here = |error: StorageError| storage(Some(&head.path), &error);
+        let truncated = || {
+            Lost::new(
+                Some(&head.path),
+                Code::Verification,
+                "the file ends before its trailer",
+            )
+        };
         let mut frames = frames.into_iter();
-        let (mut header, mut payload) = frames.next().ok_or_else(|| wrong(OpenFileError::Truncated))?;
+        let (mut header, mut payload) = frames.next().ok_or_else(truncated)?;
         let mut content = Vec::new();
-        if header.kind != crate::protocol::FrameKind::Trailer {
-            content = opener.open_chunk(header, &mut payload).map_err(wrong)?.to_vec();
-            (header, payload) = frames.next().ok_or_else(|| wrong(OpenFileError::Truncated))?;
+        if header.kind != FrameKind::Trailer {
+            content = opener
+                .open_chunk(header, &mut payload)
+                .map_err(wrong)?
+                .content
+                .to_vec();
+            (header, payload) = frames.next().ok_or_else(truncated)?;
         }
-        let (len, hash) = opener.finish(header, &mut payload).map_err(wrong)?;
-        let whole = Whole { len, hash, resumed_from: 0 };
+        let digest = opener.finish(header, &mut payload).map_err(wrong)?;
+        if frames.next().is_some() {
+            return Err(wrong(OpenError::AfterLast));
+        }
+        let whole = Whole {
+            len: digest.len,
+            hash: digest.blake3.into(),
+            resumed_from: 0,
+        };
         let target = match &self.shared.config.destination {
             Destination::Directory(target) => target,
             Destination::Stdout if head.kind == HeadKind::File => {
                 let mut out = std::io::stdout().lock();
-                out.write_all(&content).and_then(|()| out.flush()).map_err(|e| here(StorageError::stdout(e)))?;
+                out.write_all(&content)
+                    .and_then(|()| out.flush())
+                    .map_err(|e| here(stdout_error(e)))?;
                 return Ok(Written::Settled(stored("-".into(), whole, true)));
             }
-            Destination::Stdout => return Err(Lost::new(Some(&head.path), Code::Declined, "only files go to standard output")),
+            Destination::Stdout => {
+                return Err(Lost::new(
+                    Some(&head.path),
+                    Code::Declined,
+                    "only files go to standard output",
+                ));
+            }
         };
         match head.kind {
             HeadKind::Text => {
                 let text = String::from_utf8_lossy(&content).into_owned();
-                Ok(Written::Settled(Stored { text: Some(text), ..stored("".into(), whole, true) }))
+                Ok(Written::Settled(Stored {
+                    text: Some(text),
+                    ..stored("".into(), whole, true)
+                }))
             }
-            HeadKind::Directory => {
-                target.create_dir(&path, head.modified).map_err(here)?;
+            HeadKind::Dir => {
+                target.create_dir(&path).map_err(here)?;
+                // Directories of one transfer, each a few hundred bytes: bounded by the depth of
+                // what a sender can make this side create anyway.
+                self.directories
+                    .extend(head.mtime.map(|time| (path.clone(), (time.0, time.1))));
                 Ok(Written::Settled(stored(path.to_path_buf(), whole, false)))
             }
             HeadKind::Symlink => {
-                let to = head.target.as_deref().unwrap_or_default();
-                let made = target.create_symlink(&path, to, self.shared.config.conflict).map_err(here)?;
-                Ok(Written::Settled(stored(made, whole, false)))
+                let to = head.target.as_deref().unwrap_or_default().parse();
+                let to = to.map_err(|e| {
+                    Lost::new(
+                        Some(&head.path),
+                        Code::Declined,
+                        format!("the link is refused: {e}"),
+                    )
+                })?;
+                let made = target
+                    .create_symlink(&path, &to, self.shared.config.conflict)
+                    .map_err(here)?;
+                Ok(Written::Settled(stored(
+                    made.path.to_path_buf(),
+                    whole,
+                    false,
+                )))
             }
             HeadKind::File => {
-                // Nothing to resume in one chunk.
-                let file = IncomingFile { resume_key: None, ..incoming_file(self.sender, &head, &path, None) };
-                let mut partial = target.begin(&file).map_err(here)?;
-                partial.write_all(&content).map_err(here)?;
-                Ok(Written::Partial(Pending { index, whole, head, path }, partial))
+                let mut partial = target
+                    .begin(&incoming_file(self.sender, &head, &path))
+                    .map_err(here)?;
+                partial
+                    .truncate(0)
+                    .and_then(|()| partial.write_all(&content))
+                    .map_err(here)?;
+                Ok(Written::Partial(
+                    Pending {
+                        index,
+                        whole,
+                        head,
+                        path,
+                    },
+                    partial,
+                ))
             }
         }
     }
 
-    fn finished(&self, file: &Pending, finished: Result<Finished, StorageError>) -> Result<Stored, Lost> {
-        let finished = finished.map_err(|e| storage(Some(&file.head.path), &e))?;
-        if finished.skipped {
-            return Err(Lost::new(Some(&file.head.path), Code::Declined, "another file of that name is there"));
+    fn placed(
+        &self,
+        file: &Pending,
+        placed: Result<crate::storage::Stored, StorageError>,
+    ) -> Result<Stored, Lost> {
+        let placed = placed.map_err(|e| storage(Some(&file.head.path), &e))?;
+        if placed.outcome == Outcome::Skipped {
+            return Err(Lost::new(
+                Some(&file.head.path),
+                Code::Declined,
+                "another file of that name is there",
+            ));
         }
-        if let Some(journal) = &self.journal {
-            let done = Done { path: finished.path.clone(), len: file.whole.len, blake3: file.whole.hash };
-            let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-            journal.done(&file.path, file.head.size, file.head.modified, &done);
-        }
-        Ok(stored(finished.path.to_path_buf(), file.whole, true))
+        let done = Done {
+            stored: placed.path.clone(),
+            len: file.whole.len,
+            blake3: file.whole.hash,
+        };
+        let modified = file.head.mtime.map(|time| (time.0, time.1));
+        self.journal
+            .with(|journal| journal.done(&file.path, file.head.size, modified, &done));
+        Ok(stored(placed.path.to_path_buf(), file.whole, true))
     }
 
     fn settled(&self, index: FileIndex, outcome: Result<Stored, Lost>) {
@@ -228,8 +344,22 @@ impl Store {
     /// Gives directories the times that writing into them has changed.
     fn end(&self) {
         if let Destination::Directory(target) = &self.shared.config.destination {
-            target.restore_directory_times();
+            // The deepest first: setting a time inside a directory changes nothing above it, but
+            // a directory that is made late does.
+            for (path, modified) in self.directories.iter().rev() {
+                if let Err(error) = target.set_dir_modified(path, *modified) {
+                    tracing::debug!(%error, "directory time not set");
+                }
+            }
         }
+    }
+}
+
+fn stdout_error(error: std::io::Error) -> StorageError {
+    StorageError::Io {
+        action: "write to",
+        path: "standard output".into(),
+        error,
     }
 }
 
@@ -249,4 +379,3 @@ fn stored(path: std::path::PathBuf, whole: Whole, notable: bool) -> Stored {
         notable,
     }
 }
-

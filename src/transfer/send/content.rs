@@ -38,7 +38,10 @@ pub(super) enum ContentError {
 impl ContentError {
     /// Whether the source is not any more what it was when it was opened.
     pub(super) fn is_changed(&self) -> bool {
-        matches!(self, Self::Source(SourceError::Changed { .. }) | Self::Seal(SealError::Size { .. }))
+        matches!(
+            self,
+            Self::Source(SourceError::Changed { .. }) | Self::Seal(SealError::Size { .. })
+        )
     }
 }
 
@@ -90,22 +93,31 @@ pub(super) struct Checked {
 /// Compares what each recipient says that it has with the source.
 ///
 /// A prefix or file that differs counts as nothing: the recipient gets the file anew.
-pub(super) fn check(mut reader: Reader, starts: &[(PeerId, Start)], everyone: u32) -> Result<Checked, ContentError> {
+pub(super) fn check(
+    mut reader: Reader,
+    starts: &[(PeerId, Start)],
+    everyone: u32,
+) -> Result<Checked, ContentError> {
     let mut plan = Vec::new();
     let mut whole = None;
     for (peer, start) in starts {
         let first_chunk = match start {
             Start::At { chunk: 0, .. } => continue,
-            Start::At { chunk, prefix } => match reader.hash_prefix(u64::from(*chunk) * CHUNK_SIZE as u64)? {
-                Some(hasher) if hasher.finalize() == *prefix => *chunk,
-                _ => continue,
-            },
+            Start::At { chunk, prefix } => {
+                match reader.hash_prefix(u64::from(*chunk) * CHUNK_SIZE as u64)? {
+                    Some(hasher) if hasher.finalize() == *prefix => *chunk,
+                    _ => continue,
+                }
+            }
             Start::Have { blake3 } => {
                 let Some(len) = reader.len() else { continue };
                 let digest = match whole {
                     Some(digest) => digest,
                     None => match reader.hash_prefix(len)? {
-                        Some(hasher) => FileDigest { len, blake3: *hasher.finalize().as_bytes() },
+                        Some(hasher) => FileDigest {
+                            len,
+                            blake3: *hasher.finalize().as_bytes(),
+                        },
                         None => continue,
                     },
                 };
@@ -116,17 +128,29 @@ pub(super) fn check(mut reader: Reader, starts: &[(PeerId, Start)], everyone: u3
                 PlanEntry::NOTHING
             }
         };
-        plan.push(PlanEntry { peer: *peer, first_chunk });
+        plan.push(PlanEntry {
+            peer: *peer,
+            first_chunk,
+        });
     }
     // Content begins where the first recipient needs it.
     let all = plan.len() == everyone as usize;
-    let first = plan.iter().map(|entry| entry.first_chunk).min().filter(|first| all && *first != PlanEntry::NOTHING);
+    let first = plan
+        .iter()
+        .map(|entry| entry.first_chunk)
+        .min()
+        .filter(|first| all && *first != PlanEntry::NOTHING);
     let first = first.unwrap_or(0);
     let begin = match reader.hash_prefix(u64::from(first) * CHUNK_SIZE as u64)? {
         Some(hasher) if first > 0 => Some((first, hasher)),
         _ => None,
     };
-    Ok(Checked { reader, plan, begin, whole })
+    Ok(Checked {
+        reader,
+        plan,
+        begin,
+        whole,
+    })
 }
 
 /// Reads, hashes and seals until the end, then the trailer.
@@ -143,16 +167,24 @@ pub(super) fn seal(
         let mut frame = chunk_frame();
         let before = sealer.position();
         // Compression pays where the network is what is waited for, not where the processor is.
-        let compression = if frames.capacity() == 0 { compression } else { Compression::Never };
+        let compression = if frames.capacity() == 0 {
+            compression
+        } else {
+            Compression::Never
+        };
         if !next_chunk(&mut reader, &mut sealer, &mut frame, compression)? {
             break;
         }
-        frames.blocking_send((sealer.position() - before, frame.freeze())).map_err(|_| ContentError::Over)?;
+        frames
+            .blocking_send((sealer.position() - before, frame.freeze()))
+            .map_err(|_| ContentError::Over)?;
     }
     reader.check_unchanged()?;
     let (trailer, digest) = sealer.finish()?;
     note(digest);
-    frames.blocking_send((0, trailer.into())).map_err(|_| ContentError::Over)
+    frames
+        .blocking_send((0, trailer.into()))
+        .map_err(|_| ContentError::Over)
 }
 
 /// A file of at most one chunk, sealed in one go: all frames after its head.
@@ -201,4 +233,3 @@ fn read_full(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result
     }
     Ok(got)
 }
-

@@ -17,7 +17,9 @@ use super::{
     shared::RoundKeys,
 };
 use crate::{
-    protocol::{Base64, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerId, PlanEntry, encode_plan},
+    protocol::{
+        Base64, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerId, PlanEntry, encode_plan,
+    },
     quic::{FileSender, Link, RateLimit, StreamError},
     sealing::{FileDigest, FileSealer, Start},
     transfer::Failure,
@@ -80,30 +82,47 @@ pub(super) async fn send(task: FileTask, job: Job) {
         Err(SendFileError::Source(failure)) => {
             let _ = ends.send(FileEnd::Failed(index, failure));
         }
-        Err(SendFileError::Stream(error)) => tracing::debug!(%error, file = index.0, "file stream ended early"),
+        Err(SendFileError::Stream(error)) => {
+            tracing::debug!(%error, file = index.0, "file stream ended early")
+        }
         Ok(()) => {}
     }
 }
 
 impl FileTask {
     async fn run(mut self, job: Job) -> Result<(), SendFileError> {
-        let header = FileHeader { transfer: self.keys.transfer(), file: job.index, class: job.class }.encode();
-        let mut stream = self.link.open_file(job.class).await.map_err(StreamError::from)?;
+        let header = FileHeader {
+            transfer: self.keys.transfer(),
+            file: job.index,
+            class: job.class,
+        }
+        .encode();
+        let mut stream = self
+            .link
+            .open_file(job.class)
+            .await
+            .map_err(StreamError::from)?;
         let (reader, sealer) = match job.content {
             Content::Sealed(frames, digest) => {
                 self.pass(digest.len).await;
                 let _ = self.ends.send(FileEnd::Sealed(job.index, digest));
-                stream.write([&header[..], &job.head_frame, &frames].concat().into()).await?;
+                stream
+                    .write([&header[..], &job.head_frame, &frames].concat().into())
+                    .await?;
                 return Ok(stream.finish()?);
             }
             Content::Open(reader, sealer) => (reader, *sealer),
             Content::Failed(failure) => {
-                stream.write([&header[..], &job.head_frame].concat().into()).await?;
+                stream
+                    .write([&header[..], &job.head_frame].concat().into())
+                    .await?;
                 stream.reset(Code::SourceChanged);
                 return Err(SendFileError::Source(failure));
             }
         };
-        stream.write([&header[..], &job.head_frame].concat().into()).await?;
+        stream
+            .write([&header[..], &job.head_frame].concat().into())
+            .await?;
         match self.agree(job.index, reader, sealer, &mut stream).await {
             Ok(Some((reader, sealer))) => self.content(job.index, reader, sealer, stream).await,
             // Everyone has it already.
@@ -126,30 +145,56 @@ impl FileTask {
         mut sealer: FileSealer,
         stream: &mut FileSender,
     ) -> Result<Option<(Reader, FileSealer)>, SendFileError> {
-        let Some(mut sealed) = self.starts.take() else { return Ok(Some((reader, sealer))) };
-        let limit = if self.recipients == 1 { START_LIMIT } else { START_LIMIT_SHARED };
+        let Some(mut sealed) = self.starts.take() else {
+            return Ok(Some((reader, sealer)));
+        };
+        let limit = if self.recipients == 1 {
+            START_LIMIT
+        } else {
+            START_LIMIT_SHARED
+        };
         let mut starts: Vec<(PeerId, Start)> = Vec::new();
         let hearing = async {
             while starts.len() < self.wait_for.len() {
-                let Some(SealedStart { peer, have }) = sealed.recv().await else { break };
-                if !self.wait_for.contains(&peer) || starts.iter().any(|(known, _)| *known == peer) {
+                let Some(SealedStart { peer, have }) = sealed.recv().await else {
+                    break;
+                };
+                if !self.wait_for.contains(&peer) || starts.iter().any(|(known, _)| *known == peer)
+                {
                     continue;
                 }
                 // What cannot be opened is nobody's progress: begin at the beginning.
-                let nothing = Start::At { chunk: 0, prefix: [0; 32] };
-                let start = self.keys.sealer.open_start(peer, index, &have.0).unwrap_or(nothing);
+                let nothing = Start::At {
+                    chunk: 0,
+                    prefix: [0; 32],
+                };
+                let start = self
+                    .keys
+                    .sealer
+                    .open_start(peer, index, &have.0)
+                    .unwrap_or(nothing);
                 starts.push((peer, start));
             }
         };
         let _ = timeout(limit, hearing).await;
         let everyone = self.recipients;
-        let checking = tokio::task::spawn_blocking(move || content::check(reader, &starts, everyone));
-        let checked = checking.await.map_err(panicked)?.map_err(|e| SendFileError::Source(source_failure(&e)))?;
+        let checking =
+            tokio::task::spawn_blocking(move || content::check(reader, &starts, everyone));
+        let checked = checking
+            .await
+            .map_err(panicked)?
+            .map_err(|e| SendFileError::Source(source_failure(&e)))?;
         if !checked.plan.is_empty() {
             // Whom the plan does not name gets everything.
             let plan = encode_plan(&checked.plan[..checked.plan.len().min(PlanEntry::MAX)]);
-            let header = FrameHeader { kind: FrameKind::Plan, len: plan.len(), index: 0 };
-            stream.write([&header.encode()[..], &plan[..]].concat().into()).await?;
+            let header = FrameHeader {
+                kind: FrameKind::Plan,
+                len: plan.len(),
+                index: 0,
+            };
+            stream
+                .write([&header.encode()[..], &plan[..]].concat().into())
+                .await?;
         }
         if let Some(digest) = checked.whole {
             let _ = self.ends.send(FileEnd::Sealed(index, digest));
@@ -159,7 +204,9 @@ impl FileTask {
             return Ok(None);
         }
         if let Some((chunk, hasher)) = checked.begin {
-            sealer.start_at(chunk, hasher).map_err(|e| SendFileError::Source(source_failure(&ContentError::Seal(e))))?;
+            sealer
+                .start_at(chunk, hasher)
+                .map_err(|e| SendFileError::Source(source_failure(&ContentError::Seal(e))))?;
         }
         Ok(Some((checked.reader, sealer)))
     }
@@ -196,7 +243,11 @@ impl FileTask {
         match sealing.await {
             Ok(Ok(())) => Ok(stream.finish()?),
             Ok(Err(error)) => {
-                stream.reset(if error.is_changed() { Code::SourceChanged } else { Code::Source });
+                stream.reset(if error.is_changed() {
+                    Code::SourceChanged
+                } else {
+                    Code::Source
+                });
                 Err(SendFileError::Source(source_failure(&error)))
             }
             Err(error) => {
@@ -208,7 +259,9 @@ impl FileTask {
 
     async fn pass(&self, bytes: u64) {
         if let Some(limit) = &self.limit {
-            limit.pass(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
+            limit
+                .pass(usize::try_from(bytes).unwrap_or(usize::MAX))
+                .await;
         }
     }
 }

@@ -48,7 +48,12 @@ pub(super) enum Settled {
 
 impl Ledger {
     /// Notes a file that is about to be sent; returns where to count its bytes.
-    pub(super) fn sent(&mut self, index: FileIndex, head: &Head, to: impl Iterator<Item = PeerId>) -> Arc<AtomicU64> {
+    pub(super) fn sent(
+        &mut self,
+        index: FileIndex,
+        head: &Head,
+        to: impl Iterator<Item = PeerId>,
+    ) -> Arc<AtomicU64> {
         let sent = Arc::new(AtomicU64::new(0));
         let record = Record {
             path: head.path.clone(),
@@ -71,12 +76,21 @@ impl Ledger {
 
     /// Who has not settled a file.
     pub(super) fn waiting(&self, index: FileIndex) -> Vec<PeerId> {
-        self.files.get(&index).map(|record| record.waiting.iter().copied().collect()).unwrap_or_default()
+        self.files
+            .get(&index)
+            .map(|record| record.waiting.iter().copied().collect())
+            .unwrap_or_default()
     }
 
     /// Notes how much a recipient has stored; whether that is more than before.
     pub(super) fn stored(&mut self, peer: PeerId, index: FileIndex, bytes: u64) -> bool {
-        let Some(record) = self.files.get_mut(&index).filter(|r| r.waiting.contains(&peer)) else { return false };
+        let Some(record) = self
+            .files
+            .get_mut(&index)
+            .filter(|r| r.waiting.contains(&peer))
+        else {
+            return false;
+        };
         let before = record.stored.entry(peer).or_default();
         let more = bytes > *before;
         *before = bytes.max(*before);
@@ -85,16 +99,27 @@ impl Ledger {
 
     /// A file's path and size.
     pub(super) fn describe(&self, index: FileIndex) -> Option<(&str, Option<u64>)> {
-        self.files.get(&index).map(|record| (record.path.as_str(), record.size))
+        self.files
+            .get(&index)
+            .map(|record| (record.path.as_str(), record.size))
     }
 
     /// Settles a file for a recipient that has signed for it.
     pub(super) fn receipt(&mut self, peer: PeerId, receipt: &Receipt) -> Settled {
-        let Some(record) = self.files.get(&receipt.file).filter(|r| r.waiting.contains(&peer)) else {
+        let Some(record) = self
+            .files
+            .get(&receipt.file)
+            .filter(|r| r.waiting.contains(&peer))
+        else {
             return Settled::Unknown;
         };
         // A recipient cannot have verified what was not sealed to its end.
-        if record.content != Some(FileDigest { len: receipt.len, blake3: receipt.blake3 }) {
+        if record.content
+            != Some(FileDigest {
+                len: receipt.len,
+                blake3: receipt.blake3,
+            })
+        {
             return Settled::Mismatch;
         }
         let path = record.path.clone();
@@ -104,7 +129,10 @@ impl Ledger {
 
     /// Settles a file for a recipient that will not get it; its path, if that was open.
     pub(super) fn failed(&mut self, peer: PeerId, index: FileIndex) -> Option<String> {
-        let record = self.files.get(&index).filter(|r| r.waiting.contains(&peer))?;
+        let record = self
+            .files
+            .get(&index)
+            .filter(|r| r.waiting.contains(&peer))?;
         let path = record.path.clone();
         self.settle(peer, index);
         Some(path)
@@ -126,7 +154,8 @@ impl Ledger {
             record.waiting.contains(&peer)
                 && (record.content.is_some()
                     || record.size.is_some()
-                    || record.sent.load(Ordering::Relaxed) > record.stored.get(&peer).copied().unwrap_or(0))
+                    || record.sent.load(Ordering::Relaxed)
+                        > record.stored.get(&peer).copied().unwrap_or(0))
         })
     }
 

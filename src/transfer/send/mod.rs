@@ -113,13 +113,19 @@ pub async fn send(
         wares,
         timeout: request.timeout,
         limit: request.limit.map(RateLimit::new).map(Arc::new),
-        compression: if request.compress { Compression::Auto } else { Compression::Never },
+        compression: if request.compress {
+            Compression::Auto
+        } else {
+            Compression::Never
+        },
         presence: Presence::new(member.member_key()),
         present: HashMap::new(),
         targets: Vec::new(),
         unread: Vec::new(),
     };
-    sender.run(connection, &request.to, request.wait, cancel).await
+    sender
+        .run(connection, &request.to, request.wait, cancel)
+        .await
 }
 
 fn interrupted() -> Failure {
@@ -147,7 +153,9 @@ impl Wares {
         Ok(match source {
             SourceSpec::Paths { roots, exclude } => {
                 let walking = tokio::task::spawn_blocking(move || Self::of_paths(&roots, exclude));
-                walking.await.map_err(|e| Failure::new(FailureKind::Other, e))??
+                walking
+                    .await
+                    .map_err(|e| Failure::new(FailureKind::Other, e))??
             }
             SourceSpec::Text(text) => Self {
                 files: Some(1),
@@ -160,7 +168,10 @@ impl Wares {
             SourceSpec::Pipe { name, reader } => Self {
                 files: Some(1),
                 bytes: None,
-                names: vec![ManifestEntry { path: SafeText::new(name.as_str()), size: None }],
+                names: vec![ManifestEntry {
+                    path: SafeText::new(name.as_str()),
+                    size: None,
+                }],
                 job: JobId::generate(),
                 text: false,
                 kind: WaresKind::Pipe(Some((name, reader))),
@@ -173,14 +184,23 @@ impl Wares {
         // A file that was named and cannot be read is found before anyone is bothered.
         for root in roots.iter().filter(|root| root.is_file()) {
             std::fs::File::open(root).map_err(|error| {
-                Failure::new(FailureKind::LocalFile, format!("cannot read {}: {error}", root.display()))
+                Failure::new(
+                    FailureKind::LocalFile,
+                    format!("cannot read {}: {error}", root.display()),
+                )
             })?;
         }
         let totals = source.totals(COUNT_LIMIT.0, Instant::now() + COUNT_LIMIT.1);
-        let names = source.walk().filter_map(Result::ok).filter_map(|entry| match entry.kind {
-            EntryKind::File { size } => Some(ManifestEntry { path: SafeText::new(entry.path.as_str()), size: Some(size) }),
-            _ => None,
-        });
+        let names = source
+            .walk()
+            .filter_map(Result::ok)
+            .filter_map(|entry| match entry.kind {
+                EntryKind::File { size } => Some(ManifestEntry {
+                    path: SafeText::new(entry.path.as_str()),
+                    size: Some(size),
+                }),
+                _ => None,
+            });
         Ok(Self {
             names: names.take(Manifest::NAMES_MAX).collect(),
             files: totals.complete.then_some(totals.files),
@@ -192,7 +212,13 @@ impl Wares {
     }
 
     fn manifest(&self) -> Manifest {
-        Manifest { job: self.job, files: self.files, bytes: self.bytes, names: self.names.clone(), text: self.text }
+        Manifest {
+            job: self.job,
+            files: self.files,
+            bytes: self.bytes,
+            names: self.names.clone(),
+            text: self.text,
+        }
     }
 
     /// What one round sends; a pipe can be read once.
@@ -200,7 +226,9 @@ impl Wares {
         match &mut self.kind {
             WaresKind::Paths(source) => Some(Producible::Paths(source.clone())),
             WaresKind::Text(text) => Some(Producible::Text(text.clone())),
-            WaresKind::Pipe(pipe) => pipe.take().map(|(name, reader)| Producible::Pipe(name, reader)),
+            WaresKind::Pipe(pipe) => pipe
+                .take()
+                .map(|(name, reader)| Producible::Pipe(name, reader)),
         }
     }
 
@@ -217,7 +245,9 @@ fn job_of(roots: &[std::path::PathBuf]) -> JobId {
     for root in roots {
         let path = std::path::absolute(root).unwrap_or_else(|_| root.clone());
         let bytes = path.as_os_str().as_encoded_bytes();
-        hasher.update(&(bytes.len() as u64).to_be_bytes()).update(bytes);
+        hasher
+            .update(&(bytes.len() as u64).to_be_bytes())
+            .update(bytes);
     }
     let mut job = [0; 16];
     hasher.finalize_xof().fill(&mut job);
@@ -277,7 +307,7 @@ impl Sender<'_> {
             self.tell_retries();
             let pause = backoff.next().unwrap_or(BACKOFF.1);
             let again = tokio::select! {
-                () = cancel.cancelled() => continue,
+                () = cancel.cancelled() => Err(interrupted()),
                 again = self.come_back(connection, pause) => again,
             };
             connection = match again {
@@ -295,14 +325,28 @@ impl Sender<'_> {
     }
 
     /// Finds everyone who is meant, waiting for those who are not there yet.
-    async fn find(&mut self, connection: &mut Connection, to: &To, wait: Duration) -> Result<(), SendError> {
+    async fn find(
+        &mut self,
+        connection: &mut Connection,
+        to: &To,
+        wait: Duration,
+    ) -> Result<(), SendError> {
         let deadline = Instant::now() + wait;
         self.look_around(connection, !wait.is_zero()).await?;
         loop {
             let missing = match self.resolve(to) {
-                Ok(()) if self.targets.iter().all(|t| self.present.contains_key(&t.id)) => return Ok(()),
+                Ok(())
+                    if self
+                        .targets
+                        .iter()
+                        .all(|t| self.present.contains_key(&t.id)) =>
+                {
+                    return Ok(());
+                }
                 Ok(()) => None,
-                Err(error @ (SendError::Resolve(ResolveError::NotFound { .. }) | SendError::Nobody)) => Some(error),
+                Err(
+                    error @ (SendError::Resolve(ResolveError::NotFound { .. }) | SendError::Nobody),
+                ) => Some(error),
                 Err(error) => return Err(error),
             };
             if Instant::now() >= deadline {
@@ -322,10 +366,27 @@ impl Sender<'_> {
     }
 
     /// Asks who is there.
-    async fn look_around(&mut self, connection: &mut Connection, watch: bool) -> Result<(), Failure> {
-        let lost = || Failure::new(FailureKind::Unreachable, "the relay does not say who is there");
-        let peers = self.presence.list(connection, watch).await.ok_or_else(lost)?;
-        self.present = peers.into_iter().filter(listens).map(|peer| (peer.id, peer)).collect();
+    async fn look_around(
+        &mut self,
+        connection: &mut Connection,
+        watch: bool,
+    ) -> Result<(), Failure> {
+        let lost = || {
+            Failure::new(
+                FailureKind::Unreachable,
+                "the relay does not say who is there",
+            )
+        };
+        let peers = self
+            .presence
+            .list(connection, watch)
+            .await
+            .ok_or_else(lost)?;
+        self.present = peers
+            .into_iter()
+            .filter(listens)
+            .map(|peer| (peer.id, peer))
+            .collect();
         Ok(())
     }
 
@@ -341,12 +402,16 @@ impl Sender<'_> {
 
     /// Turns what was asked for into targets.
     fn resolve(&mut self, to: &To) -> Result<(), SendError> {
-        let roster = self.known.load().map_err(|e| Failure::new(FailureKind::Other, e))?;
+        let roster = self
+            .known
+            .load()
+            .map_err(|e| Failure::new(FailureKind::Other, e))?;
         self.targets.clear();
         match to {
             To::Everyone => {
                 let me = self.member.id();
-                let mut everyone: Vec<_> = self.present.values().filter(|peer| peer.id != me).collect();
+                let mut everyone: Vec<_> =
+                    self.present.values().filter(|peer| peer.id != me).collect();
                 everyone.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
                 if everyone.is_empty() {
                     return Err(SendError::Nobody);
@@ -356,25 +421,38 @@ impl Sender<'_> {
                     if let Verdict::Changed { pinned } = roster.check(&peer.name, peer.id) {
                         let (name, id) = (&peer.name, peer.id);
                         let reason = format!("{name} is {pinned} here, but {id} goes by that name");
-                        target.status = Status::Failed(Failure::new(FailureKind::NotTrusted, reason));
+                        target.status =
+                            Status::Failed(Failure::new(FailureKind::NotTrusted, reason));
                     }
                     self.targets.push(target);
                 }
             }
             To::Peers(texts) => {
-                let present: Vec<_> =
-                    self.present.values().map(|p| Present { id: p.id, name: p.name.clone() }).collect();
+                let present: Vec<_> = self
+                    .present
+                    .values()
+                    .map(|p| Present {
+                        id: p.id,
+                        name: p.name.clone(),
+                    })
+                    .collect();
                 for text in texts {
                     let resolved = resolve(text, &roster, &present)?;
                     if self.targets.iter().any(|target| target.id == resolved.id) {
                         continue;
                     }
-                    let name = resolved.name.unwrap_or_else(|| PeerName::from_lossy(&resolved.id.short()));
+                    let name = resolved
+                        .name
+                        .unwrap_or_else(|| PeerName::from_lossy(&resolved.id.short()));
                     // Whom a person addresses by name is from now on who has that name.
                     if text.trim() == name.as_str()
-                        && let Err(error) = self.known.pin(&name, resolved.id, Origin::SentTo, unix_now())
+                        && let Err(error) =
+                            self.known
+                                .pin(&name, resolved.id, Origin::SentTo, unix_now())
                     {
-                        self.observer.event(Event::Notice(format!("known peers were not updated: {error}")));
+                        self.observer.event(Event::Notice(format!(
+                            "known peers were not updated: {error}"
+                        )));
                     }
                     self.targets.push(Target::new(resolved.id, name));
                 }
@@ -389,12 +467,17 @@ impl Sender<'_> {
         connection: &mut Connection,
         cancel: &CancellationToken,
     ) -> (Option<RoundEnd>, Option<crate::protocol::TransferId>) {
-        let present = |target: &Target| self.present.get(&target.id).filter(|_| target.is_pending());
-        let places: Vec<_> = (0..self.targets.len()).filter(|i| present(&self.targets[*i]).is_some()).collect();
+        let present =
+            |target: &Target| self.present.get(&target.id).filter(|_| target.is_pending());
+        let places: Vec<_> = (0..self.targets.len())
+            .filter(|i| present(&self.targets[*i]).is_some())
+            .collect();
         let Some(recipients) = u32::try_from(places.len()).ok().and_then(NonZeroU32::new) else {
             return (None, None);
         };
-        let Some(source) = self.wares.take() else { return (None, None) };
+        let Some(source) = self.wares.take() else {
+            return (None, None);
+        };
         let sealer = TransferSealer::new(&NewTransfer {
             identity: &self.member.identity,
             name: &self.member.name,
@@ -408,11 +491,18 @@ impl Sender<'_> {
         for place in places {
             let bundle = &self.present[&self.targets[place].id].bundle;
             match sealer.offer_to(bundle) {
-                Ok(offer) => offers.push(Offer { target: place, offer, receipts: sealer.receipts(bundle.key) }),
+                Ok(offer) => offers.push(Offer {
+                    target: place,
+                    offer,
+                    receipts: sealer.receipts(bundle.key),
+                }),
                 Err(error) => tracing::debug!(%error, "not offered"),
             }
         }
-        let keys = Arc::new(RoundKeys { sealer, compression: self.compression });
+        let keys = Arc::new(RoundKeys {
+            sealer,
+            compression: self.compression,
+        });
         let transfer = keys.transfer();
         self.observer.event(Event::Offered {
             transfer,
@@ -420,27 +510,44 @@ impl Sender<'_> {
             files: self.wares.files,
             bytes: self.wares.bytes,
         });
-        let plan = RoundPlan { keys, source, timeout: self.timeout, limit: self.limit.clone() };
+        let plan = RoundPlan {
+            keys,
+            source,
+            timeout: self.timeout,
+            limit: self.limit.clone(),
+        };
         let round = Round::new(&plan, &mut self.targets, &mut self.unread, self.observer);
-        (Some(round.run(connection, plan, offers, cancel).await), Some(transfer))
+        (
+            Some(round.run(connection, plan, offers, cancel).await),
+            Some(transfer),
+        )
     }
 
     /// Fails those who cannot be served any more.
     fn give_up(&mut self, wait: Duration) {
         let again = self.wares.can_be_sent_again();
         for target in &mut self.targets {
-            let Status::Pending(failure) = &target.status else { continue };
+            let Status::Pending(failure) = &target.status else {
+                continue;
+            };
             let quiet = target.last_progress.elapsed();
-            let absent = failure.kind == FailureKind::NoSuchPeer && !target.answered && quiet >= wait;
+            let absent =
+                failure.kind == FailureKind::NoSuchPeer && !target.answered && quiet >= wait;
             if absent {
                 let failure = Failure::new(FailureKind::NoSuchPeer, "is not listening");
                 target.status = Status::Failed(failure);
             } else if !again {
-                let failure = Failure::new(failure.kind, format!("{failure}; standard input cannot be sent again"));
+                let failure = Failure::new(
+                    failure.kind,
+                    format!("{failure}; standard input cannot be sent again"),
+                );
                 target.status = Status::Failed(failure);
             } else if quiet >= self.timeout.max(wait) {
                 let seconds = self.timeout.as_secs();
-                let failure = Failure::new(FailureKind::TimedOut, format!("no progress for {seconds} s: {failure}"));
+                let failure = Failure::new(
+                    FailureKind::TimedOut,
+                    format!("no progress for {seconds} s: {failure}"),
+                );
                 target.status = Status::Failed(failure);
             }
         }
@@ -450,13 +557,20 @@ impl Sender<'_> {
         for target in &self.targets {
             if let Status::Pending(failure) = &target.status {
                 let peer = Some(target.name.clone());
-                self.observer.event(Event::Retrying { peer, reason: failure.reason.to_string() });
+                self.observer.event(Event::Retrying {
+                    peer,
+                    reason: failure.reason.to_string(),
+                });
             }
         }
     }
 
     /// Waits a little, reconnects where that is needed, and looks who is there.
-    async fn come_back(&mut self, connection: Connection, pause: Duration) -> Result<Connection, Failure> {
+    async fn come_back(
+        &mut self,
+        connection: Connection,
+        pause: Duration,
+    ) -> Result<Connection, Failure> {
         tokio::time::sleep(pause).await;
         let mut connection = Some(connection).filter(|c| c.link().close_reason().is_none());
         let mut backoff = new_backoff();
@@ -473,7 +587,12 @@ impl Sender<'_> {
                 Err(error) if error.is_passing() => error.failure(),
                 Err(error) => return Err(error.failure()),
             };
-            let moved = self.targets.iter().filter(|t| t.is_pending()).map(|t| t.last_progress).max();
+            let moved = self
+                .targets
+                .iter()
+                .filter(|t| t.is_pending())
+                .map(|t| t.last_progress)
+                .max();
             if moved.is_none_or(|at| at.elapsed() >= self.timeout) {
                 return Err(failure);
             }
@@ -481,7 +600,11 @@ impl Sender<'_> {
         }
     }
 
-    fn summary(&mut self, transfer: Option<crate::protocol::TransferId>, started: Instant) -> Summary {
+    fn summary(
+        &mut self,
+        transfer: Option<crate::protocol::TransferId>,
+        started: Instant,
+    ) -> Summary {
         let targets = std::mem::take(&mut self.targets);
         let transfer = transfer.unwrap_or(crate::protocol::TransferId::from_bytes([0; 16]));
         for target in &targets {
@@ -503,7 +626,10 @@ impl Sender<'_> {
             delivered: targets.len() as u64 - failed,
             failed,
         });
-        Summary { targets, unread: std::mem::take(&mut self.unread) }
+        Summary {
+            targets,
+            unread: std::mem::take(&mut self.unread),
+        }
     }
 }
 
@@ -512,5 +638,10 @@ fn listens(peer: &Peer) -> bool {
 }
 
 fn new_backoff() -> backon::ExponentialBackoff {
-    ExponentialBuilder::new().with_min_delay(BACKOFF.0).with_max_delay(BACKOFF.1).with_jitter().without_max_times().build()
+    ExponentialBuilder::new()
+        .with_min_delay(BACKOFF.0)
+        .with_max_delay(BACKOFF.1)
+        .with_jitter()
+        .without_max_times()
+        .build()
 }

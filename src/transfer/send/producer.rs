@@ -66,10 +66,18 @@ pub(super) enum Producible {
 ///
 /// With `seal_small`, files of one chunk are read and sealed here, so that each costs its stream
 /// one write; otherwise their content waits until recipients have said where to begin.
-pub(super) fn start(source: Producible, keys: Arc<RoundKeys>, seal_small: bool) -> mpsc::Receiver<Produced> {
+pub(super) fn start(
+    source: Producible,
+    keys: Arc<RoundKeys>,
+    seal_small: bool,
+) -> mpsc::Receiver<Produced> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     tokio::task::spawn_blocking(move || {
-        let mut producer = Producer { keys, seal_small, sender };
+        let mut producer = Producer {
+            keys,
+            seal_small,
+            sender,
+        };
         // An error here is a receiver that is gone: nobody wants more.
         let _ = producer.run(source);
     });
@@ -97,7 +105,10 @@ impl Producer {
                 }
             }
             Producible::Pipe(name, reader) => {
-                self.job(head(HeadKind::File, name.as_str(), None), Reader::Pipe(reader))?;
+                self.job(
+                    head(HeadKind::File, name.as_str(), None),
+                    Reader::Pipe(reader),
+                )?;
             }
             Producible::Text(text) => {
                 let head = head(HeadKind::Text, "message", Some(text.len() as u64));
@@ -115,14 +126,18 @@ impl Producer {
                 Ok(file) => {
                     let mut head = head(HeadKind::File, path, Some(file.len()));
                     head.exec = entry.executable;
-                    head.mtime = file.modified().map(|(secs, nanos)| ModifiedTime(secs, nanos));
+                    head.mtime = file
+                        .modified()
+                        .map(|(secs, nanos)| ModifiedTime(secs, nanos));
                     (head, Reader::File(file))
                 }
                 Err(error) => return self.unreadable(path.to_owned(), &error),
             },
             EntryKind::Directory => {
                 let mut head = head(HeadKind::Dir, path, None);
-                head.mtime = entry.modified.map(|(secs, nanos)| ModifiedTime(secs, nanos));
+                head.mtime = entry
+                    .modified
+                    .map(|(secs, nanos)| ModifiedTime(secs, nanos));
                 (head, nothing())
             }
             EntryKind::Symlink { target } => {
@@ -153,12 +168,25 @@ impl Producer {
         } else {
             Content::Open(reader, Box::new(sealer))
         };
-        let class = if small { FileClass::Small } else { FileClass::Bulk };
-        self.say(Produced::Job(Job { index, head, head_frame, class, content }))
+        let class = if small {
+            FileClass::Small
+        } else {
+            FileClass::Bulk
+        };
+        self.say(Produced::Job(Job {
+            index,
+            head,
+            head_frame,
+            class,
+            content,
+        }))
     }
 
     fn unreadable(&mut self, path: String, error: &dyn std::fmt::Display) -> Result<(), Over> {
-        self.say(Produced::Unreadable(path, Failure::new(FailureKind::LocalFile, error)))
+        self.say(Produced::Unreadable(
+            path,
+            Failure::new(FailureKind::LocalFile, error),
+        ))
     }
 
     fn say(&mut self, produced: Produced) -> Result<(), Over> {
@@ -176,5 +204,12 @@ pub(super) fn source_failure(error: &ContentError) -> Failure {
 }
 
 fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {
-    Head { path: path.to_owned(), kind, size, target: None, exec: false, mtime: None }
+    Head {
+        path: path.to_owned(),
+        kind,
+        size,
+        target: None,
+        exec: false,
+        mtime: None,
+    }
 }

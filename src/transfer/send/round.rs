@@ -18,13 +18,14 @@ use tokio::{
 use super::{
     file::{self, FileEnd, FileTask, SealedStart},
     ledger::{Ledger, Settled},
-    producer::{self, Job, Producible, Produced},
+    producer::{self, Job, Produced, Producible},
     shared::RoundKeys,
     target::{Status, Target},
 };
 use crate::{
     protocol::{
-        Answer, ClientToServer, Code, FileClass, FileIndex, PeerId, PeerMessage, SafeText, ServerToClient, SignedOffer,
+        Answer, ClientToServer, Code, FileClass, FileIndex, PeerId, PeerMessage, SafeText,
+        ServerToClient, SignedOffer,
     },
     quic::RateLimit,
     sealing::{Outcome, ReceiptOpener},
@@ -106,7 +107,10 @@ pub(super) struct Round<'a> {
     files: Option<u64>,
     under_way: (usize, usize),
     tasks: JoinSet<(FileIndex, FileClass)>,
-    ends: (mpsc::UnboundedSender<FileEnd>, mpsc::UnboundedReceiver<FileEnd>),
+    ends: (
+        mpsc::UnboundedSender<FileEnd>,
+        mpsc::UnboundedReceiver<FileEnd>,
+    ),
     /// Recipients that are to hear that this round goes on without them.
     leaving: Vec<(PeerId, Code)>,
 }
@@ -146,25 +150,48 @@ impl<'a> Round<'a> {
     ) -> RoundEnd {
         let transfer = self.keys.transfer();
         let voice = connection.voice();
-        for Offer { target, offer, receipts } in offers {
+        for Offer {
+            target,
+            offer,
+            receipts,
+        } in offers
+        {
             let peer = self.targets[target].id;
             self.targets[target].moved();
-            let part = Part { target, state: PartState::Asked, outstanding: 0, settled: 0, receipts, asking: false };
+            let part = Part {
+                target,
+                state: PartState::Asked,
+                outstanding: 0,
+                settled: 0,
+                receipts,
+                asking: false,
+            };
             self.parts.insert(peer, part);
-            voice.tell(transfer, Some(peer), PeerMessage::Offer { offer }).await;
+            voice
+                .tell(transfer, Some(peer), PeerMessage::Offer { offer })
+                .await;
         }
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = match self.answers(connection, &mut tick, cancel).await {
             Ok(()) => {
-                self.deliver(connection, plan.source, &mut tick, cancel).await
+                self.deliver(connection, plan.source, &mut tick, cancel)
+                    .await
             }
             Err(end) => end,
         };
         self.tasks.shutdown().await;
         match end {
             RoundEnd::Cancelled => {
-                voice.tell(transfer, None, PeerMessage::Cancel { code: Code::Cancelled }).await;
+                voice
+                    .tell(
+                        transfer,
+                        None,
+                        PeerMessage::Cancel {
+                            code: Code::Cancelled,
+                        },
+                    )
+                    .await;
                 voice.say(ClientToServer::Close { transfer }).await;
             }
             RoundEnd::Over => voice.say(ClientToServer::Close { transfer }).await,
@@ -182,7 +209,11 @@ impl<'a> Round<'a> {
     ) -> Result<(), RoundEnd> {
         let mut first_yes: Option<Instant> = None;
         loop {
-            if self.parts.values().all(|part| part.state != PartState::Asked) {
+            if self
+                .parts
+                .values()
+                .all(|part| part.state != PartState::Asked)
+            {
                 break;
             }
             if first_yes.is_none() && self.parts.values().any(Part::takes_part) {
@@ -201,7 +232,11 @@ impl<'a> Round<'a> {
                 _ = tick.tick() => self.check_time(),
             }
         }
-        if self.parts.values().any(Part::takes_part) { Ok(()) } else { Err(RoundEnd::Over) }
+        if self.parts.values().any(Part::takes_part) {
+            Ok(())
+        } else {
+            Err(RoundEnd::Over)
+        }
     }
 
     /// Sends the files and hears receipts until every part is over.
@@ -215,7 +250,10 @@ impl<'a> Round<'a> {
         let transfer = self.keys.transfer();
         let voice = connection.voice();
         voice.say(ClientToServer::Begin { transfer }).await;
-        let each = self.parts.values().any(|part| part.state == PartState::Accepted { each: true });
+        let each = self
+            .parts
+            .values()
+            .any(|part| part.state == PartState::Accepted { each: true });
         let mut produced = producer::start(source, self.keys.clone(), !each);
         let mut held: Option<Job> = None;
         let mut producing = true;
@@ -224,7 +262,11 @@ impl<'a> Round<'a> {
                 held = self.launch(job, connection);
             }
             self.take_leave(&voice).await;
-            if self.parts.values().all(|part| part.state == PartState::Over) {
+            if self
+                .parts
+                .values()
+                .all(|part| part.state == PartState::Over)
+            {
                 return RoundEnd::Over;
             }
             tokio::select! {
@@ -264,7 +306,12 @@ impl<'a> Round<'a> {
         }
         *count += 1;
         let (index, class) = (job.index, job.class);
-        let taking: Vec<_> = self.parts.iter().filter(|(_, part)| part.takes_part()).map(|(id, _)| *id).collect();
+        let taking: Vec<_> = self
+            .parts
+            .iter()
+            .filter(|(_, part)| part.takes_part())
+            .map(|(id, _)| *id)
+            .collect();
         for peer in &taking {
             self.parts.get_mut(peer).expect("listed above").outstanding += 1;
         }
@@ -330,31 +377,59 @@ impl<'a> Round<'a> {
 
     fn hear(&mut self, message: ServerToClient) {
         match message {
-            ServerToClient::Told { transfer, from, message } if transfer == self.keys.transfer() => {
+            ServerToClient::Told {
+                transfer,
+                from,
+                message,
+            } if transfer == self.keys.transfer() => {
                 self.told(from, message);
             }
-            ServerToClient::Gone { transfer, peer, code } if transfer == self.keys.transfer() => {
+            ServerToClient::Gone {
+                transfer,
+                peer,
+                code,
+            } if transfer == self.keys.transfer() => {
                 let failure = match code {
                     Code::PeerGone => Failure::new(FailureKind::NoSuchPeer, "is not listening"),
                     _ => Failure::from_code(code),
                 };
-                let again = matches!(code, Code::PeerGone | Code::Replaced | Code::TooLate | Code::Behind | Code::Busy);
-                self.part_over(peer, if again { Status::Pending(failure) } else { Status::Failed(failure) });
+                let again = matches!(
+                    code,
+                    Code::PeerGone | Code::Replaced | Code::TooLate | Code::Behind | Code::Busy
+                );
+                self.part_over(
+                    peer,
+                    if again {
+                        Status::Pending(failure)
+                    } else {
+                        Status::Failed(failure)
+                    },
+                );
             }
             _ => {}
         }
     }
 
     fn told(&mut self, from: PeerId, message: PeerMessage) {
-        let Some(part) = self.parts.get_mut(&from).filter(|part| part.state != PartState::Over) else { return };
+        let Some(part) = self
+            .parts
+            .get_mut(&from)
+            .filter(|part| part.state != PartState::Over)
+        else {
+            return;
+        };
         let target = &mut self.targets[part.target];
         match message {
-            PeerMessage::Answer { answer: Answer::Accept { each } } if part.state == PartState::Asked => {
+            PeerMessage::Answer {
+                answer: Answer::Accept { each },
+            } if part.state == PartState::Asked => {
                 part.state = PartState::Accepted { each };
                 target.answered = true;
                 target.moved();
             }
-            PeerMessage::Answer { answer: Answer::Decline { reason, text } } => {
+            PeerMessage::Answer {
+                answer: Answer::Decline { reason, text },
+            } => {
                 target.answered = true;
                 let failure = Failure::from_decline(reason, &text);
                 self.part_over(from, Status::Failed(failure));
@@ -386,20 +461,38 @@ impl<'a> Round<'a> {
             }
             PeerMessage::Receipts { batch } => self.receipts(from, &batch.0),
             // Not the file's fault: the rest of its part goes to the next round, from where it is.
-            PeerMessage::Failed { file: Some(_), code: code @ (Code::Behind | Code::PeerGone), .. } => {
+            PeerMessage::Failed {
+                file: Some(_),
+                code: code @ (Code::Behind | Code::PeerGone),
+                ..
+            } => {
                 self.leaving.push((from, code));
                 self.part_over(from, Status::Pending(Failure::from_code(code)));
             }
-            PeerMessage::Failed { file: Some(file), code, reason } => {
+            PeerMessage::Failed {
+                file: Some(file),
+                code,
+                reason,
+            } => {
                 let kind = Failure::from_code(code).kind;
-                let text = if reason.as_str().is_empty() { SafeText::new(code.reason()) } else { reason };
+                let text = if reason.as_str().is_empty() {
+                    SafeText::new(code.reason())
+                } else {
+                    reason
+                };
                 self.file_failed(from, file, Failure { kind, reason: text });
             }
-            PeerMessage::Failed { file: None, code, reason } => {
+            PeerMessage::Failed {
+                file: None,
+                code,
+                reason,
+            } => {
                 let kind = Failure::from_code(code).kind;
                 self.part_over(from, Status::Failed(Failure { kind, reason }));
             }
-            PeerMessage::Cancel { code: Code::Shutdown } => {
+            PeerMessage::Cancel {
+                code: Code::Shutdown,
+            } => {
                 let failure = Failure::new(FailureKind::NoSuchPeer, "stopped listening");
                 self.part_over(from, Status::Pending(failure));
             }
@@ -417,7 +510,10 @@ impl<'a> Round<'a> {
         let receipts = match part.receipts.open(batch) {
             Ok(receipts) => receipts,
             Err(error) => {
-                let failure = Failure::new(FailureKind::Verification, format!("a receipt is not genuine: {error}"));
+                let failure = Failure::new(
+                    FailureKind::Verification,
+                    format!("a receipt is not genuine: {error}"),
+                );
                 return self.part_over(from, Status::Failed(failure));
             }
         };
@@ -442,7 +538,10 @@ impl<'a> Round<'a> {
                     });
                 }
                 Settled::Mismatch => {
-                    let failure = Failure::new(FailureKind::Verification, "the receipt is for other content than was sent");
+                    let failure = Failure::new(
+                        FailureKind::Verification,
+                        "the receipt is for other content than was sent",
+                    );
                     self.file_failed(from, receipt.file, failure);
                 }
                 Settled::Unknown => {}
@@ -452,8 +551,16 @@ impl<'a> Round<'a> {
     }
 
     fn file_failed(&mut self, peer: PeerId, index: FileIndex, failure: Failure) {
-        let Some(path) = self.ledger.failed(peer, index) else { return };
-        let Some(part) = self.parts.get_mut(&peer).filter(|part| part.state != PartState::Over) else { return };
+        let Some(path) = self.ledger.failed(peer, index) else {
+            return;
+        };
+        let Some(part) = self
+            .parts
+            .get_mut(&peer)
+            .filter(|part| part.state != PartState::Over)
+        else {
+            return;
+        };
         part.outstanding -= 1;
         part.settled += 1;
         let target = &mut self.targets[part.target];
@@ -471,7 +578,9 @@ impl<'a> Round<'a> {
     /// Ends the part of everyone who has settled every file.
     fn settle_parts(&mut self) {
         let Some(files) = self.files else { return };
-        let settled = |(id, part): (&PeerId, &Part)| (part.takes_part() && part.settled >= files).then_some(*id);
+        let settled = |(id, part): (&PeerId, &Part)| {
+            (part.takes_part() && part.settled >= files).then_some(*id)
+        };
         let done: Vec<_> = self.parts.iter().filter_map(settled).collect();
         for peer in done {
             self.part_over(peer, Status::Done);
@@ -479,7 +588,13 @@ impl<'a> Round<'a> {
     }
 
     fn part_over(&mut self, peer: PeerId, status: Status) {
-        let Some(part) = self.parts.get_mut(&peer).filter(|part| part.state != PartState::Over) else { return };
+        let Some(part) = self
+            .parts
+            .get_mut(&peer)
+            .filter(|part| part.state != PartState::Over)
+        else {
+            return;
+        };
         part.state = PartState::Over;
         let target = &mut self.targets[part.target];
         target.status = status;
@@ -494,7 +609,11 @@ impl<'a> Round<'a> {
             let quiet = target.last_progress.elapsed();
             match part.state {
                 PartState::Asked => {
-                    let limit = if part.asking { ASKING_LIMIT } else { self.timeout };
+                    let limit = if part.asking {
+                        ASKING_LIMIT
+                    } else {
+                        self.timeout
+                    };
                     if quiet > limit {
                         let failure = Failure::new(FailureKind::TimedOut, "no answer to the offer");
                         over.push((*peer, Status::Failed(failure)));
@@ -506,7 +625,10 @@ impl<'a> Round<'a> {
                 PartState::Accepted { .. } => {
                     if quiet > self.timeout && self.ledger.is_waiting(*peer) {
                         let seconds = self.timeout.as_secs();
-                        let failure = Failure::new(FailureKind::TimedOut, format!("no progress for {seconds} s"));
+                        let failure = Failure::new(
+                            FailureKind::TimedOut,
+                            format!("no progress for {seconds} s"),
+                        );
                         over.push((*peer, Status::Failed(failure)));
                     }
                 }
@@ -522,7 +644,13 @@ impl<'a> Round<'a> {
     /// Tells those whose part has ended early that nothing more comes.
     async fn take_leave(&mut self, voice: &Voice) {
         for (peer, code) in std::mem::take(&mut self.leaving) {
-            voice.tell(self.keys.transfer(), Some(peer), PeerMessage::Cancel { code }).await;
+            voice
+                .tell(
+                    self.keys.transfer(),
+                    Some(peer),
+                    PeerMessage::Cancel { code },
+                )
+                .await;
         }
     }
 
@@ -531,7 +659,10 @@ impl<'a> Round<'a> {
         let reason = connection.ended().await;
         let peers: Vec<_> = self.parts.keys().copied().collect();
         for peer in peers {
-            let failure = Failure::new(FailureKind::Unreachable, format!("the relay was lost: {reason}"));
+            let failure = Failure::new(
+                FailureKind::Unreachable,
+                format!("the relay was lost: {reason}"),
+            );
             self.part_over(peer, Status::Pending(failure));
         }
         RoundEnd::Disconnected

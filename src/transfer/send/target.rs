@@ -102,7 +102,10 @@ impl Summary {
             Some(first) if failures.len() == self.targets.len() => Some((*first).clone()),
             Some(_) => {
                 let (failed, all) = (failures.len(), self.targets.len());
-                Some(Failure::new(FailureKind::Partial, format!("{failed} of {all} recipients failed")))
+                Some(Failure::new(
+                    FailureKind::Partial,
+                    format!("{failed} of {all} recipients failed"),
+                ))
             }
         }
     }
@@ -113,22 +116,41 @@ mod tests {
     use super::*;
 
     fn target(status: Status) -> Target {
-        Target { status, ..Target::new(PeerId::from_bytes([1; 32]), "a".parse().unwrap()) }
+        Target {
+            status,
+            ..Target::new(PeerId::from_bytes([1; 32]), "a".parse().unwrap())
+        }
     }
 
     #[test]
     fn partial_means_that_some_have_everything() {
         let failed = || target(Status::Failed(Failure::new(FailureKind::TimedOut, "slow")));
-        let kind = |targets| Summary { targets, unread: vec![] }.failure().map(|f| f.kind);
+        let kind = |targets| {
+            Summary {
+                targets,
+                unread: vec![],
+            }
+            .failure()
+            .map(|f| f.kind)
+        };
         assert_eq!(kind(vec![target(Status::Done)]), None);
         assert_eq!(kind(vec![failed(), failed()]), Some(FailureKind::TimedOut));
-        assert_eq!(kind(vec![target(Status::Done), failed()]), Some(FailureKind::Partial));
+        assert_eq!(
+            kind(vec![target(Status::Done), failed()]),
+            Some(FailureKind::Partial)
+        );
     }
 
     #[test]
     fn a_file_that_could_not_be_read_fails_the_send() {
         let unread = vec![("x".into(), Failure::new(FailureKind::LocalFile, "gone"))];
-        let summary = Summary { targets: vec![target(Status::Done)], unread };
-        assert_eq!(summary.failure().map(|f| f.kind), Some(FailureKind::LocalFile));
+        let summary = Summary {
+            targets: vec![target(Status::Done)],
+            unread,
+        };
+        assert_eq!(
+            summary.failure().map(|f| f.kind),
+            Some(FailureKind::LocalFile)
+        );
     }
 }

@@ -1,0 +1,130 @@
+//! `p2p listen`: waits for files, stores them, shows them.
+
+mod after;
+mod ask;
+
+use std::{path::Path, sync::Arc};
+
+use self::{after::AfterReceiving, ask::Ask};
+use super::{
+    CommandError,
+    cli::{Accept, ConflictArg, ListenArgs},
+    context::Context,
+    join::with_hint,
+    signal::Signals,
+};
+use crate::{
+    identity::KnownPeers,
+    protocol::DeclineReason,
+    storage::{Conflict, Target},
+    transfer::{
+        FailureKind, Member,
+        receive::{
+            AcceptAll, Decision, Destination, Gate, ListenConfig, OfferView, Refusal, listen,
+        },
+    },
+};
+
+pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandError> {
+    let home = context.home()?;
+    if let Some(name) = &args.name {
+        home.set_name(name)
+            .map_err(|e| CommandError::other(format!("cannot remember the name: {e}")))?;
+    }
+    let member = context.member()?;
+    let known = context.known(&member.invite)?;
+    let destination = destination(&args.out)?;
+    let to_stdout = matches!(destination, Destination::Stdout);
+    if to_stdout && (!args.once || context.global.json) {
+        return Err(CommandError::usage(
+            "--out - writes one file's bytes to standard output: it goes with --once and without --json",
+        ));
+    }
+    let journal = home.journal();
+    home.make_directory(&journal).map_err(CommandError::other)?;
+    let gate: Arc<dyn Gate> = match args.accept {
+        Accept::All => Arc::new(AcceptAll),
+        Accept::Trusted => Arc::new(Trusted(known.clone())),
+        Accept::Ask => Arc::new(Ask::default()),
+    };
+    let conflict = match args.conflict {
+        ConflictArg::Rename => Conflict::Rename,
+        ConflictArg::Overwrite => Conflict::Overwrite,
+        ConflictArg::Skip => Conflict::Skip,
+    };
+    let config = ListenConfig {
+        destination,
+        out: args.out.clone(),
+        conflict,
+        max_size: args.max_size,
+        once: args.once,
+        journal,
+        gate,
+        known,
+    };
+    context.block_on(serve(context, member, config, &args))?
+}
+
+async fn serve(
+    context: &Context,
+    member: Arc<Member>,
+    config: ListenConfig,
+    args: &ListenArgs,
+) -> Result<u8, CommandError> {
+    let signals = Signals::hear();
+    let to_stdout = matches!(config.destination, Destination::Stdout);
+    let after = AfterReceiving::start(context, args, to_stdout);
+    let relay = member.invite.relay.to_string();
+    let listened = listen(
+        member,
+        config,
+        after.observer(context.observer()),
+        signals.token(),
+    )
+    .await;
+    after.finish().await;
+    match listened {
+        Err(failure) => {
+            let error = CommandError::from_failure(&format!("cannot listen at {relay}"), &failure);
+            Err(with_hint(error, failure.kind))
+        }
+        Ok(listened) => match (listened.failure, signals.exit_code()) {
+            (_, Some(code)) => Ok(code),
+            (Some(failure), None) => {
+                Err(CommandError::from_failure("not received whole", &failure))
+            }
+            (None, None) => Ok(0),
+        },
+    }
+}
+
+fn destination(out: &Path) -> Result<Destination, CommandError> {
+    if out == Path::new("-") {
+        return Ok(Destination::Stdout);
+    }
+    let target = Target::open(out).map_err(|e| {
+        CommandError::new(
+            FailureKind::LocalFile,
+            format!("cannot receive into {}: {e}", out.display()),
+        )
+    })?;
+    Ok(Destination::Directory(Arc::new(target)))
+}
+
+/// Takes what comes from peers that this home knows by its own doing.
+struct Trusted(KnownPeers);
+
+impl Gate for Trusted {
+    fn decide<'a>(&'a self, offer: &'a OfferView) -> Decision<'a> {
+        Box::pin(async {
+            match self.0.load() {
+                Ok(roster) if roster.is_trusted(offer.from) => Ok(()),
+                Ok(_) => Err(Refusal::new(
+                    DeclineReason::NotTrusted,
+                    "takes files from trusted peers only",
+                )),
+                Err(error) => Err(Refusal::new(DeclineReason::NotTrusted, &error.to_string())),
+            }
+        })
+    }
+}

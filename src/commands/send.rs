@@ -1,0 +1,205 @@
+//! `p2p send` and `p2p broadcast`.
+
+use std::path::{Path, PathBuf};
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use super::{
+    CommandError,
+    cli::{BroadcastArgs, Compress, SendArgs, WhatArgs},
+    context::Context,
+    join::with_hint,
+    signal::Signals,
+};
+use crate::{
+    identity::ResolveError,
+    transfer::{
+        FailureKind,
+        send::{SendError, SendRequest, SourceSpec, Status, Summary, To, send as send_files},
+    },
+};
+
+/// Recipients from how many on a table tells who has what.
+const TABLE_MIN: usize = 2;
+
+pub(super) fn send(context: &Context, args: SendArgs) -> Result<u8, CommandError> {
+    run(context, args.what, To::Peers(args.to))
+}
+
+pub(super) fn broadcast(context: &Context, args: BroadcastArgs) -> Result<u8, CommandError> {
+    run(context, args.what, To::Everyone)
+}
+
+fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
+    let request = SendRequest {
+        wait: what.wait,
+        timeout: what.timeout,
+        limit: what.limit,
+        compress: what.compress == Compress::Auto,
+        source: source(what)?,
+        to,
+    };
+    let member = context.member()?;
+    let known = context.known(&member.invite)?;
+    let observer = context.observer();
+    context.block_on(async {
+        let signals = Signals::hear();
+        let sent = send_files(&member, &known, request, &observer, &signals.token()).await;
+        match (sent, signals.exit_code()) {
+            (Ok(summary), code) => report(context, &summary, code),
+            (Err(_), Some(code)) => Err(CommandError::new(
+                FailureKind::Interrupted,
+                "interrupted: nothing was delivered",
+            )
+            .with_code(code)),
+            (Err(error), None) => Err(explain(&error, &member.invite.relay.to_string())),
+        }
+    })?
+}
+
+/// What is to be sent, from the command line.
+fn source(what: WhatArgs) -> Result<SourceSpec, CommandError> {
+    if let Some(text) = what.text {
+        return Ok(SourceSpec::Text(text));
+    }
+    let pipe = Path::new("-");
+    if what.paths.iter().any(|path| path == pipe) {
+        if what.paths.len() > 1 {
+            return Err(CommandError::usage("- is sent alone"));
+        }
+        let name = what
+            .name
+            .ok_or_else(|| CommandError::usage("what comes from standard input needs a --name"))?;
+        let name = name
+            .parse()
+            .map_err(|e| CommandError::usage(format!("--name {name:?}: {e}")))?;
+        return Ok(SourceSpec::Pipe {
+            name,
+            reader: Box::new(std::io::stdin()),
+        });
+    }
+    if what.name.is_some() {
+        return Err(CommandError::usage(
+            "--name is for what comes from standard input (-)",
+        ));
+    }
+    Ok(SourceSpec::Paths {
+        exclude: globs(&what.exclude)?,
+        roots: distinct(what.paths),
+    })
+}
+
+fn globs(patterns: &[String]) -> Result<GlobSet, CommandError> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).map_err(|e| CommandError::usage(format!("--exclude {e}")))?);
+    }
+    set.build()
+        .map_err(|e| CommandError::usage(format!("--exclude: {e}")))
+}
+
+/// A path that is named twice is sent once.
+fn distinct(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = std::collections::HashSet::new();
+    paths
+        .into_iter()
+        .filter(|path| seen.insert(path.clone()))
+        .collect()
+}
+
+/// Says who has what, and turns it into the exit code.
+fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8, CommandError> {
+    if !context.global.json && !context.global.quiet && summary.targets.len() >= TABLE_MIN {
+        table(summary);
+    }
+    let delivered = summary
+        .targets
+        .iter()
+        .filter(|target| target.failure().is_none())
+        .count();
+    let all = summary.targets.len();
+    if let Some(code) = signal {
+        let message = format!("interrupted: {delivered} of {all} recipients have everything");
+        return Err(CommandError::new(FailureKind::Interrupted, message).with_code(code));
+    }
+    let Some(failure) = summary.failure() else {
+        return Ok(0);
+    };
+    let doing = match summary.targets.as_slice() {
+        [one] if one.failure().is_some() => format!("cannot deliver to {}", one.name),
+        _ if summary.targets.iter().all(|t| t.failure().is_none()) => {
+            summary.unread.first().map_or_else(
+                || "not sent".to_owned(),
+                |(path, _)| format!("cannot send {path}"),
+            )
+        }
+        _ => "not delivered to all".to_owned(),
+    };
+    let error = CommandError::from_failure(&doing, &failure);
+    Err(match failure.kind {
+        FailureKind::NoSuchPeer => {
+            error.hint("`p2p peers` shows who is there; `--wait 5m` waits for them")
+        }
+        FailureKind::TimedOut => error.hint(
+            "run the same command again to go on where it stopped; --timeout sets the patience",
+        ),
+        _ => error,
+    })
+}
+
+/// One line for each recipient.
+fn table(summary: &Summary) {
+    let width = summary
+        .targets
+        .iter()
+        .map(|t| console::measure_text_width(t.name.as_str()))
+        .max()
+        .unwrap_or(0);
+    for target in &summary.targets {
+        let pad = " ".repeat(width - console::measure_text_width(target.name.as_str()));
+        let (files, size) = (target.files, crate::display::bytes(target.bytes));
+        let files = if files == 1 {
+            "1 file".to_owned()
+        } else {
+            format!("{files} files")
+        };
+        let outcome = match (&target.status, target.failed_files.len()) {
+            (Status::Done, 0) => format!("✓ {files}, {size}"),
+            (Status::Done, n) => format!(
+                "✗ {files}, {size}; {n} failed: {}",
+                target.failed_files[0].1
+            ),
+            (Status::Failed(failure) | Status::Pending(failure), _) => format!("✗ {failure}"),
+        };
+        eprintln!("  {}{pad}  {outcome}", target.name);
+    }
+}
+
+/// A send that did not begin.
+fn explain(error: &SendError, relay: &str) -> CommandError {
+    let failure = error.failure();
+    let plain = CommandError::from_failure("cannot send", &failure);
+    match error {
+        SendError::Enter(_) => with_hint(
+            CommandError::from_failure(&format!("cannot enter the room at {relay}"), &failure),
+            failure.kind,
+        ),
+        SendError::Resolve(ResolveError::KeyChanged { name, got, .. }) => {
+            // Both IDs must be whole, however long that makes the line.
+            CommandError::new(failure.kind, error).hint(format!(
+                "if you know that this is right: `p2p trust add {name} {got}`"
+            ))
+        }
+        SendError::Resolve(ResolveError::NotFound {
+            nearest: Some(name),
+            ..
+        }) => plain.hint(format!("did you mean {name}?")),
+        SendError::Resolve(ResolveError::Ambiguous { .. }) => {
+            CommandError::new(failure.kind, error).hint("give the whole ID, or more of it")
+        }
+        SendError::Resolve(_) | SendError::Nobody => {
+            plain.hint("`p2p peers` shows who is there; `--wait 5m` waits for them")
+        }
+        _ => plain,
+    }
+}
