@@ -5,108 +5,24 @@
 //! the recipient's own `.profile` or `.ssh`; inside a directory that is sent they are its content
 //! (`.gitignore`). Names that begin with [`PRIVATE_PREFIX`] belong to this program at every depth.
 
+mod error;
+mod link;
+mod name;
+
 use std::{ffi::OsStr, fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::text::is_printable;
+pub use error::{NameError, NameProblem};
+pub use link::LinkTarget;
+pub use name::{FileName, PRIVATE_PREFIX};
 
-/// What the names of this program's own files in a target directory begin with.
-///
-/// No sent name may: neither in this case nor another, since file systems exist that fold it.
-pub const PRIVATE_PREFIX: &str = ".p2p-";
-
-/// The name of one file: a single component that no platform gives a special meaning.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileName(String);
+use name::{Level, check_component, utf8};
 
 /// A path below a target directory: 1 to 64 components, each of which could be a [`FileName`]
 /// (below the first, it may also be hidden). Its text separates them with `/`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelativePath(String);
-
-/// Where a symbolic link points: some steps up, then a path down; relative always.
-///
-/// Steps up come first or not at all. A target such as `a/../../b` would lead wherever `a`, itself
-/// a link, leads, so that two links, each harmless by its text, could leave the tree together.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct LinkTarget {
-    text: String,
-    up: usize,
-}
-
-/// Why a text is no name, path or link target: which part of it, escaped, and what is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{name}\" {problem}")]
-pub struct NameError {
-    name: String,
-    problem: NameProblem,
-}
-
-/// What is wrong with a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NameProblem {
-    /// Nothing at all, or nothing between two separators.
-    #[error("has an empty part")]
-    Empty,
-    /// `.` or `..`.
-    #[error("leads to another directory")]
-    Traversal,
-    /// `/` or `\` where one component is wanted, or a path that is not relative.
-    #[error("contains a path separator")]
-    Separator,
-    /// `:`, which names a drive or a stream on some platforms.
-    #[error("contains a colon")]
-    Colon,
-    /// A control, reordering or invisible character.
-    #[error("contains a character that cannot be shown")]
-    Unprintable,
-    /// The name of a device on Windows, with or without extension.
-    #[error("is reserved for a device")]
-    Reserved,
-    /// A dot or a space at the end, which some platforms drop.
-    #[error("ends with a dot or a space")]
-    TrailingDotOrSpace,
-    /// A leading dot at the top of what is sent.
-    #[error("is a hidden name at the top level")]
-    Hidden,
-    /// A leading [`PRIVATE_PREFIX`].
-    #[error("is a name that this program keeps for itself")]
-    Private,
-    /// Not Unicode.
-    #[error("is not UTF-8")]
-    NotUtf8,
-    /// More than [`FileName::MAX_BYTES`] in a component or [`RelativePath::MAX_BYTES`] in all.
-    #[error("is too long")]
-    TooLong,
-    /// More than [`RelativePath::MAX_COMPONENTS`].
-    #[error("is nested too deep")]
-    TooDeep,
-    /// A link target that leaves the tree that the link is in.
-    #[error("points outside the tree")]
-    Outside,
-}
-
-impl FileName {
-    /// The longest name, in bytes of UTF-8: what the common file systems take.
-    pub const MAX_BYTES: usize = 255;
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for FileName {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        check_component(text, Level::Top)?;
-        Ok(Self(text.to_owned()))
-    }
-}
 
 impl RelativePath {
     /// The longest path, in bytes of UTF-8 with its separators (Linux's `PATH_MAX`).
@@ -217,102 +133,7 @@ impl FromStr for RelativePath {
     }
 }
 
-impl LinkTarget {
-    /// The target as text, with `/` between components on every platform.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// The target that a sender's link has, if a recipient may be given it.
-    ///
-    /// # Errors
-    /// [`NameError`] when it is absolute, leaves the tree, or has a part that cannot be sent.
-    pub fn for_sending(link: &RelativePath, target: &OsStr) -> Result<Self, NameError> {
-        utf8(target)?.parse::<Self>()?.inside(link)
-    }
-
-    /// The target, if a link of this path that has it stays within the tree: below the path's
-    /// first component, however the links of the tree are chained.
-    ///
-    /// # Errors
-    /// [`NameProblem::Outside`].
-    pub fn inside(self, link: &RelativePath) -> Result<Self, NameError> {
-        // A link at the top is its own tree: there is nothing in it to point to.
-        match link.depth().checked_sub(2) {
-            Some(steps) if self.up <= steps => Ok(self),
-            _ => Err(NameProblem::Outside.of(&self.text)),
-        }
-    }
-}
-
-impl FromStr for LinkTarget {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() {
-            return Err(NameProblem::Empty.of(text));
-        }
-        if text.starts_with('/') {
-            return Err(NameProblem::Outside.of(text));
-        }
-        check_extent(text)?;
-        let mut up = 0;
-        let mut down = false;
-        // `./a`, `a//b` and `a/` mean what they mean without the idle parts.
-        for component in text.split('/').filter(|c| !matches!(*c, "" | ".")) {
-            if component != ".." {
-                check_component(component, Level::Inner)?;
-                down = true;
-            } else if down {
-                return Err(NameProblem::Outside.of(text));
-            } else {
-                up += 1;
-            }
-        }
-        Ok(Self {
-            text: text.to_owned(),
-            up,
-        })
-    }
-}
-
-impl NameError {
-    /// The part that cannot be used, escaped so that it can be shown.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What is wrong with it.
-    #[must_use]
-    pub fn problem(&self) -> NameProblem {
-        self.problem
-    }
-}
-
-impl NameProblem {
-    fn of(self, name: &str) -> NameError {
-        // A hostile name may be of any length; nobody reads more than this.
-        const SHOWN_CHARS: usize = 100;
-        let mut shown = String::new();
-        for c in name.chars().take(SHOWN_CHARS) {
-            if is_printable(c) {
-                shown.push(c);
-            } else {
-                shown.extend(c.escape_default());
-            }
-        }
-        if name.chars().nth(SHOWN_CHARS).is_some() {
-            shown.push('…');
-        }
-        NameError {
-            name: shown,
-            problem: self,
-        }
-    }
-}
-
+/// Text in, text out: the same in JSON as on a screen.
 macro_rules! is_text {
     ($($name:ident)*) => {
         $(
@@ -346,30 +167,6 @@ macro_rules! is_text {
 
 is_text!(FileName RelativePath LinkTarget);
 
-/// Where in a path a component stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Top,
-    Inner,
-}
-
-fn utf8(name: &OsStr) -> Result<&str, NameError> {
-    name.to_str()
-        .ok_or_else(|| NameProblem::NotUtf8.of(&lossy(name)))
-}
-
-/// The text of a name, with `\xNN` for what is not UTF-8.
-fn lossy(name: &OsStr) -> String {
-    let mut text = String::new();
-    for chunk in name.as_encoded_bytes().utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    text
-}
-
 fn check_extent(path: &str) -> Result<(), NameError> {
     if path.len() > RelativePath::MAX_BYTES {
         return Err(NameProblem::TooLong.of(path));
@@ -378,67 +175,6 @@ fn check_extent(path: &str) -> Result<(), NameError> {
         return Err(NameProblem::TooDeep.of(path));
     }
     Ok(())
-}
-
-fn check_component(name: &str, level: Level) -> Result<(), NameError> {
-    let problem = if name.is_empty() {
-        NameProblem::Empty
-    } else if name.len() > FileName::MAX_BYTES {
-        NameProblem::TooLong
-    } else if matches!(name, "." | "..") {
-        NameProblem::Traversal
-    } else if name.contains(['/', '\\']) {
-        NameProblem::Separator
-    } else if name.contains(':') {
-        NameProblem::Colon
-    } else if !is_showable(name) {
-        NameProblem::Unprintable
-    } else if is_private(name) {
-        NameProblem::Private
-    } else if level == Level::Top && name.starts_with('.') {
-        NameProblem::Hidden
-    } else if name.ends_with(['.', ' ']) {
-        NameProblem::TrailingDotOrSpace
-    } else if is_device(name) {
-        NameProblem::Reserved
-    } else {
-        return Ok(());
-    };
-    Err(problem.of(name))
-}
-
-/// Whether a name can be shown; scripts that need the zero-width joiners keep them.
-///
-/// Persian and the Indic scripts spell with them, and emoji are composed by them: always after a
-/// character outside ASCII. Anywhere else they would only make two names look the same.
-fn is_showable(name: &str) -> bool {
-    let mut before = ' ';
-    name.chars().all(|c| {
-        let joins = matches!(c, '\u{200c}' | '\u{200d}') && !before.is_ascii();
-        let shown = is_printable(c);
-        before = if shown { c } else { ' ' };
-        shown || joins
-    })
-}
-
-fn is_private(name: &str) -> bool {
-    name.get(..PRIVATE_PREFIX.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(PRIVATE_PREFIX))
-}
-
-/// Whether Windows takes a name for a device: `CON`, `nul.txt`, `COM1 .log`.
-fn is_device(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or(name).trim_end();
-    let mut chars = stem.chars();
-    let numbered = stem
-        .get(..3)
-        .is_some_and(|s| s.eq_ignore_ascii_case("com") || s.eq_ignore_ascii_case("lpt"))
-        && matches!(chars.nth(3), Some('0'..='9' | '¹' | '²' | '³'))
-        && chars.next().is_none();
-    numbered
-        || ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"]
-            .iter()
-            .any(|device| stem.eq_ignore_ascii_case(device))
 }
 
 #[cfg(test)]
@@ -568,40 +304,6 @@ mod tests {
         );
         assert!(serde_json::from_str::<RelativePath>(r#""a/../b""#).is_err());
         assert!(serde_json::from_str::<FileName>(r#""a/b""#).is_err());
-    }
-
-    #[test]
-    fn a_link_stays_in_its_tree() {
-        let inside = |link: &str, target: &str| {
-            LinkTarget::for_sending(&link.parse().unwrap(), OsStr::new(target)).is_ok()
-        };
-        for (link, target) in [
-            ("t/l", "a"),
-            ("t/l", "./a/b"),
-            ("t/l", "."),
-            ("t/d/l", "../a"),
-            ("t/d/l", ".."),
-            ("t/d/e/l", "../../.hidden"),
-        ] {
-            assert!(inside(link, target), "{link} -> {target}");
-        }
-        for (link, target) in [
-            ("l", "a"),
-            ("l", "."),
-            ("t/l", ""),
-            ("t/l", ".."),
-            ("t/l", "../other"),
-            ("t/l", "/etc/passwd"),
-            ("t/l", "//host/share"),
-            ("t/l", "C:\\"),
-            ("t/d/l", "../../x"),
-            ("t/d/l", "a/.."),
-            ("t/d/l", "a/../../../x"),
-            ("t/d/l", "..\\..\\x"),
-            ("t/d/l", "a\0b"),
-        ] {
-            assert!(!inside(link, target), "{link} -> {target}");
-        }
     }
 
     proptest::proptest! {

@@ -93,3 +93,33 @@ impl StorageError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_full_disk_and_a_full_quota_are_told_from_other_failures() {
+        use rustix::io::Errno;
+        for (errno, full) in [
+            (Errno::NOSPC, true),
+            (Errno::DQUOT, true),
+            (Errno::ROFS, false),
+            (Errno::ACCESS, false),
+        ] {
+            let error = StorageError::io("write", "/home/me/in/a")(errno.into());
+            assert_eq!(error.is_out_of_space(), full, "{error}");
+            assert!(error.to_string().contains("/home/me/in/a"));
+            assert!(!error.reason().contains("/home"), "{}", error.reason());
+        }
+    }
+
+    #[test]
+    fn a_path_cannot_carry_an_escape_sequence_to_a_terminal() {
+        let error = StorageError::NotADirectory {
+            path: "a\u{1b}[2J\u{202e}\n".into(),
+        };
+        assert!(!error.to_string().contains(['\u{1b}', '\u{202e}', '\n']));
+    }
+}

@@ -1,19 +1,24 @@
 //! What an interrupted transfer has stored already.
 
+mod clean;
+mod line;
+
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use data_encoding::HEXLOWER;
 use fs4::FileExt;
-use serde::{Deserialize, Serialize};
 
-use super::{Modified, Partial, Target, os, partial::hash_file};
+pub use clean::Cleaned;
+
+use super::{Modified, Partial, Target, incoming::hash_file, os};
 use crate::protocol::{PeerId, RelativePath};
+use line::{DoneLine, LINE_MAX, Line, PartialLine, each_line};
 
 /// How old a partial file and the journal that names it become before they are removed.
 ///
@@ -47,15 +52,6 @@ pub struct Done {
     pub len: u64,
     /// The hash of its content.
     pub blake3: blake3::Hash,
-}
-
-/// What [`Journal::clean`] has removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cleaned {
-    /// Journals.
-    pub journals: u64,
-    /// Partial files.
-    pub partials: u64,
 }
 
 /// Why the journal cannot be used.
@@ -206,34 +202,6 @@ impl Journal {
         std::fs::remove_file(&self.path).map_err(failed("remove", &self.path))
     }
 
-    /// Removes the journals that nobody has written to for `older_than` (usually
-    /// [`PARTIAL_MAX_AGE`]), and the partial files that they name, if these are as old.
-    ///
-    /// Partial files are found by the names that this program gives and nothing else, without
-    /// following links, so what a journal says cannot make anything else disappear. A journal stays
-    /// as long as a file that it names does.
-    ///
-    /// # Errors
-    /// [`JournalError::Io`] if the directory cannot be read. What cannot be removed is left.
-    pub fn clean(directory: &Path, older_than: Duration) -> Result<Cleaned, JournalError> {
-        let mut cleaned = Cleaned::default();
-        let Some(before) = SystemTime::now().checked_sub(older_than) else {
-            return Ok(cleaned);
-        };
-        let entries = match std::fs::read_dir(directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(cleaned),
-            Err(error) => return Err(failed("read", directory)(error)),
-        };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            if path.extension().is_some_and(|e| e == EXTENSION) {
-                // One that cannot be cleaned is no reason not to clean the others.
-                let _ = clean_one(&path, before, &mut cleaned);
-            }
-        }
-        Ok(cleaned)
-    }
-
     fn append(&mut self, line: &Line) -> Result<(), JournalError> {
         let mut bytes = serde_json::to_vec(line).expect("paths and numbers are JSON");
         bytes.push(b'\n');
@@ -251,29 +219,6 @@ impl Journal {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Line {
-    Partial(PartialLine),
-    Done(DoneLine),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct PartialLine {
-    out: String,
-    path: String,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct DoneLine {
-    path: RelativePath,
-    size: Option<u64>,
-    modified: Option<Modified>,
-    stored: RelativePath,
-    len: u64,
-    blake3: String,
-}
-
 fn open_log(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
@@ -283,56 +228,6 @@ fn open_log(path: &Path) -> io::Result<File> {
         options.mode(0o600);
     }
     options.open(path)
-}
-
-/// Calls `act` for every line that can be read, with its place; says where the last whole one ends.
-fn each_line(file: &File, mut act: impl FnMut(u64, Line)) -> io::Result<u64> {
-    let mut reader = BufReader::with_capacity(LINE_MAX, file);
-    let mut line = Vec::new();
-    let mut at = 0;
-    loop {
-        line.clear();
-        let read = reader.by_ref().take(LINE_MAX as u64);
-        let read = { read }.read_until(b'\n', &mut line)?;
-        if line.last() != Some(&b'\n') {
-            return Ok(at);
-        }
-        // A line of a later version, or a spoilt one, is skipped.
-        if let Ok(line) = serde_json::from_slice(&line) {
-            act(at, line);
-        }
-        at += read as u64;
-    }
-}
-
-fn clean_one(path: &Path, before: SystemTime, cleaned: &mut Cleaned) -> io::Result<()> {
-    let file = os::open_by_path(path, false)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.modified()? > before || FileExt::try_lock(&file).is_err() {
-        return Ok(());
-    }
-    let mut target: Option<Target> = None;
-    let mut left = false;
-    each_line(&file, |_, line| {
-        let Line::Partial(partial) = line else { return };
-        let out = Path::new(&partial.out);
-        if target.as_ref().is_none_or(|target| target.path() != out) {
-            target = Target::open_existing(out).ok();
-        }
-        let removed = target
-            .as_ref()
-            .map(|target| target.remove_abandoned(&partial.path, before));
-        match removed {
-            Some(Ok(Some(true))) => cleaned.partials += 1,
-            Some(Ok(Some(false))) => left = true,
-            _ => {}
-        }
-    })?;
-    if !left {
-        std::fs::remove_file(path)?;
-        cleaned.journals += 1;
-    }
-    Ok(())
 }
 
 fn key_of(path: &RelativePath, size: Option<u64>, modified: Option<Modified>) -> [u8; 16] {
@@ -357,9 +252,6 @@ fn failed(
 
 const EXTENSION: &str = "log";
 
-/// The longest line: two paths of 4 KiB, each character escaped, and room.
-const LINE_MAX: usize = 64 * 1024;
-
 /// Files remembered of one job: some 40 bytes each. What is beyond is received again.
 const KNOWN_MAX: usize = 1_000_000;
 
@@ -368,10 +260,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::storage::{
-        Conflict,
-        testing::{Place, incoming},
-    };
 
     const JOB: [u8; 16] = [9; 16];
 
@@ -391,12 +279,12 @@ mod tests {
         }
     }
 
-    fn open(directory: &Path) -> (Journal, bool) {
+    pub(super) fn open(directory: &Path) -> (Journal, bool) {
         Journal::open(directory, &sender(), &JOB).unwrap()
     }
 
     /// A journal with these names in it, and its file.
-    fn written(directory: &Path, names: &[&str]) -> PathBuf {
+    pub(super) fn written(directory: &Path, names: &[&str]) -> PathBuf {
         let (mut journal, _) = open(directory);
         for name in names {
             journal
@@ -404,12 +292,6 @@ mod tests {
                 .unwrap();
         }
         journal.path.clone()
-    }
-
-    fn make_old(path: &Path) {
-        let file = OpenOptions::new().write(true).open(path).unwrap();
-        let old = SystemTime::now() - PARTIAL_MAX_AGE - Duration::from_secs(1);
-        file.set_modified(old).unwrap();
     }
 
     #[test]
@@ -495,97 +377,5 @@ mod tests {
         second.finish().unwrap();
         drop(first);
         assert!(open(temp.path()).0.lookup(&path("a"), None, None).is_some());
-    }
-
-    #[test]
-    fn what_is_old_is_removed_and_what_is_young_or_in_use_is_not() {
-        let place = Place::new();
-        let journals = place.temp.path().join("journal");
-        let begin = |name: &str| {
-            let mut partial = place.target.begin(&incoming(name, 9)).unwrap();
-            partial.write_all(b"half").unwrap();
-            partial
-        };
-        let (mut journal, _) = open(&journals);
-        let names = ["d/old", "young", "used", "finished"];
-        let mut partials: Vec<Partial> = names.iter().map(|name| begin(name)).collect();
-        for partial in &partials {
-            journal.partial(&place.target, partial).unwrap();
-        }
-        let files: Vec<PathBuf> = partials
-            .iter()
-            .map(|partial| place.out().join(partial.partial_path()))
-            .collect();
-        let mut finished = partials.pop().unwrap();
-        finished.write_all(b"whole").unwrap();
-        finished.finish(Conflict::Rename).unwrap();
-        let used = partials.pop();
-        drop(partials);
-        make_old(&files[0]);
-        make_old(&files[2]);
-        let clean = || Journal::clean(&journals, PARTIAL_MAX_AGE).unwrap();
-
-        make_old(&journal.path);
-        assert_eq!(clean(), Cleaned::default(), "the journal is in use");
-        let log = journal.path.clone();
-        drop(journal);
-
-        let one = Cleaned {
-            journals: 0,
-            partials: 1,
-        };
-        assert_eq!(clean(), one);
-        let there: Vec<bool> = files.iter().map(|file| file.exists()).collect();
-        assert_eq!(there, [false, true, true, false]);
-
-        drop(used);
-        make_old(&files[1]);
-        let rest = Cleaned {
-            journals: 1,
-            partials: 2,
-        };
-        assert_eq!(clean(), rest);
-        assert!(!log.exists());
-        assert!(place.out().join("finished").exists());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn cleaning_removes_nothing_but_partial_files() {
-        let place = Place::new();
-        let journals = place.temp.path().join("journal");
-        let log = written(&journals, &["a"]);
-        let name = ".p2p-00112233445566778899aabbccddeeff.part";
-        let precious = [place.outside().join("precious"), place.outside().join(name)];
-        for file in &precious {
-            fs::write(file, "x").unwrap();
-            make_old(file);
-        }
-        let link = place.out().join("link");
-        std::os::unix::fs::symlink(place.outside(), &link).unwrap();
-        std::os::unix::fs::symlink(&precious[0], place.out().join(name)).unwrap();
-        fs::create_dir(place.out().join("dir")).unwrap();
-        fs::create_dir(place.out().join("dir").join(name)).unwrap();
-        let out = place.out().to_str().unwrap();
-        let mut lines = String::new();
-        for path in [
-            "../outside/precious",
-            &format!("../outside/{name}"),
-            &format!("link/{name}"),
-            &format!("dir/{name}"),
-            &format!("none/{name}"),
-            &format!("/{name}"),
-            name,
-            "",
-        ] {
-            lines += &format!("{{\"partial\":{{\"out\":{out:?},\"path\":{path:?}}}}}\n");
-        }
-        fs::write(&log, lines).unwrap();
-        make_old(&log);
-        let cleaned = Journal::clean(&journals, PARTIAL_MAX_AGE).unwrap();
-        assert_eq!(cleaned.partials, 0);
-        assert!(precious.iter().all(|file| file.exists()));
-        assert!(place.out().join(name).symlink_metadata().is_ok());
-        assert!(place.out().join("dir").join(name).is_dir());
     }
 }

@@ -11,10 +11,13 @@
 //! ```
 //! So at every moment the final name holds the old file, nothing, or the complete new one.
 
+mod claim;
 mod conflict;
 mod directory;
 mod error;
+mod incoming;
 mod journal;
+mod link;
 mod open_source;
 mod os;
 mod partial;
@@ -28,9 +31,10 @@ mod walk;
 
 pub use conflict::{Conflict, Outcome, Stored};
 pub use error::StorageError;
+pub use incoming::IncomingFile;
 pub use journal::{Cleaned, Done, Journal, JournalError, PARTIAL_MAX_AGE};
 pub use open_source::{Change, OpenSource};
-pub use partial::{IncomingFile, Partial};
+pub use partial::Partial;
 pub use source::{Source, SourceError, Totals};
 pub use sync::store_all;
 pub use target::{Existing, Target};

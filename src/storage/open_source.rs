@@ -5,7 +5,7 @@ use std::{fmt, fs::File, io, path::PathBuf};
 use cap_fs_ext::MetadataExt;
 use cap_std::fs::Metadata;
 
-use super::{Entry, Modified, SourceError, os, partial::hash_prefix, time, walk::EntryKind};
+use super::{Entry, Modified, SourceError, os, time, walk::EntryKind};
 
 /// A file that is being sent, and what it was when it was opened.
 ///
@@ -117,7 +117,7 @@ impl OpenSource {
             return Err(self.changed(Change::Truncated));
         }
         let (hasher, got) =
-            hash_prefix(&self.file, len).map_err(SourceError::io("read", &self.disk))?;
+            os::hash_prefix(&self.file, len).map_err(SourceError::io("read", &self.disk))?;
         if got < len {
             return Err(self.changed(Change::Truncated));
         }
@@ -309,7 +309,7 @@ mod tests {
             let _ = fs::remove_dir_all(&root);
             fs::create_dir(&root).unwrap();
             fs::write(&path, "content").unwrap();
-            let source = Source::new(&[root.clone()], GlobSet::empty()).unwrap();
+            let source = Source::new(std::slice::from_ref(&root), GlobSet::empty()).unwrap();
             let entry = source.walk().nth(1).unwrap().unwrap();
             let opened = OpenSource::open(&entry).unwrap();
             fs::remove_file(&path).unwrap();

@@ -27,6 +27,26 @@ pub(super) fn read_at(file: &File, mut buf: &mut [u8], mut offset: u64) -> io::R
     Ok(wanted - buf.len())
 }
 
+/// A hasher that has been given the first `len` bytes of a file, and how many there were.
+pub(super) fn hash_prefix(file: &File, len: u64) -> io::Result<(blake3::Hasher, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buf = vec![0; READ_BYTES];
+    let mut at = 0;
+    while at < len {
+        let wanted = usize::try_from(len - at).map_or(READ_BYTES, |left| left.min(READ_BYTES));
+        let read = read_at(file, &mut buf[..wanted], at)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buf[..read]);
+        at += read as u64;
+    }
+    Ok((hasher, at))
+}
+
+/// What is read from a file at once: large enough for the disk, small enough for the cache.
+pub(super) const READ_BYTES: usize = 256 * 1024;
+
 /// Writes at a position without moving one; says how much was written before an error.
 pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> (usize, io::Result<()>) {
     let mut done = 0;

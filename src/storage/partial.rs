@@ -2,73 +2,14 @@
 
 use std::{fs::File, io, path::PathBuf, sync::Arc};
 
-use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
-use cap_std::fs::{Dir, Metadata, OpenOptions};
-use data_encoding::HEXLOWER;
-use fs4::FileExt;
-
 use super::{
-    Conflict, Modified, StorageError, Stored, conflict,
+    Conflict, IncomingFile, Outcome, StorageError, Stored,
+    claim::{Claim, claim, partial_name, random_name},
+    conflict,
     directory::{Directory, Tree},
     os, sync, time,
 };
-use crate::protocol::{PRIVATE_PREFIX, PeerId, RelativePath};
-
-/// What a sender says of a file before its content.
-#[derive(Debug, Clone)]
-pub struct IncomingFile {
-    /// Its name and where it belongs.
-    pub path: RelativePath,
-    /// How many bytes it has; `None` for a pipe.
-    pub size: Option<u64>,
-    /// Whether it may be executed.
-    pub executable: bool,
-    /// When it was last modified.
-    pub modified: Option<Modified>,
-    /// What an earlier attempt at the same file must have had for its bytes to be of use.
-    ///
-    /// Derive it from who sends, and what: a key that two files share makes one resume the other.
-    /// (The prefix is verified by its hash in any case.)
-    pub resume_key: [u8; 16],
-}
-
-impl IncomingFile {
-    /// The key by which another attempt at the same file, in this transfer or a later one, finds
-    /// what is here of it.
-    #[must_use]
-    pub fn resume_key(
-        sender: &PeerId,
-        path: &RelativePath,
-        size: Option<u64>,
-        modified: Option<Modified>,
-    ) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new_derive_key("p2p 2026-11 resume key");
-        hasher.update(sender.as_bytes());
-        hash_file(&mut hasher, path, size, modified);
-        let mut key = [0; 16];
-        hasher.finalize_xof().fill(&mut key);
-        key
-    }
-}
-
-/// Hashes what tells one file that is sent from another.
-pub(super) fn hash_file(
-    hasher: &mut blake3::Hasher,
-    path: &RelativePath,
-    size: Option<u64>,
-    modified: Option<Modified>,
-) {
-    // No path holds a NUL, so nothing that follows it can be taken for a part of it.
-    hasher.update(path.as_str().as_bytes()).update(&[0]);
-    for number in [
-        size.map(i128::from),
-        modified.map(|(secs, _)| secs.into()),
-        modified.map(|(_, nanos)| nanos.into()),
-    ] {
-        // No number of these kinds is -2^127.
-        hasher.update(&number.unwrap_or(i128::MIN).to_le_bytes());
-    }
-}
+use crate::protocol::RelativePath;
 
 /// A file while it arrives: hidden, beside its final place, locked, append only.
 ///
@@ -204,7 +145,7 @@ impl Partial {
             return Err(self.wrong_size(len, self.len));
         }
         let (hasher, got) =
-            hash_prefix(&self.file, len).map_err(StorageError::io("read", self.place()))?;
+            os::hash_prefix(&self.file, len).map_err(StorageError::io("read", self.place()))?;
         match got == len {
             true => Ok(hasher),
             false => Err(self.wrong_size(len, got)),
@@ -264,7 +205,7 @@ impl Partial {
     pub(super) fn place_by(mut self, conflict: Conflict) -> Result<Stored, StorageError> {
         let stored = conflict::place(&self.directory, &self.name, &self.incoming.path, conflict)?;
         self.settled = true;
-        if stored.outcome == super::Outcome::Skipped {
+        if stored.outcome == Outcome::Skipped {
             let _ = self.remove();
         }
         Ok(stored)
@@ -304,136 +245,8 @@ impl Drop for Partial {
     }
 }
 
-/// Whether a name is one that [`Partial`] gives.
-pub(super) fn is_partial_name(name: &str) -> bool {
-    name.strip_prefix(PRIVATE_PREFIX)
-        .and_then(|rest| rest.strip_suffix(SUFFIX))
-        .is_some_and(|key| {
-            key.len() == 32 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        })
-}
-
-/// A hasher that has been given the first `len` bytes of a file, and how many there were.
-pub(super) fn hash_prefix(file: &File, len: u64) -> io::Result<(blake3::Hasher, u64)> {
-    let mut hasher = blake3::Hasher::new();
-    let mut buf = vec![0; READ_BYTES];
-    let mut at = 0;
-    while at < len {
-        let wanted = usize::try_from(len - at).map_or(READ_BYTES, |left| left.min(READ_BYTES));
-        let read = os::read_at(file, &mut buf[..wanted], at)?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&buf[..read]);
-        at += read as u64;
-    }
-    Ok((hasher, at))
-}
-
-/// Removes an abandoned partial file; `None` if there is none that is ours.
-///
-/// Not one that is in use or younger than `before`.
-pub(super) fn remove_abandoned(
-    directory: &Dir,
-    name: &str,
-    before: std::time::SystemTime,
-) -> io::Result<Option<bool>> {
-    debug_assert!(is_partial_name(name));
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).follow(FollowSymlinks::No);
-    let file = directory
-        .open_with(name, os::never_wait(&mut options))?
-        .into_std();
-    if !is_ours(&Metadata::from_file(&file)?) {
-        return Ok(None);
-    }
-    if file.metadata()?.modified()? > before || FileExt::try_lock(&file).is_err() {
-        return Ok(Some(false));
-    }
-    directory.remove_file(name)?;
-    Ok(Some(true))
-}
-
-/// What came of trying to have a partial file for oneself.
-enum Claim {
-    Got {
-        file: File,
-        len: u64,
-    },
-    /// Somebody else has it, or it is nothing that may be appended to.
-    Taken,
-    /// It was renamed or removed just now.
-    Moved,
-}
-
-fn claim(directory: &Dir, name: &str) -> io::Result<Claim> {
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .follow(FollowSymlinks::No);
-    #[cfg(unix)]
-    {
-        use cap_std::fs::OpenOptionsExt;
-        options.mode(0o644);
-    }
-    let file = match directory.open_with(name, os::never_wait(&mut options)) {
-        Ok(file) => file.into_std(),
-        // Anything that stands there and is no file of ours: a link, a directory, another user's.
-        Err(_) if directory.symlink_metadata(name).is_ok() => return Ok(Claim::Taken),
-        Err(error) => return Err(error),
-    };
-    let opened = Metadata::from_file(&file)?;
-    if !is_ours(&opened) {
-        return Ok(Claim::Taken);
-    }
-    match FileExt::try_lock(&file) {
-        Ok(()) => {}
-        Err(fs4::TryLockError::WouldBlock) => return Ok(Claim::Taken),
-        // A file system without locks: two that resume the same key at once are told apart by
-        // nothing, so nobody resumes there.
-        Err(fs4::TryLockError::Error(_)) if opened.len() > 0 => return Ok(Claim::Taken),
-        Err(fs4::TryLockError::Error(_)) => {}
-    }
-    // Between the opening and the lock, whoever held it may have given the file its final name:
-    // then what we have locked is a finished file, and appending would ruin it.
-    match directory.symlink_metadata(name) {
-        Ok(named)
-            if MetadataExt::dev(&named) == MetadataExt::dev(&opened)
-                && MetadataExt::ino(&named) == MetadataExt::ino(&opened) => {}
-        Ok(_) => return Ok(Claim::Moved),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claim::Moved),
-        Err(error) => return Err(error),
-    }
-    // Only now nobody else is writing.
-    let len = file.metadata()?.len();
-    Ok(Claim::Got { file, len })
-}
-
-/// A second name would let somebody keep writing, or us write to what is theirs.
-fn is_ours(metadata: &Metadata) -> bool {
-    metadata.is_file() && os::is_mine(metadata) && MetadataExt::nlink(metadata) == 1
-}
-
-fn partial_name(key: &[u8; 16]) -> String {
-    format!("{PRIVATE_PREFIX}{}{SUFFIX}", HEXLOWER.encode(key))
-}
-
-/// The name of a partial file that nobody has yet, and nobody will resume.
-pub(super) fn random_name() -> String {
-    let mut key = [0; 16];
-    aws_lc_rs::rand::fill(&mut key).expect("the system has randomness");
-    partial_name(&key)
-}
-
-const SUFFIX: &str = ".part";
-
 /// How often another process may come between before it counts as an error.
 const TRIES_MAX: usize = 16;
-
-/// What is read from a file at once: large enough for the disk, small enough for the cache.
-pub(super) const READ_BYTES: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -528,37 +341,6 @@ mod tests {
         assert_eq!(place.target.begin(&incoming("a", 3)).unwrap().len(), 2);
     }
 
-    #[cfg(unix)]
-    #[test]
-    fn what_someone_plants_under_the_partial_name_is_neither_written_nor_waited_for() {
-        use rustix::fs::{CWD, FileType, Mode, mknodat};
-        let place = Place::new();
-        let file = incoming("a", 3);
-        let name = place.out().join(partial_name(&file.resume_key));
-        let secret = place.outside().join("secret");
-        fs::write(&secret, "old").unwrap();
-        let plant: [&dyn Fn(); 5] = [
-            &|| std::os::unix::fs::symlink(&secret, &name).unwrap(),
-            &|| std::os::unix::fs::symlink(place.outside().join("none"), &name).unwrap(),
-            &|| fs::hard_link(&secret, &name).unwrap(),
-            &|| fs::create_dir(&name).unwrap(),
-            &|| mknodat(CWD, &name, FileType::Fifo, Mode::RWXU, 0).unwrap(),
-        ];
-        for (i, plant) in plant.iter().enumerate() {
-            plant();
-            let mut partial = place.target.begin(&file).unwrap();
-            assert!(!partial.is_resumable() && partial.is_empty(), "plant {i}");
-            partial.write_all(b"new").unwrap();
-            partial.finish(Conflict::Overwrite).unwrap();
-            let stored = place.out().join("a");
-            assert_eq!(fs::read(&stored).unwrap(), b"new");
-            assert!(fs::symlink_metadata(&stored).unwrap().is_file());
-            let _ = fs::remove_file(&name).or_else(|_| fs::remove_dir(&name));
-        }
-        assert_eq!(fs::read(&secret).unwrap(), b"old");
-        assert_eq!(names(&place.outside()), ["secret"]);
-    }
-
     #[test]
     fn a_finished_file_is_never_taken_for_a_partial() {
         let place = Place::new();
@@ -632,21 +414,6 @@ mod tests {
             file.modified = Some(time);
             let partial = place.target.begin(&file).unwrap();
             partial.finish(Conflict::Rename).unwrap();
-        }
-    }
-
-    #[test]
-    fn only_our_own_names_are_partial_names() {
-        assert!(is_partial_name(&random_name()));
-        for other in [
-            ".p2p-.part",
-            ".p2p-0123.part",
-            ".P2P-00000000000000000000000000000000.part",
-            ".p2p-0000000000000000000000000000000G.part",
-            ".p2p-00000000000000000000000000000000",
-            "00000000000000000000000000000000.part",
-        ] {
-            assert!(!is_partial_name(other), "{other}");
         }
     }
 }

@@ -14,12 +14,11 @@ use cap_std::{
 };
 
 use super::{
-    Conflict, IncomingFile, Modified, Outcome, Partial, StorageError, Stored,
-    conflict::settle,
+    IncomingFile, Modified, Partial, StorageError, claim,
     directory::{Directory, Missing, Tree},
-    os, partial,
+    os,
 };
-use crate::protocol::{LinkTarget, RelativePath};
+use crate::protocol::RelativePath;
 
 /// The directory that files arrive in, opened once.
 ///
@@ -28,7 +27,7 @@ use crate::protocol::{LinkTarget, RelativePath};
 /// without following links. Clones share the handles.
 #[derive(Debug, Clone)]
 pub struct Target {
-    tree: Arc<Tree>,
+    pub(super) tree: Arc<Tree>,
 }
 
 /// A file that is stored already, to compare with one that is offered.
@@ -49,7 +48,7 @@ impl Target {
         std::fs::create_dir_all(path).map_err(StorageError::io("create the directory", path))?;
         let target = Self::open_existing(path)?;
         let directory = target.tree.root();
-        let probe = partial::random_name();
+        let probe = claim::random_name();
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         directory
@@ -163,53 +162,6 @@ impl Target {
         }
     }
 
-    /// Makes a symbolic link. One that is there with the same target is left as it is, and counts as
-    /// [`Outcome::Skipped`].
-    ///
-    /// Durable after the next [`store_all`](super::store_all) or [`Target::sync`].
-    ///
-    /// # Errors
-    /// [`StorageError::Link`] if it would point outside the tree that it is in, by the rules of
-    /// [`LinkTarget::inside`]; else as for files.
-    pub fn create_symlink(
-        &self,
-        path: &RelativePath,
-        target: &LinkTarget,
-        conflict: Conflict,
-    ) -> Result<Stored, StorageError> {
-        let place = || self.path().join(path.to_path_buf());
-        let target = target
-            .clone()
-            .inside(path)
-            .map_err(|error| StorageError::Link {
-                path: place(),
-                error,
-            })?;
-        self.with_directory(path.parent(), |directory| {
-            let handle = directory.handle();
-            let name = path.file_name();
-            let there = handle.read_link_contents(name);
-            if there.is_ok_and(|there| there == Path::new(target.as_str())) {
-                return Ok(Stored {
-                    path: path.clone(),
-                    outcome: Outcome::Skipped,
-                });
-            }
-            let link = |name: &str| symlink(handle, target.as_str(), name);
-            let stored = settle(directory, path, conflict, link, |name| {
-                let new = partial::random_name();
-                link(&new)?;
-                handle
-                    .rename(&new, handle, name)
-                    .inspect_err(|_| drop(handle.remove_file(&new)))
-            })?;
-            if stored.outcome != Outcome::Skipped {
-                self.tree.changed(directory)?;
-            }
-            Ok(stored)
-        })
-    }
-
     /// Makes the directories and links made so far durable.
     ///
     /// # Errors
@@ -230,16 +182,16 @@ impl Target {
             None => (None, path),
         };
         let valid = parent.is_none_or(|parent| parent.parse::<RelativePath>().is_ok());
-        if !valid || !partial::is_partial_name(name) {
+        if !valid || !claim::is_partial_name(name) {
             return Ok(None);
         }
         let directory = self.tree.directory(parent, Missing::Fail)?;
-        partial::remove_abandoned(directory.handle(), name, before)
+        claim::remove_abandoned(directory.handle(), name, before)
             .map_err(StorageError::io("remove", directory.place(name)))
     }
 
     /// Does something in a directory, made if need be; once more if it was removed meanwhile.
-    fn with_directory<T>(
+    pub(super) fn with_directory<T>(
         &self,
         path: Option<&str>,
         mut act: impl FnMut(&Arc<Directory>) -> Result<T, StorageError>,
@@ -262,23 +214,9 @@ impl Existing {
     /// # Errors
     /// [`StorageError::Io`].
     pub fn hash_prefix(&self, len: u64) -> Result<blake3::Hasher, StorageError> {
-        partial::hash_prefix(&self.file, len)
+        os::hash_prefix(&self.file, len)
             .map(|(hasher, _)| hasher)
             .map_err(StorageError::io("read", &self.path))
-    }
-}
-
-fn symlink(directory: &Dir, target: &str, name: &str) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        directory.symlink(target, name)
-    }
-    #[cfg(not(unix))]
-    {
-        // Windows wants to know whether a link leads to a file or a directory, which may not have
-        // arrived, and allows links to few users.
-        let _ = (directory, target, name);
-        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -288,6 +226,7 @@ mod tests {
 
     use super::*;
     use crate::storage::{
+        Conflict, Outcome,
         testing::{Place, incoming, names},
         time,
     };
@@ -408,44 +347,6 @@ mod tests {
         let partial = place.arrived("d/e/b", b"2");
         partial.finish(Conflict::Rename).unwrap();
         assert_eq!(fs::read(place.out().join("d/e/b")).unwrap(), b"2");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_sent_link_stays_inside_and_nothing_is_stored_through_it() {
-        let place = Place::new();
-        let make = |link: &str, to: &str, conflict| {
-            place
-                .target
-                .create_symlink(&path(link), &to.parse().unwrap(), conflict)
-        };
-        let stored = make("t/l", "d", Conflict::Rename).unwrap();
-        assert_eq!(stored.outcome, Outcome::Created);
-        assert_eq!(
-            fs::read_link(place.out().join("t/l")).unwrap(),
-            Path::new("d")
-        );
-        for (link, to) in [("l", "t"), ("t/m", "../x"), ("t/d/m", "../../x")] {
-            let error = make(link, to, Conflict::Rename).unwrap_err();
-            assert!(matches!(error, StorageError::Link { .. }), "{error}");
-        }
-        place.target.create_dir(&path("t/d")).unwrap();
-        assert!(place.target.begin(&incoming("t/l/f", 0)).is_err());
-        let stored = place.arrived("t/l", b"file").finish(Conflict::Rename);
-        assert_eq!(stored.unwrap().path.as_str(), "t/l (1)");
-        assert_eq!(names(&place.out().join("t/d")), [""; 0]);
-
-        let again = make("t/l", "d", Conflict::Rename).unwrap();
-        assert_eq!(again.outcome, Outcome::Skipped);
-        let other = make("t/l", "e", Conflict::Rename).unwrap();
-        assert_eq!(other.path.as_str(), "t/l (2)");
-        let other = make("t/l", "e", Conflict::Overwrite).unwrap();
-        assert_eq!(other.outcome, Outcome::Replaced);
-        assert_eq!(
-            fs::read_link(place.out().join("t/l")).unwrap(),
-            Path::new("e")
-        );
-        place.target.sync().unwrap();
     }
 
     #[test]

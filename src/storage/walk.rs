@@ -5,7 +5,7 @@ use std::{fs::Metadata, path::PathBuf, sync::Arc};
 use globset::{Candidate, GlobSet};
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Modified, SourceError, os, partial::is_partial_name, source::Root, time};
+use super::{Modified, SourceError, claim::is_partial_name, os, source::Root, time};
 use crate::protocol::{LinkTarget, RelativePath};
 
 /// A way through everything that is sent, one [`Entry`] at a time. Blocking.

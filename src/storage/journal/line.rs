@@ -1,0 +1,56 @@
+//! One line of a journal.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{protocol::RelativePath, storage::Modified};
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Line {
+    Partial(PartialLine),
+    Done(DoneLine),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PartialLine {
+    pub(super) out: String,
+    pub(super) path: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DoneLine {
+    pub(super) path: RelativePath,
+    pub(super) size: Option<u64>,
+    pub(super) modified: Option<Modified>,
+    pub(super) stored: RelativePath,
+    pub(super) len: u64,
+    pub(super) blake3: String,
+}
+
+/// Calls `act` for every line that can be read, with its place; says where the last whole one ends.
+pub(super) fn each_line(file: &File, mut act: impl FnMut(u64, Line)) -> io::Result<u64> {
+    let mut reader = BufReader::with_capacity(LINE_MAX, file);
+    let mut line = Vec::new();
+    let mut at = 0;
+    loop {
+        line.clear();
+        let read = reader.by_ref().take(LINE_MAX as u64);
+        let read = { read }.read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Ok(at);
+        }
+        // A line of a later version, or a spoilt one, is skipped.
+        if let Ok(line) = serde_json::from_slice(&line) {
+            act(at, line);
+        }
+        at += read as u64;
+    }
+}
+
+/// The longest line: two paths of 4 KiB, each character escaped, and room.
+pub(super) const LINE_MAX: usize = 64 * 1024;
