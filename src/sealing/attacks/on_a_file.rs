@@ -7,6 +7,8 @@ use crate::{
 
 const LONG: usize = 2 * CHUNK_SIZE + 9;
 
+type Edit<'a> = &'a dyn Fn(&mut Vec<Vec<u8>>);
+
 fn frames(sealer: &TransferSealer) -> Vec<Vec<u8>> {
     seal(sealer, &head(None), &noise(LONG), Compression::Never)
 }
@@ -17,7 +19,7 @@ fn refused(opened: &OpenedOffer, frames: &[Vec<u8>]) -> Failure {
 
 #[test]
 fn a_chunk_that_is_left_out_doubled_or_moved_is_noticed_by_its_number() {
-    let edits: [(&dyn Fn(&mut Vec<Vec<u8>>), u32, u32); 3] = [
+    let edits: [(Edit<'_>, u32, u32); 3] = [
         (&|frames| drop(frames.remove(1)), 0, 1),
         (&|frames| frames.insert(1, frames[1].clone()), 1, 0),
         (&|frames| frames.swap(1, 2), 0, 1),
