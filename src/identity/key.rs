@@ -172,6 +172,15 @@ impl Identity {
     }
 }
 
+#[cfg(test)]
+impl Identity {
+    /// The identity of a private key of RFC 8032, section 5.1.5.
+    pub(crate) fn from_seed(seed: &[u8; 32]) -> Self {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).unwrap();
+        Self::from_pkcs8(pair.to_pkcs8v1().unwrap().as_ref()).unwrap()
+    }
+}
+
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({})", self.id().short())

@@ -9,7 +9,10 @@ use std::{
 use fs4::FileExt;
 use serde::{Deserialize, Serialize};
 
-use super::private_file::{self, PrivateFileError};
+use super::{
+    KnownPeer, Origin, PrivateFileError, Roster, Verdict, private_file,
+    roster::{Entry, Peers},
+};
 use crate::protocol::{PeerId, PeerName, RoomId};
 
 /// The file of known peers, seen from one room.
@@ -20,51 +23,6 @@ use crate::protocol::{PeerId, PeerName, RoomId};
 pub struct KnownPeers {
     path: PathBuf,
     room: RoomId,
-}
-
-/// The known peers of one room at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Roster {
-    peers: BTreeMap<PeerName, Entry>,
-}
-
-/// A name and the key that it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownPeer {
-    /// The name.
-    pub name: PeerName,
-    /// Whose it is.
-    pub id: PeerId,
-    /// Since when, in seconds since 1970.
-    pub since: u64,
-    /// How we came to know it.
-    pub origin: Origin,
-}
-
-/// How we came to know a peer; the later ones count for more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// It was in the room under this name.
-    Seen,
-    /// We sent it something under this name.
-    SentTo,
-    /// A person said so.
-    Added,
-}
-
-/// What the known peers say about a name that comes with an ID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The name is not known.
-    New,
-    /// The name is this peer's.
-    Same,
-    /// The name is another peer's.
-    Changed {
-        /// Whose the name is.
-        pinned: PeerId,
-    },
 }
 
 /// Why the known peers cannot be read or changed.
@@ -117,9 +75,8 @@ impl KnownPeers {
     /// When the file cannot be read; never an empty list in its place.
     pub fn load(&self) -> Result<Roster, KnownError> {
         let mut rooms = self.read()?.rooms;
-        Ok(Roster {
-            peers: rooms.remove(&self.room.compact()).unwrap_or_default(),
-        })
+        let peers = rooms.remove(&self.room.compact());
+        Ok(Roster::new(peers.unwrap_or_default()))
     }
 
     /// Says what is known about the name, and pins it to the ID if nothing is.
@@ -138,7 +95,7 @@ impl KnownPeers {
         now_unix: u64,
     ) -> Result<Verdict, KnownError> {
         // Most often nothing changes, and then nobody needs to wait for a lock.
-        if let Some(entry) = self.load()?.peers.get(name) {
+        if let Some(entry) = self.load()?.get(name) {
             if entry.id != id {
                 return Ok(Verdict::Changed { pinned: entry.id });
             }
@@ -207,7 +164,7 @@ impl KnownPeers {
 
     fn change<T>(
         &self,
-        edit: impl FnOnce(&mut BTreeMap<PeerName, Entry>) -> Result<T, KnownError>,
+        edit: impl FnOnce(&mut Peers) -> Result<T, KnownError>,
     ) -> Result<T, KnownError> {
         let _lock = self.lock()?;
         let mut document = self.read()?;
@@ -242,60 +199,11 @@ impl KnownPeers {
     }
 }
 
-impl Roster {
-    /// What is known about a name that comes with an ID.
-    #[must_use]
-    pub fn check(&self, name: &PeerName, id: PeerId) -> Verdict {
-        match self.peers.get(name) {
-            None => Verdict::New,
-            Some(entry) if entry.id == id => Verdict::Same,
-            Some(entry) => Verdict::Changed { pinned: entry.id },
-        }
-    }
-
-    /// Whether a person added this peer, or sent something to it, under any name.
-    #[must_use]
-    pub fn is_trusted(&self, id: PeerId) -> bool {
-        self.peers
-            .values()
-            .any(|entry| entry.id == id && entry.origin >= Origin::SentTo)
-    }
-
-    /// Whose the name is.
-    #[must_use]
-    pub fn get(&self, name: &PeerName) -> Option<KnownPeer> {
-        self.peers.get(name).map(|entry| entry.to_peer(name))
-    }
-
-    /// Everybody, by name.
-    pub fn iter(&self) -> impl Iterator<Item = KnownPeer> + '_ {
-        self.peers.iter().map(|(name, entry)| entry.to_peer(name))
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
-    id: PeerId,
-    since: u64,
-    origin: Origin,
-}
-
-impl Entry {
-    fn to_peer(&self, name: &PeerName) -> KnownPeer {
-        KnownPeer {
-            name: name.clone(),
-            id: self.id,
-            since: self.since,
-            origin: self.origin,
-        }
-    }
-}
-
 /// The file: rooms by ID, without dashes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     v: u32,
-    rooms: BTreeMap<String, BTreeMap<PeerName, Entry>>,
+    rooms: BTreeMap<String, Peers>,
 }
 
 impl Default for Document {
@@ -308,7 +216,7 @@ impl Default for Document {
 }
 
 fn insert(
-    peers: &mut BTreeMap<PeerName, Entry>,
+    peers: &mut Peers,
     name: &PeerName,
     id: PeerId,
     origin: Origin,

@@ -8,7 +8,8 @@
 //! | `address` | [`HostPort`], [`RelayAddress`] |
 //! | `invite` | [`Invite`]: relay and room in one string |
 //! | `bundle` | [`Bundle`]: what a member publishes about itself |
-//! | `known` | [`KnownPeers`]: names that belong to a key, once and for all |
+//! | `known` | [`KnownPeers`]: names that belong to a key, once and for all, in a file |
+//! | `roster` | [`Roster`]: the known peers of one room at one moment |
 //! | `resolve` | [`resolve`]: what `--to` means |
 
 mod address;
@@ -21,6 +22,7 @@ mod known;
 mod private_file;
 mod resolve;
 mod room;
+mod roster;
 
 pub use address::{DEFAULT_PORT, HostPort, HostPortError, RelayAddress, RelayAddressError};
 pub use bundle::{BUNDLE_LIFETIME, Bundle, BundleError};
@@ -28,10 +30,11 @@ pub use home::{Home, HomeError, Name};
 pub use hpke_key::{HpkeKeyError, HpkePublicKey};
 pub use invite::{Invite, InviteError, InviteFileError};
 pub use key::{Certificate, Identity, IdentityError, PublicKey, SIGNATURE_LEN, SignatureError};
-pub use known::{KnownError, KnownPeer, KnownPeers, Origin, Roster, Verdict};
+pub use known::{KnownError, KnownPeers};
 pub use private_file::PrivateFileError;
 pub use resolve::{Candidate, How, PREFIX_MIN, Present, ResolveError, Resolved, resolve};
 pub use room::{MAC_LEN, MacError, MemberKey, RoomSecret, RoomSecretError};
+pub use roster::{KnownPeer, Origin, Roster, Verdict};
 
 use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;

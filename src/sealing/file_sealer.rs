@@ -190,6 +190,13 @@ impl FileSealer {
     }
 }
 
+#[cfg(test)]
+impl FileSealer {
+    pub(super) fn forget_size(&mut self) {
+        self.size = None;
+    }
+}
+
 impl std::fmt::Debug for FileSealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FileSealer")

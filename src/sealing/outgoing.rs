@@ -29,7 +29,7 @@ use crate::{
 ///
 /// It can be shared between tasks. A transfer that is resumed is a new one, with a new secret.
 pub struct TransferSealer {
-    key: TransferKey,
+    pub(super) key: TransferKey,
     identity: Arc<Identity>,
     name: Name,
     room: RoomId,
