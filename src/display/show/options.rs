@@ -88,7 +88,7 @@ impl ShowOptions {
 
     /// For this process's standard output.
     ///
-    /// Asks the environment and the operating system only; [`Graphics::probe`] can ask the
+    /// Asks the environment and the operating system only; [`ShowOptions::ask_terminal`] can ask the
     /// terminal itself.
     #[must_use]
     pub fn detect(stdout_is_terminal: bool, color: When) -> Self {
