@@ -74,11 +74,9 @@ impl Table {
         while next(&mut row, &mut records)? {
             rows += 1;
             is_odd = row.fields() != dialect.columns || row.has_line_end();
-            // Where reading stopped says nothing about the record there.
-            match records.end() {
-                End::OfLimit => table.widen(&row),
-                _ => table.add(&row, dialect),
-            }
+            let is_part = records.end() == End::OfLimit;
+            table.add(&row, is_part, dialect);
+            whole_rows += u64::from(!is_part);
             if table.head.len() < head {
                 table.head.push(row.clone());
             } else {
@@ -95,7 +93,6 @@ impl Table {
                     last.push_back(kept.unwrap_or_else(|| row.clone()));
                 }
             }
-            whole_rows += u64::from(records.end() != End::OfLimit);
         }
         if records.end() != End::OfLimit {
             table.tail = last.into();
@@ -105,7 +102,9 @@ impl Table {
             return Ok(table);
         }
         table.read = Some(records.offset());
-        table.tail = tail_of(source, dialect, tail)?;
+        let last = tail_of(source, dialect, tail)?;
+        last.iter().for_each(|row| table.add(row, false, dialect));
+        table.tail = last;
         let rows = rows.max((table.head.len() + table.tail.len()) as u64);
         table.rows = Count::About(if whole_rows == 0 {
             rows
@@ -116,10 +115,16 @@ impl Table {
         Ok(table)
     }
 
-    fn add(&mut self, row: &Row, dialect: &Dialect) {
-        self.ragged += u64::from(row.fields() != dialect.columns);
+    /// Counts a record. Of one in which reading stopped, the last field is not known.
+    fn add(&mut self, row: &Row, is_part: bool, dialect: &Dialect) {
         self.widen(row);
-        for (i, column) in self.columns.iter_mut().enumerate() {
+        let known = if is_part {
+            usize::try_from(row.fields() - 1).unwrap_or(usize::MAX)
+        } else {
+            self.ragged += u64::from(row.fields() != dialect.columns);
+            self.columns.len()
+        };
+        for (i, column) in self.columns.iter_mut().enumerate().take(known) {
             column.add(row.field(i).0, dialect.decimal_comma());
         }
     }
