@@ -123,7 +123,7 @@ impl Nature {
         if controls == 0 && invalid == 0 {
             Self::Clean
         } else if (invalid == 0 && controls * 3 <= sample.len())
-            || (controls * 100 <= sample.len() && invalid * 3 <= sample.len())
+            || (controls * 20 <= sample.len() && invalid * 3 <= sample.len())
         {
             Self::Rough
         } else {

@@ -6,6 +6,8 @@
 //! reaches the terminal but through one function that makes text harmless (`screen`), and
 //! pictures are drawn from decoded pixels, never from the file's own bytes.
 
+#[cfg(unix)]
+mod ask;
 mod csv;
 mod error;
 mod hex;

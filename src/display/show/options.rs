@@ -88,7 +88,7 @@ impl ShowOptions {
 
     /// For this process's standard output.
     ///
-    /// Asks the environment and the operating system only; [`Graphics::probe`] can ask the
+    /// Asks the environment and the operating system only; [`ShowOptions::ask_terminal`] can ask the
     /// terminal itself.
     #[must_use]
     pub fn detect(stdout_is_terminal: bool, color: When) -> Self {
@@ -99,6 +99,18 @@ impl ShowOptions {
         };
         let variable = |name: &str| std::env::var_os(name)?.into_string().ok();
         Self::for_terminal(stdout_is_terminal, color, window, variable)
+    }
+
+    /// Asks the terminal itself whether it draws pixels, if that is not known yet.
+    ///
+    /// Worth the wait, of a second at most and a moment mostly, only where a picture is to be
+    /// drawn. Not to be called while anything else reads from the terminal. A terminal that
+    /// does not answer, or not to this process, changes nothing.
+    pub fn ask_terminal(&mut self) {
+        #[cfg(unix)]
+        if self.graphics == Graphics::HalfBlocks {
+            self.graphics = super::ask::graphics().unwrap_or(self.graphics);
+        }
     }
 
     /// For any terminal: what [`ShowOptions::detect`] would find there.

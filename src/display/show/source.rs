@@ -127,9 +127,9 @@ impl Source {
         !matches!(self.encoding, Encoding::Utf8 { .. })
     }
 
-    /// Reads the file's bytes from its beginning.
-    pub(super) fn bytes(&self) -> Result<BufReader<&File>, ShowError> {
-        self.at(0).map(BufReader::new)
+    /// Reads the file's bytes from `offset`.
+    pub(super) fn bytes(&self, offset: u64) -> Result<BufReader<&File>, ShowError> {
+        self.at(offset).map(BufReader::new)
     }
 
     /// Reads the file's text, as UTF-8 and without a byte order mark, from about `offset` bytes

@@ -17,6 +17,7 @@ use super::{
     sanitise::{columns, counted, fit, grouped, sanitise_bytes, size},
     screen::{Role, Screen},
     source::Source,
+    text,
 };
 
 /// Whether a text without a name that says so is a table: several records of two fields or more,
@@ -36,6 +37,9 @@ pub(super) fn show(
     // The header, the rule below it, the counts, and the prompt that follows take a row each.
     let most_rows = usize::from(options.height).saturating_sub(4).max(MIN_ROWS);
     let table = Table::read(source, &dialect, (most_rows, most_rows / 2))?;
+    if table.width == 0 {
+        return text::show(source, options, screen);
+    }
     let rows = Shown::of(&table, most_rows);
 
     let names = names(&table);
@@ -224,6 +228,12 @@ fn summary(
         );
         screen.line(Role::Warning, &note)?;
     }
+    if table.open_quote {
+        screen.line(
+            Role::Warning,
+            "[a quotation is not closed: the last row goes on to the end of the file]",
+        )?;
+    }
     if let Some(read) = table.read {
         let (read, all) = (size(read), size(source.len()));
         let note = format!("[the first {read} and the end of {all} were read]");
@@ -245,7 +255,14 @@ fn describe(
     // The type takes eight columns, the word after the number nine, and two gaps.
     let others = 8 + missing_width + 9 + 2 * GAP;
     let name_width = widest.min(usize::from(options.width).saturating_sub(others).max(8));
-    for ((name, column), missing) in names.iter().zip(&table.columns).zip(&missing) {
+    for (i, column) in table.columns.iter().enumerate() {
+        let missing = &missing[i];
+        let number = (i + 1).to_string();
+        let name = if names[i].is_empty() {
+            &number
+        } else {
+            &names[i]
+        };
         let name = aligned(&fit(name, name_width), name_width, false);
         screen.text(Role::Name, &name)?;
         screen.text(Role::Plain, &format!("  {:<8}", column.values))?;

@@ -37,6 +37,11 @@ impl Row {
         (&self.bytes[start..end], cut)
     }
 
+    /// Whether there is a line end in what was kept.
+    pub(super) fn has_line_end(&self) -> bool {
+        self.bytes.contains(&b'\n')
+    }
+
     /// Fields of a record that are kept; more are counted.
     pub(super) const FIELDS: usize = 512;
 
@@ -63,6 +68,8 @@ pub(super) struct Records<R> {
     parser: Reader,
     left: u64,
     read: u64,
+    quotes: u64,
+    line_ends: u64,
     end: End,
 }
 
@@ -84,6 +91,8 @@ impl<R: BufRead> Records<R> {
             parser: ReaderBuilder::new().delimiter(delimiter).build(),
             left: limit,
             read: 0,
+            quotes: 0,
+            line_ends: 0,
             end: End::Not,
         }
     }
@@ -105,6 +114,9 @@ impl<R: BufRead> Records<R> {
             let most = usize::try_from(self.left).unwrap_or(usize::MAX);
             let input = &input[..input.len().min(most)];
             let (result, used, written) = self.parser.read_field(input, &mut out);
+            let count = |byte| input[..used].iter().filter(|it| **it == byte).count() as u64;
+            self.quotes += count(b'"');
+            self.line_ends += count(b'\n');
             self.reader.consume(used);
             self.left -= used as u64;
             self.read += used as u64;
@@ -133,6 +145,17 @@ impl<R: BufRead> Records<R> {
     /// How far reading has come.
     pub(super) fn end(&self) -> End {
         self.end
+    }
+
+    /// Whether there were as many quotation marks at the beginning of fields as at their ends, as
+    /// far as their number tells.
+    pub(super) fn quotes_match(&self) -> bool {
+        self.quotes.is_multiple_of(2)
+    }
+
+    /// How many ends of lines were read, also those inside fields.
+    pub(super) fn line_ends(&self) -> u64 {
+        self.line_ends
     }
 
     /// Bytes of text that have been read.

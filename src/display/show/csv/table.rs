@@ -25,6 +25,8 @@ pub(super) struct Table {
     pub(super) columns: Vec<Column>,
     /// Records that have another number of fields than most.
     pub(super) ragged: u64,
+    /// Whether the last record begins a quotation that has no end.
+    pub(super) open_quote: bool,
     /// If not all of the file was read: how many bytes of its beginning were.
     pub(super) read: Option<u64>,
 }
@@ -54,6 +56,7 @@ impl Table {
             width: dialect.columns,
             columns: Vec::new(),
             ragged: 0,
+            open_quote: false,
             read: None,
         };
         let mut row = Row::default();
@@ -64,13 +67,16 @@ impl Table {
             table.widen(&row);
             table.header = Some(std::mem::take(&mut row));
         }
-        let start = records.offset();
         let (mut rows, mut last) = (0, VecDeque::<Row>::new());
-        // Where the last record ended that was whole, and how many were.
-        let (mut complete, mut whole_rows) = (start, 0);
+        // How many records were whole.
+        let mut whole_rows = 0;
+        let mut is_odd = false;
         while next(&mut row, &mut records)? {
             rows += 1;
-            table.add(&row, dialect);
+            is_odd = row.fields() != dialect.columns || row.has_line_end();
+            let is_part = records.end() == End::OfLimit;
+            table.add(&row, is_part, dialect);
+            whole_rows += u64::from(!is_part);
             if table.head.len() < head {
                 table.head.push(row.clone());
             } else {
@@ -87,31 +93,38 @@ impl Table {
                     last.push_back(kept.unwrap_or_else(|| row.clone()));
                 }
             }
-            if records.end() != End::OfLimit {
-                (complete, whole_rows) = (records.offset(), rows);
-            }
         }
         if records.end() != End::OfLimit {
             table.tail = last.into();
+            // Marks for inches are no quotation, and leave no trace in the last record.
+            table.open_quote = is_odd && !records.quotes_match();
             table.rows = Count::Exactly(rows);
             return Ok(table);
         }
         table.read = Some(records.offset());
-        let bytes_of_rows = (source.len() - start) as f64;
+        let last = tail_of(source, dialect, tail)?;
+        last.iter().for_each(|row| table.add(row, false, dialect));
+        table.tail = last;
+        let rows = rows.max((table.head.len() + table.tail.len()) as u64);
         table.rows = Count::About(if whole_rows == 0 {
             rows
         } else {
-            let row_len = (complete - start) as f64 / whole_rows as f64;
-            ((bytes_of_rows / row_len).round() as u64).max(rows)
+            let per_line = whole_rows as f64 / records.line_ends().max(1) as f64;
+            estimate(source, per_line)?.max(rows)
         });
-        table.tail = tail_of(source, dialect, tail)?;
         Ok(table)
     }
 
-    fn add(&mut self, row: &Row, dialect: &Dialect) {
-        self.ragged += u64::from(row.fields() != dialect.columns);
+    /// Counts a record. Of one in which reading stopped, the last field is not known.
+    fn add(&mut self, row: &Row, is_part: bool, dialect: &Dialect) {
         self.widen(row);
-        for (i, column) in self.columns.iter_mut().enumerate() {
+        let known = if is_part {
+            usize::try_from(row.fields() - 1).unwrap_or(usize::MAX)
+        } else {
+            self.ragged += u64::from(row.fields() != dialect.columns);
+            self.columns.len()
+        };
+        for (i, column) in self.columns.iter_mut().enumerate().take(known) {
             column.add(row.field(i).0, dialect.decimal_comma());
         }
     }
@@ -121,6 +134,27 @@ impl Table {
         let tracked = usize::try_from(self.width).map_or(Row::FIELDS, |it| it.min(Row::FIELDS));
         self.columns.resize_with(tracked, Column::default);
     }
+}
+
+/// About how many records a large file has, if a line has `per_line` of them, from the lines in
+/// parts of it: those at its beginning alone are often shorter than the rest.
+fn estimate(source: &Source, per_line: f64) -> Result<u64, ShowError> {
+    let (mut lines, mut bytes) = (0, 0);
+    let mut part = Vec::new();
+    for i in 0..PARTS {
+        part.clear();
+        source
+            .bytes(source.len() / PARTS * i)?
+            .take(PART_LEN)
+            .read_to_end(&mut part)
+            .map_err(|error| source.failed(error))?;
+        lines += part.iter().filter(|it| **it == b'\n').count();
+        bytes += part.len();
+    }
+    let rows = source.len() as f64 * per_line * lines as f64 / bytes.max(1) as f64;
+    // More digits would look as if they were known.
+    let unit = 10f64.powf((rows.max(1.0).log10() - 2.0).floor().max(0.0));
+    Ok(((rows / unit).round() * unit) as u64)
 }
 
 /// The last records of a file of which the middle is not read.
@@ -171,13 +205,17 @@ fn last_records(text: impl BufRead, delimiter: u8, most: usize) -> Vec<Row> {
 
 /// Up to this size a file is read whole, which takes well under a second; of a larger one the
 /// beginning and the end are.
-const SCAN_LIMIT: u64 = 64 << 20;
+const SCAN_LIMIT: u64 = 32 << 20;
 
 /// How much is read of the beginning of a larger file.
 const HEAD_LIMIT: u64 = 4 << 20;
 
 /// How much is read of its end.
 const TAIL_LIMIT: u64 = 256 << 10;
+
+/// In how many places the lines of a larger file are counted, and in how many bytes at each.
+const PARTS: u64 = 32;
+const PART_LEN: u64 = 32 << 10;
 
 #[cfg(test)]
 mod tests {

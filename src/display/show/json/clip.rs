@@ -29,12 +29,10 @@ impl Clip {
 
     #[inline]
     pub(super) fn push(&mut self, code: u32) {
-        if let (Some(high), true) = (self.last(), is_low(code)) {
-            if is_high(high) {
-                let whole = 0x10000 + ((high - 0xd800) << 10) + (code - 0xdc00);
-                *self.last_mut().expect("there is a first half") = whole;
-                return;
-            }
+        if let Some(high) = self.last().filter(|it| is_high(*it) && is_low(code)) {
+            let whole = 0x10000 + ((high - 0xd800) << 10) + (code - 0xdc00);
+            *self.last_mut().expect("there is a first half") = whole;
+            return;
         }
         self.len += 1;
         if self.head.len() < self.keep {
@@ -45,6 +43,19 @@ impl Clip {
             self.tail.pop_front();
         }
         self.tail.push_back(code);
+    }
+
+    /// As [`Clip::push`] for each byte of an ASCII text, which is quicker.
+    pub(super) fn push_ascii(&mut self, text: &[u8]) {
+        self.len += text.len() as u64;
+        let room = self.keep - self.head.len();
+        let (to_head, rest) = text.split_at(text.len().min(room));
+        self.head.extend(to_head.iter().copied().map(u32::from));
+        // All but the last of them would be pushed out again.
+        let last = &rest[rest.len().saturating_sub(self.keep)..];
+        let too_many = (self.tail.len() + last.len()).saturating_sub(self.keep);
+        self.tail.drain(..too_many);
+        self.tail.extend(last.iter().copied().map(u32::from));
     }
 
     /// The string as JSON without its quotes, the middle left out if it has more than `most`
@@ -127,6 +138,17 @@ mod tests {
     fn memory_does_not_grow_with_the_string() {
         let long = clip(std::iter::repeat_n(u32::from(b'x'), 1_000_000), 8);
         assert_eq!(long.head.len() + long.tail.len(), 16);
+    }
+
+    #[test]
+    fn a_run_is_kept_like_its_letters() {
+        let text: Vec<u8> = (0..100).map(|i| b'0' + i % 70).collect();
+        for run in [1, 3, 8, 20, 100] {
+            let mut clip = Clip::new(8);
+            text.chunks(run).for_each(|it| clip.push_ascii(it));
+            let one_by_one = self::clip(text.iter().copied().map(u32::from), 8);
+            assert_eq!(clip, one_by_one, "{run}");
+        }
     }
 
     #[test]

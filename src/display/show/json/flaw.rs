@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use super::{super::sanitise::grouped, scan::Bracket};
+use super::{super::sanitise::grouped, bracket::Bracket};
 
 /// Why a JSON text cannot be read on.
 #[derive(Debug)]

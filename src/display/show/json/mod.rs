@@ -1,7 +1,9 @@
 //! JSON: indented, as it is in the file, the middle of what is long left out.
 
+mod bracket;
 mod clip;
 mod flaw;
+mod input;
 mod outline;
 mod print;
 mod scan;
@@ -57,6 +59,10 @@ pub(super) fn show(
         }) => return Err(source.failed(error)),
         Err(flaw) => return show_flaw(source, &flaw, options, screen),
     };
+    if outline.values.len == 0 && !outline.values.cut {
+        screen.line(Role::Warning, "not valid JSON: there is no value in it")?;
+        return text::peek(source, options, PEEK_LINES, screen);
+    }
     Printer::new(screen, most_chars).print(&outline.values, options.max_lines)?;
 
     if outline.values.cut {
@@ -138,7 +144,7 @@ fn excerpt(
 }
 
 /// How much of a file is read: enough for what people send each other, and done in a second.
-const SCAN_LIMIT: u64 = 64 << 20;
+const SCAN_LIMIT: u64 = 32 << 20;
 
 /// Rows of the screen that one string may take, about.
 const STRING_ROWS: usize = 2;

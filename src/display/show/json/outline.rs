@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
+    bracket::Bracket,
     clip::Clip,
     flaw::{Flaw, Problem},
-    scan::{Bracket, Piece, Scanner},
+    scan::{Piece, Scanner},
 };
 
 /// A JSON text with the middle of everything long left out.
@@ -29,6 +30,8 @@ pub(super) struct Members {
     /// All members, or the first [`Members::HEAD`] and the last [`Members::TAIL`] of them.
     pub(super) kept: Vec<Member>,
     pub(super) len: u64,
+    /// How many levels of nesting there are, this one included.
+    pub(super) levels: u64,
     /// Whether the limit was reached before the end: there may be more.
     pub(super) cut: bool,
 }
@@ -117,6 +120,7 @@ impl<R: BufRead> Reader<'_, R> {
             self.keep(&mut members, &mut tail, Member::new(name.take(), value));
         }
         members.kept.extend(tail);
+        members.levels += 1;
         self.names -= names.len();
         Ok(members)
     }
@@ -139,6 +143,7 @@ impl<R: BufRead> Reader<'_, R> {
     fn keep(&mut self, members: &mut Members, tail: &mut VecDeque<Member>, member: Member) {
         self.kept += 1;
         members.len += 1;
+        members.levels = members.levels.max(member.value.levels());
         if members.kept.len() < Members::HEAD {
             members.kept.push(member);
             return;
@@ -196,6 +201,17 @@ impl Members {
     pub(super) const HEAD: usize = 100;
     /// How many are kept from its end.
     pub(super) const TAIL: usize = 100;
+}
+
+impl Value {
+    /// How many levels of nesting there are in it.
+    fn levels(&self) -> u64 {
+        match self {
+            Self::String(_) | Self::Number(_) | Self::Literal(_) => 0,
+            Self::Container(_, members) => members.levels,
+            Self::Sealed { levels, .. } => *levels,
+        }
+    }
 }
 
 impl Member {

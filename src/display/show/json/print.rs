@@ -7,9 +7,9 @@ use super::{
         screen::{Role, Screen},
     },
     NAME_CHARS,
+    bracket::Bracket,
     clip::Clip,
     outline::{Member, Members, Value},
-    scan::Bracket,
 };
 
 /// Prints an outline.
@@ -69,7 +69,7 @@ impl<'a, 'b> Printer<'a, 'b> {
                 self.screen.text(Role::Plain, &format!("{open}{close}"))
             }
             Value::Container(bracket, members) if level >= self.plan.levels => {
-                self.sealed(*bracket, members.len, 1, members.cut)
+                self.sealed(*bracket, members.len, members.levels, members.cut)
             }
             Value::Container(bracket, members) => self.container(*bracket, members, level),
             Value::Sealed {
@@ -126,6 +126,8 @@ impl<'a, 'b> Printer<'a, 'b> {
         let noun = noun(bracket);
         let note = match (more, members.cut) {
             (0, false) => return Ok(()),
+            // What is said below the values says so.
+            (0, true) if bracket.is_none() => return Ok(()),
             (0, true) => "… the rest was not read …".to_owned(),
             (_, false) => format!("… {} …", counted(more, &format!("more {noun}"))),
             (_, true) => format!("… at least {} …", counted(more, &format!("more {noun}"))),
@@ -228,15 +230,6 @@ impl Plan {
             }
         }
         lines
-    }
-}
-
-impl Bracket {
-    fn marks(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Array => ("[", "]"),
-            Self::Object => ("{", "}"),
-        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn show(
     let mut about = format!("{} image", name(format));
     // A decoder may read all of a file into memory.
     let opened = if source.len() <= MAX_FILE_LEN {
-        Opened::new(source.bytes()?, format)
+        Opened::new(source.bytes(0)?, format)
     } else {
         Opened::new(Cursor::new(source.head()), format)
     };
