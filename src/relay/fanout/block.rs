@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::budget::Budget;
+
 /// Consecutive pieces of one allocation, and how many recipients have yet to pass them.
 #[derive(Debug)]
 pub(super) struct Block {
@@ -107,6 +109,22 @@ impl Block {
         }
     }
 }
+
+/// The size of the block that begins at `position`: a small file pins little, a large one soon
+/// gets large blocks.
+pub(super) fn block_size(position: u64) -> usize {
+    usize::try_from(position).map_or(BLOCK, |at| at.clamp(FIRST_BLOCK, BLOCK).next_power_of_two())
+}
+
+/// The first block of a file, in bytes: room for 4 KiB of content and its sealing.
+const FIRST_BLOCK: usize = 8 * 1024;
+
+/// The largest block, in bytes: pieces stay within a 32nd of the transport's send window, beyond
+/// which queueing them gets slow, and are large enough that work per piece does not count.
+const BLOCK: usize = 128 * 1024;
+
+/// The largest block of a file that gets no more than [`Budget::GUARANTEED`]: several must fit.
+pub(super) const SMALL_BLOCK: usize = Budget::GUARANTEED as usize / 4;
 
 /// The most pieces of a block: a piece costs some 40 bytes besides its content.
 const PIECES: usize = 128;

@@ -160,11 +160,11 @@ impl Cursors {
     }
 
     fn iter(&self) -> impl Iterator<Item = (usize, &Cursor)> {
-        let taken = |(slot, seat)| match seat {
-            &Seat::Taken(ref cursor) => Some((slot, cursor)),
+        let seats = self.seats.iter().enumerate();
+        seats.filter_map(|(slot, seat)| match seat {
+            Seat::Taken(cursor) => Some((slot, cursor)),
             Seat::Stopped(_) | Seat::Left => None,
-        };
-        self.seats.iter().enumerate().filter_map(taken)
+        })
     }
 }
 

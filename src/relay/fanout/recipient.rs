@@ -3,7 +3,7 @@
 use std::{future::Future, pin::pin, time::Duration};
 
 use bytes::Bytes;
-use tokio::{select, task::spawn_blocking, time::timeout};
+use tokio::{select, time::timeout};
 use tracing::warn;
 
 use super::{
@@ -123,8 +123,7 @@ impl Recipient<'_> {
             let granted = held.try_grow(len);
             debug_assert!(granted, "the guaranteed part is always granted");
         }
-        let done = spawn_blocking(move || read.run(len)).await;
-        match done.map_err(std::io::Error::from).flatten() {
+        match read.run(len).await {
             Ok(piece) => Ok((piece, Some(held))),
             Err(error) => {
                 warn!(%error, "cannot read from the spool");

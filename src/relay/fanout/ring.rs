@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     FanoutConfig,
-    block::Block,
+    block::{Block, SMALL_BLOCK, block_size},
     budget::{Budget, Lease},
     cursor::{Cursor, Cursors},
     patience::Patience,
@@ -210,7 +210,7 @@ impl Ring {
         let (start, lead, end) = (self.start(), self.cursors.lead(), self.end);
         // While memory is full, its front block must be free to leave.
         let pinnable = match self.blocks.front() {
-            Some(front) if self.full => front.end(),
+            Some(front) if self.full => front.end().min(lead).max(start),
             _ => start,
         };
         let cursor = match self.cursors.seat_mut(slot) {
@@ -218,12 +218,12 @@ impl Ring {
             Err(code) => return Fetch::Stop(code),
         };
         let position = cursor.position();
+        if position >= pinnable && lead - position <= (self.window / 4) as u64 {
+            cursor.pin();
+        }
         let source = if position >= end {
             return if self.ended { Fetch::End } else { Fetch::Wait };
         } else if position >= start {
-            if position >= pinnable.min(lead) && lead - position <= (end - start) / 4 {
-                cursor.pin();
-            }
             let index = self.blocks.partition_point(|b| b.end() <= position);
             Source::Memory(self.blocks[index].from(position))
         } else if let Some(read) = self.spool.read(position) {
@@ -406,22 +406,6 @@ impl Ring {
     }
 }
 
-/// The size of the block that begins at `position`: a small file pins little, a large one soon
-/// gets large blocks.
-fn block_size(position: u64) -> usize {
-    usize::try_from(position).map_or(BLOCK, |at| at.clamp(FIRST_BLOCK, BLOCK).next_power_of_two())
-}
-
-/// The first block of a file, in bytes: room for 4 KiB of content and its sealing.
-const FIRST_BLOCK: usize = 8 * 1024;
-
-/// The largest block, in bytes: pieces stay within a 32nd of the transport's send window, beyond
-/// which queueing them gets slow, and are large enough that work per piece does not count.
-const BLOCK: usize = 128 * 1024;
-
-/// The largest block of a file that gets no more than [`Budget::GUARANTEED`]: several must fit.
-const SMALL_BLOCK: usize = Budget::GUARANTEED as usize / 4;
-
 /// The most that one write to the spool takes, give or take a block, in bytes.
 const BATCH: usize = 1024 * 1024;
 
@@ -433,6 +417,8 @@ const MOVING: Duration = Duration::from_millis(10);
 const GRACE_SHARE: u32 = 64;
 
 /// How long a file may wait for the disk, and by which part of the time that passes this grows.
-/// A spool that is slower than that would hold back everyone for the sake of the slowest.
-const DISK_PATIENCE: Duration = Duration::from_millis(500);
-const DISK_SHARE: u32 = 32;
+///
+/// A spool that is slower would hold everyone back for the sake of the slowest. Generous, since a
+/// machine without a free core makes a good disk look slow.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
+const DISK_SHARE: u32 = 8;

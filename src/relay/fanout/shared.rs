@@ -8,7 +8,6 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     sync::Notify,
-    task::spawn_blocking,
     time::{Instant, timeout},
 };
 use tracing::{debug, warn};
@@ -121,8 +120,7 @@ impl Shared {
                     self.tell_stop(slot);
                 }
                 Ok(Some(write)) => {
-                    let written = spawn_blocking(move || write.run()).await;
-                    match written.map_err(std::io::Error::from).flatten() {
+                    match write.run().await {
                         Ok(segment) => self.ring().written(segment),
                         Err(error) => {
                             warn!(%error, "cannot write to the spool");

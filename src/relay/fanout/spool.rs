@@ -19,7 +19,7 @@ use super::budget::{Budget, Lease};
 /// behind, however the relay ends, and what is dropped before the kernel has written it never
 /// reaches the disk. The bytes are sealed, as all that the relay sees.
 ///
-/// Only accounts here: whoever gets a [`SpoolWrite`] or a [`SpoolRead`] runs it where it may block.
+/// Only accounts here, under the ring's lock; a [`SpoolWrite`] or [`SpoolRead`] does the work.
 #[derive(Debug)]
 pub(super) struct Spool {
     dir: Arc<Path>,
@@ -148,11 +148,15 @@ impl Spool {
 }
 
 impl SpoolWrite {
-    /// Writes; blocks.
+    /// Writes. Once begun it is done, also when this future is dropped.
     ///
     /// # Errors
     /// Whatever the file system answers; nothing is then kept.
-    pub(super) fn run(self) -> io::Result<Segment> {
+    pub(super) async fn run(self) -> io::Result<Segment> {
+        blocking(move || self.run_here()).await
+    }
+
+    fn run_here(self) -> io::Result<Segment> {
         let (file, origin) = match self.target {
             Target::Append { file, origin } => (file, origin),
             Target::Create { dir } => (Arc::new(tempfile::tempfile_in(dir)?), self.at),
@@ -189,11 +193,15 @@ impl SpoolRead {
         usize::try_from(self.available).map_or(Self::MAX, |there| there.min(Self::MAX))
     }
 
-    /// Reads the first `len` bytes; blocks.
+    /// Reads the first `len` bytes.
     ///
     /// # Errors
     /// Whatever the file system answers.
-    pub(super) fn run(self, len: usize) -> io::Result<Bytes> {
+    pub(super) async fn run(self, len: usize) -> io::Result<Bytes> {
+        blocking(move || self.run_here(len)).await
+    }
+
+    fn run_here(&self, len: usize) -> io::Result<Bytes> {
         let mut out = vec![0; len.min(self.available())];
         At {
             file: &self.file,
@@ -202,6 +210,15 @@ impl SpoolRead {
         .read_exact(&mut out)?;
         Ok(out.into())
     }
+}
+
+async fn blocking<T, F>(work: F) -> io::Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+{
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|failed| Err(failed.into()))
 }
 
 /// A place in a file that others use at the same time: its cursor is left alone.
@@ -269,9 +286,9 @@ mod tests {
         let lens = [1, 7, 70_000, 3, 200_000, 64 * 1024];
         let end = 1_000 + lens.iter().sum::<usize>() as u64;
         let write = spool.write(1_000, pieces(1_000, &lens)).unwrap();
-        spool.commit(write.run().unwrap());
+        spool.commit(write.run_here().unwrap());
         let write = spool.write(end, pieces(end, &[500])).unwrap();
-        spool.commit(write.run().unwrap());
+        spool.commit(write.run_here().unwrap());
         assert_eq!((spool.segments.len(), spool.end()), (1, end + 500));
 
         assert!(spool.read(999).is_none() && spool.read(end + 500).is_none());
@@ -279,7 +296,7 @@ mod tests {
             let read = spool.read(position).unwrap();
             let len = read.available();
             assert_eq!(
-                read.run(len).unwrap(),
+                read.run_here(len).unwrap(),
                 pieces(position, &[len]).concat(),
                 "from {position}"
             );
@@ -291,7 +308,7 @@ mod tests {
         let (mut spool, budget) = spool(1_000);
         assert!(spool.write(0, pieces(0, &[1_001])).is_none());
         let write = spool.write(0, pieces(0, &[600])).unwrap();
-        spool.commit(write.run().unwrap());
+        spool.commit(write.run_here().unwrap());
         assert!(spool.write(600, pieces(600, &[401])).is_none());
         spool.forget(599);
         assert_eq!(budget.spool_in_use(), 600);
@@ -303,11 +320,11 @@ mod tests {
     fn a_segment_that_is_forgotten_during_a_write_leaves_the_written_bytes_readable() {
         let (mut spool, budget) = spool(1_000);
         let write = spool.write(0, pieces(0, &[100])).unwrap();
-        spool.commit(write.run().unwrap());
+        spool.commit(write.run_here().unwrap());
         let write = spool.write(100, pieces(100, &[100])).unwrap();
         spool.forget(100);
-        spool.commit(write.run().unwrap());
-        let bytes = spool.read(150).unwrap().run(50).unwrap();
+        spool.commit(write.run_here().unwrap());
+        let bytes = spool.read(150).unwrap().run_here(50).unwrap();
         assert_eq!(bytes, pieces(150, &[50]).concat());
         assert_eq!(budget.spool_in_use(), 100);
     }
@@ -317,7 +334,7 @@ mod tests {
         let budget = Budget::new(0, 100);
         let spool = Spool::new("/nowhere/at/all".into(), &budget);
         let write = spool.write(0, pieces(0, &[100])).unwrap();
-        assert!(write.run().is_err());
+        assert!(write.run_here().is_err());
         assert_eq!(budget.spool_in_use(), 0);
     }
 }

@@ -5,6 +5,7 @@ mod delivery;
 mod laggards;
 mod pipes;
 mod plans;
+mod rings;
 
 use std::future::Future;
 

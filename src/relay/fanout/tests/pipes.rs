@@ -324,7 +324,7 @@ pub(super) fn chunks(from: u32, lens: &[usize]) -> Vec<u8> {
 pub(super) fn stream(len: usize) -> Vec<u8> {
     let chunk = 64 * 1024;
     let mut lens = vec![chunk; len / chunk];
-    if len % chunk > 0 {
+    if !len.is_multiple_of(chunk) {
         lens.push(len % chunk);
     }
     [head(), chunks(0, &lens), trailer()].concat()
