@@ -1,0 +1,67 @@
+//! From the sender's stream into the ring.
+
+use std::collections::HashMap;
+
+use bytes::BytesMut;
+use tracing::debug;
+
+use super::{
+    ports::Inlet,
+    preamble::{Found, Preamble},
+    shared::Shared,
+};
+use crate::protocol::{Code, PeerId, PlanEntry};
+
+/// Reads the stream into blocks and publishes what each read gave at once, so that nothing waits
+/// for a block to fill; `received` counts along.
+///
+/// # Errors
+/// The code with which every recipient is to be reset: the sender's, or [`Code::Protocol`] for a
+/// stream that does not start as a file's does.
+pub(super) async fn ingest<I: Inlet>(
+    inlet: &mut I,
+    peers: &[PeerId],
+    shared: &Shared,
+    received: &mut u64,
+) -> Result<(), Code> {
+    let mut preamble = Preamble::new();
+    let mut block = BytesMut::new();
+    let mut takes_more = false;
+    loop {
+        if !takes_more || block.capacity() < LEAST_READ {
+            block = BytesMut::with_capacity(shared.room().await);
+        }
+        let read = inlet.read(&mut block).await?;
+        if read == 0 {
+            return preamble.finish().map_err(protocol);
+        }
+        *received += read as u64;
+        takes_more = true;
+        let mut piece = block.split().freeze();
+        while let Some(found) = preamble.next(&mut piece).map_err(protocol)? {
+            match found {
+                Found::Content(piece) => takes_more &= shared.publish(piece),
+                Found::Plan(plan) => shared.plan(slots(peers, &plan)),
+            }
+        }
+        // A sender that always has more must not keep the recipients, which share this task, from
+        // their turn; and what they take now is still in the cache.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The slot and first chunk of each recipient that the plan names. Of two entries for one
+/// recipient the later counts; others than recipients are ignored.
+fn slots(peers: &[PeerId], plan: &[PlanEntry]) -> Vec<(usize, u32)> {
+    let first: HashMap<_, _> = plan.iter().map(|e| (e.peer, e.first_chunk)).collect();
+    let planned = |(slot, peer)| Some((slot, *first.get(peer)?));
+    peers.iter().enumerate().filter_map(planned).collect()
+}
+
+fn protocol(error: super::preamble::PreambleError) -> Code {
+    debug!(%error, "a file's stream cannot be read");
+    Code::Protocol
+}
+
+/// With less room than this in a block, the next one is begun, in bytes.
+const LEAST_READ: usize = 1024;

@@ -1,0 +1,49 @@
+//! The relay's data path for one file: taken in once, handed to every recipient at its own pace.
+//!
+//! ```text
+//!            ingest                       recipient (one each)
+//!   Inlet ───────────► ring of blocks ──────────────────────────► Outlet
+//!           one read,    │   ▲   Bytes: clones, never copies
+//!           one piece    ▼   │
+//!                       spool (disk), for recipients that are behind
+//! ```
+//! - [`relay_file`] is the way in; [`Inlet`] and [`Outlet`] are all it knows of a network.
+//! - **Pace.** The first recipient's alone: the sender may be a window ahead of it, no more. A lone
+//!   recipient thus is plain backpressure, and nothing touches the disk.
+//! - **Behind.** A recipient that would keep more than the window in memory is no longer waited for.
+//!   What it needs is written to an unlinked file before it leaves memory; it reads on from there,
+//!   and from memory again once it has caught up. It delays nobody, also when it never moves at all.
+//!   All recipients together may hold a file up by [`FanoutConfig::grace`], so that a hiccup costs
+//!   no disk.
+//! - **Bounds.** [`Budget`] bounds memory and disk over all files; every file is guaranteed a little
+//!   memory, so transfers that stall cannot stop others. Over the disk's limit, the recipient that is
+//!   furthest behind is reset with [`Code::Behind`](crate::protocol::Code::Behind); it may resume.
+//! - **Plan.** The relay takes the sender's plan out of the stream; recipients that need not all
+//!   chunks get theirs through a filter, all others get bytes that nobody has looked at.
+//!
+//! Everything for one file is polled by the one task that awaits [`relay_file`]. Recipients as tasks
+//! of their own would gain no parallelism that matters (the work is in the connections' drivers,
+//! which are tasks), and cost a spawn each, which ten thousand small files would feel; as it is,
+//! dropping the future ends everything before the drop returns.
+
+mod block;
+mod budget;
+mod config;
+mod cursor;
+mod filter;
+mod ingest;
+mod patience;
+mod ports;
+mod preamble;
+mod recipient;
+mod relay;
+mod ring;
+mod shared;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+pub use budget::Budget;
+pub use config::FanoutConfig;
+pub use ports::{Inlet, Outlet};
+pub use relay::{Delivery, Outcome, Report, relay_file};

@@ -1,0 +1,151 @@
+//! From the ring to one recipient.
+
+use std::{future::Future, pin::pin, time::Duration};
+
+use bytes::Bytes;
+use tokio::{select, time::timeout};
+use tracing::warn;
+
+use super::{
+    Delivery, Outcome,
+    budget::{Budget, Lease},
+    filter::FrameFilter,
+    ports::Outlet,
+    ring::Source,
+    shared::Shared,
+    spool::SpoolRead,
+};
+use crate::protocol::{Code, PeerId};
+
+/// One recipient of a file, and where its cursor is.
+pub(super) struct Recipient<'a> {
+    pub(super) peer: PeerId,
+    pub(super) slot: usize,
+    pub(super) shared: &'a Shared,
+    pub(super) budget: &'a Budget,
+    pub(super) stall_limit: Duration,
+}
+
+impl Recipient<'_> {
+    /// Opens its outlet and writes all that it is to get.
+    ///
+    /// Cancel-safe in that the outlet is then reset, with [`Code::PeerGone`].
+    pub(super) async fn serve<O: Outlet>(
+        self,
+        open: impl Future<Output = Result<O, Code>>,
+    ) -> Delivery {
+        let mut bytes = 0;
+        let mut outlet = ResetOnDrop(None);
+        let result = {
+            let mut stopped = pin!(self.shared.stopped(self.slot));
+            // First: who is told to stop stops at once, also when it could go on.
+            select! {
+                biased;
+                code = &mut stopped => Err(code),
+                result = self.deliver(open, &mut outlet, &mut bytes) => result,
+            }
+        };
+        self.shared.leave(self.slot);
+        let outcome = match result {
+            Ok(()) => {
+                outlet.0 = None;
+                Outcome::Delivered
+            }
+            Err(code) => {
+                outlet.reset(code);
+                Outcome::Failed(code)
+            }
+        };
+        Delivery {
+            peer: self.peer,
+            outcome,
+            bytes,
+        }
+    }
+
+    async fn deliver<O: Outlet>(
+        &self,
+        open: impl Future<Output = Result<O, Code>>,
+        outlet: &mut ResetOnDrop<O>,
+        bytes: &mut u64,
+    ) -> Result<(), Code> {
+        let opened = select! {
+            opened = open => opened?,
+            () = self.shared.stalled(self.slot, self.stall_limit) => return Err(Code::Behind),
+        };
+        let outlet = outlet.0.insert(opened);
+        let mut filter = None;
+        while let Some((source, skip)) = self.shared.next(self.slot).await? {
+            let (mut piece, _held) = match source {
+                Source::Memory(piece) => (piece, None),
+                Source::Spool(read) => self.read(read).await?,
+            };
+            if let (None, Some(skip)) = (&filter, skip) {
+                filter = Some(FrameFilter::new(skip.first_chunk, skip.head_left));
+            }
+            let len = piece.len();
+            match &mut filter {
+                None => self.write(outlet, piece, bytes).await?,
+                Some(filter) => {
+                    while let Some(run) = filter.next(&mut piece).map_err(|_| Code::Protocol)? {
+                        self.write(outlet, run, bytes).await?;
+                    }
+                }
+            }
+            self.shared.advance(self.slot, len);
+        }
+        outlet.finish().await
+    }
+
+    async fn write(
+        &self,
+        outlet: &mut impl Outlet,
+        mut piece: Bytes,
+        bytes: &mut u64,
+    ) -> Result<(), Code> {
+        while !piece.is_empty() {
+            let before = piece.len();
+            match timeout(self.stall_limit, outlet.write(&mut piece)).await {
+                Ok(written) => written?,
+                Err(_) => return Err(Code::Behind),
+            }
+            *bytes += (before - piece.len()) as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads from the spool: a large piece, or while memory is short a small one.
+    async fn read(&self, read: SpoolRead) -> Result<(Bytes, Option<Lease>), Code> {
+        let mut held = self.budget.for_read();
+        let mut len = read.available();
+        if !held.try_grow(len) {
+            len = len.min(Budget::GUARANTEED_READ as usize);
+            let granted = held.try_grow(len);
+            debug_assert!(granted, "the guaranteed part is always granted");
+        }
+        match read.run(len).await {
+            Ok(piece) => Ok((piece, Some(held))),
+            Err(error) => {
+                warn!(%error, "cannot read from the spool");
+                Err(Code::Behind)
+            }
+        }
+    }
+}
+
+/// An outlet that cannot be forgotten: a stream that is dropped would end as if it were complete.
+struct ResetOnDrop<O: Outlet>(Option<O>);
+
+impl<O: Outlet> ResetOnDrop<O> {
+    fn reset(&mut self, code: Code) {
+        if let Some(outlet) = self.0.take() {
+            outlet.reset(code);
+        }
+    }
+}
+
+impl<O: Outlet> Drop for ResetOnDrop<O> {
+    fn drop(&mut self) {
+        self.reset(Code::PeerGone);
+    }
+}

@@ -1,0 +1,135 @@
+//! One file, from its sender to all of its recipients.
+
+use std::{future::Future, pin::pin};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::select;
+
+use super::{
+    Budget, FanoutConfig,
+    ingest::ingest,
+    ports::{Inlet, Outlet},
+    recipient::Recipient,
+    shared::Shared,
+};
+use crate::protocol::{Code, PeerId};
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// How the sender's stream ended; an error is the code that it ended, or was stopped, with.
+    pub end: Result<(), Code>,
+    /// Bytes that came in.
+    pub bytes_in: u64,
+    /// Bytes that went through the spool.
+    pub bytes_spooled: u64,
+    /// What became of each recipient's part, in the order in which they ended.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// What became of one recipient's part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// The recipient.
+    pub peer: PeerId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Bytes that its outlet has taken.
+    pub bytes: u64,
+}
+
+/// How a recipient's part ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its outlet took everything and was finished. What was stored, only a receipt says.
+    Delivered,
+    /// Its outlet failed, or was reset, with this code.
+    Failed(Code),
+}
+
+/// Relays one file: reads `inlet` to its end, and writes it to the outlet of every recipient.
+///
+/// The stream is frames, from the head on. Each recipient comes with the future that opens its
+/// outlet; one that takes long to open is a recipient that is behind, and delays no other. That
+/// future may be dropped before it is done, and must then leave no stream that ends as if complete.
+/// A recipient that fails does not end the others' part. When none is left, the inlet is stopped with
+/// [`Code::NotNeeded`] if all of them have the file already, else with [`Code::PeerGone`].
+///
+/// Returns when the last recipient's part has ended. Dropping the future earlier resets every open
+/// outlet with [`Code::PeerGone`] and drops the inlet. Needs a Tokio runtime with its timer; blocks
+/// no thread but those of its blocking pool.
+pub async fn relay_file<I, O, F>(
+    mut inlet: I,
+    recipients: Vec<(PeerId, F)>,
+    config: &FanoutConfig,
+    budget: &Budget,
+) -> Report
+where
+    I: Inlet,
+    O: Outlet,
+    F: Future<Output = Result<O, Code>> + Send,
+{
+    let (peers, opens): (Vec<_>, Vec<_>) = recipients.into_iter().unzip();
+    let shared = Shared::new(peers.len(), config, budget);
+    let serve = |(slot, open)| {
+        let recipient = Recipient {
+            peer: peers[slot],
+            slot,
+            shared: &shared,
+            budget,
+            stall_limit: config.stall_limit,
+        };
+        recipient.serve(open)
+    };
+    let mut parts: FuturesUnordered<_> = opens.into_iter().enumerate().map(serve).collect();
+    let mut deliveries = Vec::with_capacity(peers.len());
+    let mut bytes_in = 0;
+    let end = {
+        let mut deliver = pin!(async {
+            while let Some(delivery) = parts.next().await {
+                deliveries.push(delivery);
+            }
+        });
+        let ended = select! {
+            biased;
+            end = ingest(&mut inlet, &peers, &shared, &mut bytes_in) => Some(end),
+            () = &mut deliver => None,
+            never = shared.spool() => match never {},
+        };
+        if let Some(end) = ended {
+            shared.close(end);
+            deliver.await;
+        }
+        ended
+    };
+    let end = match end {
+        Some(Ok(())) => Ok(()),
+        Some(Err(code)) => {
+            inlet.stop(code);
+            Err(code)
+        }
+        None => {
+            let code = reason_to_stop(&deliveries);
+            inlet.stop(code);
+            Err(code)
+        }
+    };
+    Report {
+        end,
+        bytes_in,
+        bytes_spooled: shared.spooled(),
+        deliveries,
+    }
+}
+
+/// Why nothing further of a file is wanted, when these are all of its recipients.
+fn reason_to_stop(deliveries: &[Delivery]) -> Code {
+    let has_it = |delivery: &Delivery| delivery.outcome == Outcome::Failed(Code::NotNeeded);
+    if !deliveries.is_empty() && deliveries.iter().all(has_it) {
+        Code::NotNeeded
+    } else {
+        Code::PeerGone
+    }
+}

@@ -1,0 +1,424 @@
+//! What of one file is in memory, who still needs it, and what may leave.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{
+    FanoutConfig,
+    block::{Block, SMALL_BLOCK, block_size},
+    budget::{Budget, Lease},
+    cursor::{Cursor, Cursors},
+    patience::Patience,
+    spool::{Segment, Spool, SpoolRead, SpoolWrite},
+};
+use crate::protocol::Code;
+
+/// The blocks of one file between its sender and its recipients, and every recipient's cursor.
+///
+/// Positions are bytes of the stream as recipients get it. A cursor is *pinned* while the bytes
+/// that it needs next are kept in memory for it; the first recipient always is, once it reads
+/// memory. Unpinned ones are served from memory as long as their bytes happen to be there, and
+/// from the spool otherwise:
+///
+/// ```text
+///        forgotten │ spool              │ memory                     │ not yet received
+/// ─────────────────┼────────────────────┼────────────────────────────┼──────────────────
+///                  unpinned cursor      start   pinned cursors  lead  end
+/// ```
+///
+/// Pure bookkeeping: no I/O, no waiting, and no work in the number of recipients except once a
+/// block, when somebody leaves, and while memory is full.
+#[derive(Debug)]
+pub(super) struct Ring {
+    blocks: VecDeque<Block>,
+    /// Bytes that the blocks take in memory.
+    charge: usize,
+    memory: Lease,
+    end: u64,
+    /// Where the plan said that the head ends.
+    head_end: u64,
+    ended: bool,
+    cursors: Cursors,
+    spool: Spool,
+    /// Whether the last attempt to get a block failed.
+    full: bool,
+    /// For recipients that are nearly where the first one is.
+    grace: Patience,
+    /// For the disk.
+    disk: Patience,
+    window: usize,
+    solo_window: usize,
+}
+
+/// Whether the next block may be filled.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admit {
+    /// A block of so many bytes.
+    Block(usize),
+    /// Not before the first recipient moves.
+    AfterLead,
+    /// Not before someone moves, for so long at most.
+    Grace(Duration),
+    /// Not before blocks are written to the spool, for so long at most.
+    AfterSpool(Duration),
+}
+
+/// What a recipient gets next.
+#[derive(Debug)]
+pub(super) enum Fetch {
+    /// Bytes.
+    Bytes(Source, Option<Skip>),
+    /// None yet.
+    Wait,
+    /// It has had everything.
+    End,
+    /// It is to be reset with this code.
+    Stop(Code),
+}
+
+/// Where bytes are.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// Here.
+    Memory(Bytes),
+    /// On disk.
+    Spool(SpoolRead),
+}
+
+/// That a recipient does not get all chunks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Skip {
+    /// The first that it gets.
+    pub(super) first_chunk: u32,
+    /// How many bytes, from where it is, belong to the head.
+    pub(super) head_left: u64,
+}
+
+impl Ring {
+    /// An empty ring with every recipient at its start.
+    pub(super) fn new(
+        recipients: usize,
+        config: &FanoutConfig,
+        budget: &Budget,
+        now: Instant,
+    ) -> Self {
+        Self {
+            blocks: VecDeque::new(),
+            charge: 0,
+            memory: budget.for_file(),
+            end: 0,
+            head_end: 0,
+            ended: false,
+            cursors: Cursors::new(recipients),
+            spool: Spool::new(config.spool_dir.clone(), budget),
+            full: false,
+            grace: Patience::new(config.grace, GRACE_SHARE, now),
+            disk: Patience::new(DISK_PATIENCE, DISK_SHARE, now),
+            window: config.window,
+            solo_window: config.solo_window,
+        }
+    }
+
+    /// Closes the block that was being filled, and says whether another may be.
+    pub(super) fn admit(&mut self, now: Instant) -> Admit {
+        self.close_block();
+        let wanted = block_size(self.end);
+        for capacity in [wanted, wanted.min(SMALL_BLOCK)] {
+            // The lease grants an empty ring any block, so every file always gets on.
+            if (self.charge == 0 || self.charge + capacity <= self.limit())
+                && self.memory.try_grow(capacity)
+            {
+                self.charge += capacity;
+                self.blocks.push_back(Block::new(self.end, capacity));
+                self.full = false;
+                return Admit::Block(capacity);
+            }
+        }
+        self.full = true;
+        let lead = self.cursors.lead();
+        let (start, extent) = (self.start(), self.end - self.start());
+        let front_end = match self.blocks.front() {
+            // While the first has more before it than others have behind it, nobody is in its way.
+            Some(front) if front.end() <= lead && lead - start > extent / 2 => front.end(),
+            _ => return Admit::AfterLead,
+        };
+        // Those in the last quarter, and in the front block at least.
+        let target = (start + extent / 4).clamp(front_end, lead);
+        let mut hopeful = false;
+        for cursor in self.cursors.iter_mut() {
+            hopeful |= cursor.is_pinned() && cursor.position() < target && {
+                let near = cursor.position().saturating_mul(2) >= lead;
+                near && cursor.moved_within(MOVING, now)
+            };
+        }
+        let grace = self.grace.left(now);
+        if hopeful && !grace.is_zero() {
+            return Admit::Grace(grace);
+        }
+        for cursor in self.cursors.iter_mut() {
+            if cursor.position() < target {
+                cursor.unpin();
+            }
+        }
+        if self.evict() {
+            return self.admit(now);
+        }
+        Admit::AfterSpool(self.disk.left(now))
+    }
+
+    /// Records a wait that [`Admit`] asked for.
+    pub(super) fn waited(&mut self, reason: &Admit, waited: Duration) {
+        match reason {
+            Admit::Grace(_) => self.grace.spend(waited),
+            Admit::AfterSpool(_) => self.disk.spend(waited),
+            Admit::Block(_) | Admit::AfterLead => {}
+        }
+    }
+
+    /// Appends a piece of the last admitted block.
+    pub(super) fn push(&mut self, piece: Bytes) {
+        self.end += piece.len() as u64;
+        let block = self.blocks.back_mut().expect("pieces are of a block");
+        block.push(piece);
+    }
+
+    /// Whether the block that is being filled holds as many pieces as it may.
+    pub(super) fn block_is_full(&self) -> bool {
+        self.blocks.back().is_none_or(Block::is_full)
+    }
+
+    /// The stream has ended: what is here is all.
+    pub(super) fn finish(&mut self) {
+        self.close_block();
+        self.ended = true;
+    }
+
+    /// Leaves the chunks before `first_chunk` out for the recipient in `slot`.
+    ///
+    /// Everything so far is the head, and nobody has had more than that.
+    pub(super) fn skip(&mut self, slot: usize, first_chunk: u32) {
+        self.head_end = self.end;
+        if let Some(cursor) = self.cursors.get_mut(slot) {
+            cursor.first_chunk = first_chunk;
+        }
+    }
+
+    /// What the recipient in `slot` gets next.
+    pub(super) fn fetch(&mut self, slot: usize) -> Fetch {
+        let (start, lead, end) = (self.start(), self.cursors.lead(), self.end);
+        // While memory is full, its front block must be free to leave.
+        let pinnable = match self.blocks.front() {
+            Some(front) if self.full => front.end().min(lead).max(start),
+            _ => start,
+        };
+        let cursor = match self.cursors.seat_mut(slot) {
+            Ok(cursor) => cursor,
+            Err(code) => return Fetch::Stop(code),
+        };
+        let position = cursor.position();
+        if position >= pinnable && lead - position <= (self.window / 4) as u64 {
+            cursor.pin();
+        }
+        let source = if position >= end {
+            return if self.ended { Fetch::End } else { Fetch::Wait };
+        } else if position >= start {
+            let index = self.blocks.partition_point(|b| b.end() <= position);
+            Source::Memory(self.blocks[index].from(position))
+        } else if let Some(read) = self.spool.read(position) {
+            Source::Spool(read)
+        } else {
+            debug_assert!(false, "bytes left memory before they were in the spool");
+            return Fetch::Stop(Code::Internal);
+        };
+        let skip = (cursor.first_chunk > 0).then(|| Skip {
+            first_chunk: cursor.first_chunk,
+            head_left: self.head_end.saturating_sub(position),
+        });
+        Fetch::Bytes(source, skip)
+    }
+
+    /// Moves the recipient in `slot` on; whether this may have made room.
+    pub(super) fn advance(&mut self, slot: usize, bytes: usize, now: Instant) -> bool {
+        let lead = self.cursors.lead();
+        let Some(moved) = self.cursors.advance(slot, bytes as u64, now) else {
+            return false;
+        };
+        let first = self.blocks.partition_point(|b| b.end() <= moved.start);
+        for block in self.blocks.range_mut(first..) {
+            if !block.passed_by_one(moved.end) {
+                break;
+            }
+        }
+        if let Some(front_end) = self.spool.front_end()
+            && moved.start < front_end
+            && moved.end >= front_end
+        {
+            self.forget_spool();
+        }
+        self.pop_passed() || self.cursors.lead() > lead
+    }
+
+    /// Takes the recipient in `slot` out, to be reset with `code`; whether it was there.
+    pub(super) fn stop(&mut self, slot: usize, code: Code) -> bool {
+        let Some(cursor) = self.cursors.stop(slot, code) else {
+            return false;
+        };
+        self.removed(&cursor);
+        true
+    }
+
+    /// Takes the recipient in `slot` out, if it is still there.
+    pub(super) fn leave(&mut self, slot: usize) {
+        if let Some(cursor) = self.cursors.leave(slot) {
+            self.removed(&cursor);
+        }
+    }
+
+    /// Takes everyone out, to be reset with `code`, and lets go of everything.
+    pub(super) fn stop_all(&mut self, code: Code) {
+        self.cursors.stop_all(code);
+        self.blocks.clear();
+        self.memory.shrink(std::mem::take(&mut self.charge));
+        self.spool.clear();
+    }
+
+    /// The next write to the spool, if memory is short; `Err` is a recipient for which the quota
+    /// has no room, and which is now out.
+    pub(super) fn next_write(&mut self) -> Result<Option<SpoolWrite>, usize> {
+        if !self.full && self.charge < self.limit() / 4 * 3 {
+            return Ok(None);
+        }
+        let (floor, spooled) = (self.cursors.floor(), self.spool.end());
+        let (mut at, mut len, mut pieces) = (None, 0, Vec::new());
+        for block in self.blocks.iter().filter(|b| b.end() > spooled) {
+            if !block.is_closed() || block.end() > floor || len >= BATCH {
+                break;
+            }
+            at.get_or_insert(block.start());
+            len += block.len();
+            pieces.extend(block.pieces());
+        }
+        let Some(at) = at else {
+            return Ok(None);
+        };
+        match self.spool.write(at, pieces) {
+            Some(write) => Ok(Some(write)),
+            None => match self.cursors.last_unpinned() {
+                Some(slot) => {
+                    self.stop(slot, Code::Behind);
+                    Err(slot)
+                }
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Takes note of what was written, and lets go of it in memory.
+    pub(super) fn written(&mut self, segment: Segment) {
+        self.spool.commit(segment);
+        self.forget_spool();
+        self.evict();
+    }
+
+    /// Takes out everyone who needs a spool that does not keep up or does not work.
+    pub(super) fn give_up_on_spool(&mut self) -> Vec<usize> {
+        let floor = self.cursors.floor();
+        let slots = self.cursors.unpinned_before(floor);
+        for slot in &slots {
+            self.stop(*slot, Code::Behind);
+        }
+        slots
+    }
+
+    /// Bytes that were ever written to disk.
+    pub(super) fn spooled(&self) -> u64 {
+        self.spool.written()
+    }
+
+    fn limit(&self) -> usize {
+        match self.cursors.remaining() {
+            0 | 1 => self.solo_window,
+            _ => self.window,
+        }
+    }
+
+    /// The position of the first byte in memory.
+    fn start(&self) -> u64 {
+        self.blocks.front().map_or(self.end, Block::start)
+    }
+
+    fn close_block(&mut self) {
+        if let Some(block) = self.blocks.back_mut()
+            && !block.is_closed()
+        {
+            block.close(self.cursors.count_before(block.end()));
+            self.pop_passed();
+        }
+    }
+
+    fn removed(&mut self, cursor: &Cursor) {
+        let first = self
+            .blocks
+            .partition_point(|b| b.end() <= cursor.position());
+        for block in self.blocks.range_mut(first..) {
+            block.needed_by_one_less();
+        }
+        self.forget_spool();
+        self.pop_passed();
+    }
+
+    fn forget_spool(&mut self) {
+        if self.spool.end() > 0 {
+            self.spool.forget(self.cursors.tail().unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Lets go of what is in the spool and not pinned.
+    fn evict(&mut self) -> bool {
+        let evictable = self.cursors.floor().min(self.spool.end());
+        let mut popped = false;
+        while let Some(front) = self.blocks.front()
+            && front.is_closed()
+            && front.end() <= evictable
+        {
+            self.pop();
+            popped = true;
+        }
+        self.pop_passed() || popped
+    }
+
+    fn pop_passed(&mut self) -> bool {
+        let mut popped = false;
+        while self.blocks.front().is_some_and(Block::is_passed) {
+            self.pop();
+            popped = true;
+        }
+        popped
+    }
+
+    fn pop(&mut self) {
+        if let Some(block) = self.blocks.pop_front() {
+            self.charge -= block.capacity();
+            self.memory.shrink(block.capacity());
+        }
+    }
+}
+
+/// The most that one write to the spool takes, give or take a block, in bytes.
+const BATCH: usize = 1024 * 1024;
+
+/// Who moved so recently is still moving. A recipient whose acknowledgements come in bursts that
+/// are further apart is far away, and no match for the first one anyway.
+const MOVING: Duration = Duration::from_millis(10);
+
+/// The grace grows by one part in so many of the time that passes: under 2 %.
+const GRACE_SHARE: u32 = 64;
+
+/// How long a file may wait for the disk, and by which part of the time that passes this grows.
+///
+/// A spool that is slower would hold everyone back for the sake of the slowest. Generous, since a
+/// machine without a free core makes a good disk look slow.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
+const DISK_SHARE: u32 = 8;

@@ -1,0 +1,340 @@
+//! Where bytes wait on disk for recipients that have fallen behind.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+
+use super::budget::{Budget, Lease};
+
+/// One file's part of the disk: unlinked segments, in the order of the stream.
+///
+/// Segments, not one file: what every recipient has passed is given back a segment at a time, so a
+/// recipient that is always a little behind does not use up the quota. Unlinked: nothing is left
+/// behind, however the relay ends, and what is dropped before the kernel has written it never
+/// reaches the disk. The bytes are sealed, as all that the relay sees.
+///
+/// Only accounts here, under the ring's lock; a [`SpoolWrite`] or [`SpoolRead`] does the work.
+#[derive(Debug)]
+pub(super) struct Spool {
+    dir: Arc<Path>,
+    budget: Budget,
+    segments: VecDeque<Segment>,
+    written: u64,
+}
+
+/// Some consecutive bytes of the stream, to be written.
+#[derive(Debug)]
+pub(super) struct SpoolWrite {
+    at: u64,
+    pieces: Vec<Bytes>,
+    target: Target,
+    quota: Lease,
+}
+
+/// What a [`SpoolWrite`] has written.
+#[derive(Debug)]
+pub(super) struct Segment {
+    /// The position in the stream of the file's first byte.
+    origin: u64,
+    start: u64,
+    end: u64,
+    file: Arc<File>,
+    quota: Lease,
+}
+
+/// Some consecutive bytes of the stream, to be read.
+#[derive(Debug)]
+pub(super) struct SpoolRead {
+    file: Arc<File>,
+    offset: u64,
+    available: u64,
+}
+
+#[derive(Debug)]
+enum Target {
+    Append { file: Arc<File>, origin: u64 },
+    Create { dir: Arc<Path> },
+}
+
+impl Spool {
+    pub(super) fn new(dir: PathBuf, budget: &Budget) -> Self {
+        Self {
+            dir: dir.into(),
+            budget: budget.clone(),
+            segments: VecDeque::new(),
+            written: 0,
+        }
+    }
+
+    /// The position after the last byte here, 0 when there is none.
+    pub(super) fn end(&self) -> u64 {
+        self.segments.back().map_or(0, |segment| segment.end)
+    }
+
+    /// Bytes that were ever written.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// A write of `pieces`, which begin at `at`; `None` when the quota has no room for them.
+    pub(super) fn write(&self, at: u64, pieces: Vec<Bytes>) -> Option<SpoolWrite> {
+        let mut quota = self.budget.for_segment();
+        if !quota.try_grow(pieces.iter().map(Bytes::len).sum()) {
+            return None;
+        }
+        let target = match self.segments.back() {
+            Some(last) if last.end == at && at - last.origin < SEGMENT => Target::Append {
+                file: Arc::clone(&last.file),
+                origin: last.origin,
+            },
+            _ => Target::Create {
+                dir: Arc::clone(&self.dir),
+            },
+        };
+        Some(SpoolWrite {
+            at,
+            pieces,
+            target,
+            quota,
+        })
+    }
+
+    /// Makes what was written readable.
+    pub(super) fn commit(&mut self, new: Segment) {
+        self.written += new.end - new.start;
+        match self.segments.back_mut() {
+            // Still there: it may have been forgotten while the write ran.
+            Some(last) if Arc::ptr_eq(&last.file, &new.file) => {
+                last.end = new.end;
+                last.quota.absorb(new.quota);
+            }
+            _ => self.segments.push_back(new),
+        }
+    }
+
+    /// Where the bytes from `position` on are, if they are here.
+    pub(super) fn read(&self, position: u64) -> Option<SpoolRead> {
+        let index = self.segments.partition_point(|s| s.end <= position);
+        let segment = self.segments.get(index)?;
+        (segment.start <= position).then(|| SpoolRead {
+            file: Arc::clone(&segment.file),
+            offset: position - segment.origin,
+            available: segment.end - position,
+        })
+    }
+
+    /// The position up to which [`forget`](Self::forget) could give something back.
+    pub(super) fn front_end(&self) -> Option<u64> {
+        self.segments.front().map(|segment| segment.end)
+    }
+
+    /// Gives back the segments before `position`.
+    pub(super) fn forget(&mut self, position: u64) {
+        while self.segments.front().is_some_and(|s| s.end <= position) {
+            self.segments.pop_front();
+        }
+    }
+
+    /// Gives back everything.
+    pub(super) fn clear(&mut self) {
+        self.segments.clear();
+    }
+}
+
+impl SpoolWrite {
+    /// Writes. Once begun it is done, also when this future is dropped.
+    ///
+    /// # Errors
+    /// Whatever the file system answers; nothing is then kept.
+    pub(super) async fn run(self) -> io::Result<Segment> {
+        blocking(move || self.run_here()).await
+    }
+
+    fn run_here(self) -> io::Result<Segment> {
+        let (file, origin) = match self.target {
+            Target::Append { file, origin } => (file, origin),
+            Target::Create { dir } => (Arc::new(tempfile::tempfile_in(dir)?), self.at),
+        };
+        let at = At {
+            file: &file,
+            offset: self.at - origin,
+        };
+        // Gathers small pieces; large ones pass through it.
+        let mut out = BufWriter::with_capacity(GATHER, at);
+        let mut end = self.at;
+        for piece in &self.pieces {
+            out.write_all(piece)?;
+            end += piece.len() as u64;
+        }
+        out.flush()?;
+        drop(out);
+        Ok(Segment {
+            origin,
+            start: self.at,
+            end,
+            file,
+            quota: self.quota,
+        })
+    }
+}
+
+impl SpoolRead {
+    /// The most that one read takes, in bytes: few and large, since each is a hop to a thread.
+    pub(super) const MAX: usize = 256 * 1024;
+
+    /// How many bytes there are.
+    pub(super) fn available(&self) -> usize {
+        usize::try_from(self.available).map_or(Self::MAX, |there| there.min(Self::MAX))
+    }
+
+    /// Reads the first `len` bytes.
+    ///
+    /// # Errors
+    /// Whatever the file system answers.
+    pub(super) async fn run(self, len: usize) -> io::Result<Bytes> {
+        blocking(move || self.run_here(len)).await
+    }
+
+    fn run_here(&self, len: usize) -> io::Result<Bytes> {
+        let mut out = vec![0; len.min(self.available())];
+        At {
+            file: &self.file,
+            offset: self.offset,
+        }
+        .read_exact(&mut out)?;
+        Ok(out.into())
+    }
+}
+
+async fn blocking<T, F>(work: F) -> io::Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+{
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|failed| Err(failed.into()))
+}
+
+/// A place in a file that others use at the same time: its cursor is left alone.
+struct At<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl Write for At<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        let written = std::os::unix::fs::FileExt::write_at(self.file, buf, self.offset)?;
+        #[cfg(windows)]
+        let written = std::os::windows::fs::FileExt::seek_write(self.file, buf, self.offset)?;
+        self.offset += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        let read = std::os::unix::fs::FileExt::read_at(self.file, buf, self.offset)?;
+        #[cfg(windows)]
+        let read = std::os::windows::fs::FileExt::seek_read(self.file, buf, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
+/// From which size on a segment is followed by a new one, in bytes.
+///
+/// Small enough that space comes back soon, large enough that the quota is a few dozen open files.
+const SEGMENT: u64 = 32 * 1024 * 1024;
+
+/// Pieces smaller than this are gathered into writes of this many bytes.
+const GATHER: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spool(quota: u64) -> (Spool, Budget) {
+        let budget = Budget::new(0, quota);
+        (Spool::new(std::env::temp_dir(), &budget), budget)
+    }
+
+    fn pieces(from: u64, lens: &[usize]) -> Vec<Bytes> {
+        let mut at = from;
+        let mut piece = |len: &usize| {
+            let bytes = (at..at + *len as u64).map(|i| (i % 251) as u8).collect();
+            at += *len as u64;
+            bytes
+        };
+        lens.iter().map(&mut piece).collect()
+    }
+
+    #[test]
+    fn what_was_written_reads_back_from_any_position() {
+        let (mut spool, _) = spool(u64::MAX);
+        let lens = [1, 7, 70_000, 3, 200_000, 64 * 1024];
+        let end = 1_000 + lens.iter().sum::<usize>() as u64;
+        let write = spool.write(1_000, pieces(1_000, &lens)).unwrap();
+        spool.commit(write.run_here().unwrap());
+        let write = spool.write(end, pieces(end, &[500])).unwrap();
+        spool.commit(write.run_here().unwrap());
+        assert_eq!((spool.segments.len(), spool.end()), (1, end + 500));
+
+        assert!(spool.read(999).is_none() && spool.read(end + 500).is_none());
+        for position in [1_000, 1_001, 1_008, 71_000, end - 1, end] {
+            let read = spool.read(position).unwrap();
+            let len = read.available();
+            assert_eq!(
+                read.run_here(len).unwrap(),
+                pieces(position, &[len]).concat(),
+                "from {position}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_quota_counts_what_is_on_disk_and_not_what_was() {
+        let (mut spool, budget) = spool(1_000);
+        assert!(spool.write(0, pieces(0, &[1_001])).is_none());
+        let write = spool.write(0, pieces(0, &[600])).unwrap();
+        spool.commit(write.run_here().unwrap());
+        assert!(spool.write(600, pieces(600, &[401])).is_none());
+        spool.forget(599);
+        assert_eq!(budget.spool_in_use(), 600);
+        spool.forget(600);
+        assert_eq!((budget.spool_in_use(), spool.end()), (0, 0));
+    }
+
+    #[test]
+    fn a_segment_that_is_forgotten_during_a_write_leaves_the_written_bytes_readable() {
+        let (mut spool, budget) = spool(1_000);
+        let write = spool.write(0, pieces(0, &[100])).unwrap();
+        spool.commit(write.run_here().unwrap());
+        let write = spool.write(100, pieces(100, &[100])).unwrap();
+        spool.forget(100);
+        spool.commit(write.run_here().unwrap());
+        let bytes = spool.read(150).unwrap().run_here(50).unwrap();
+        assert_eq!(bytes, pieces(150, &[50]).concat());
+        assert_eq!(budget.spool_in_use(), 100);
+    }
+
+    #[test]
+    fn a_spool_without_a_directory_fails_and_returns_its_quota() {
+        let budget = Budget::new(0, 100);
+        let spool = Spool::new("/nowhere/at/all".into(), &budget);
+        let write = spool.write(0, pieces(0, &[100])).unwrap();
+        assert!(write.run_here().is_err());
+        assert_eq!(budget.spool_in_use(), 0);
+    }
+}
