@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use proptest::prelude::{Strategy as _, any};
+
 use p2p::display::show::{ColorLevel, Graphics, Kind, ShowError, ShowOptions, detect_kind, show};
 
 fn sample(name: &str) -> PathBuf {
@@ -236,7 +238,7 @@ fn a_picture_that_claims_ten_gigapixels_is_refused_by_its_header() {
     assert_eq!(
         text,
         "PNG image, 100000 x 100000, 69 B: too large to draw: 10,000,000,000 pixels, \
-         more than 128,000,000 pixels are not decoded\n"
+         more than 64,000,000 pixels are not decoded\n"
     );
 }
 
@@ -482,10 +484,10 @@ fn a_table_of_thousands_of_columns_fits_the_screen() {
 fn a_quotation_that_is_never_closed_is_noticed() {
     let (_home, path) = file("open.csv", b"a,b\n1,2\n3,\"4\n5,6\n");
     let (_, text) = shown(&path, &plain(80));
-    assert!(text.contains("a quotation is not closed"), "{text}");
+    assert!(text.contains("a quotation is open"), "{text}");
     let (_home, path) = file("inches.csv", b"size,b\n5\" pipe,2\nx,3\n");
     let (_, text) = shown(&path, &plain(80));
-    assert!(!text.contains("a quotation is not closed"), "{text}");
+    assert!(!text.contains("a quotation is open"), "{text}");
 }
 
 #[test]
@@ -503,6 +505,46 @@ fn files_with_nothing_in_them_are_shown_as_that() {
     );
     let (_home, path) = file("a.csv", b"\n\n");
     assert_eq!(shown(&path, &plain(80)), (Kind::Csv, "\n\n".to_owned()));
+}
+
+/// How files that are not plain text begin.
+const MAGIC: &[&[u8]] = &[
+    b"\xff\xfe",
+    b"\xfe\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_file_does_harm(
+        parts in proptest::collection::vec(proptest::prop_oneof![
+            "[ -~]{0,12}".prop_map(String::into_bytes),
+            any::<Vec<u8>>(),
+            proptest::sample::select(&[
+                "{", "}", "[", "]", ",", ":", "\"", "\\u001b", "\n", "\r\n", "\t", ";", "|", "1", "-2.5",
+                "\u{1b}[2J", "\u{9b}", "\u{202e}", "日本", "e\u{301}\u{301}", "GIF89a", "BM", "\u{feff}",
+            ][..]).prop_map(|it| it.as_bytes().to_vec()),
+            proptest::sample::select(MAGIC).prop_map(<[u8]>::to_vec),
+        ], 0..40),
+        extension in proptest::sample::select(&["json", "csv", "png", "txt", "jsonl", "x"][..]),
+        width in 20u16..100,
+    ) {
+        let (_home, path) = file(&format!("a.{extension}"), &parts.concat());
+        let mut options = plain(width);
+        options.verbose = true;
+        let (kind, text) = shown(&path, &options);
+        proptest::prop_assert!(!text.chars().any(is_harmful), "{:?}", text);
+        if matches!(kind, Kind::Csv | Kind::Text) {
+            for line in text.lines().filter(|it| !it.starts_with('[') && !it.starts_with("named")) {
+                let used = unicode_width::UnicodeWidthStr::width(line);
+                proptest::prop_assert!(used <= width.max(40).into(), "{}: {}", used, line);
+            }
+        }
+        options.color = ColorLevel::TrueColor;
+        options.graphics = Graphics::HalfBlocks;
+        shown(&path, &options);
+    }
 }
 
 #[test]

@@ -222,17 +222,14 @@ fn summary(
     screen.line(Role::Note, &format!("[{rows} x {width}]"))?;
     if table.ragged > 0 {
         let note = format!(
-            "[{} with more or fewer fields than {}]",
+            "[{} with more or fewer than {} fields]",
             counted(table.ragged, "row"),
             grouped(dialect.columns)
         );
         screen.line(Role::Warning, &note)?;
     }
     if table.open_quote {
-        screen.line(
-            Role::Warning,
-            "[a quotation is not closed: the last row goes on to the end of the file]",
-        )?;
+        screen.line(Role::Warning, "[a quotation is open at the end]")?;
     }
     if let Some(read) = table.read {
         let (read, all) = (size(read), size(source.len()));

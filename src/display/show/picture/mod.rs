@@ -201,11 +201,12 @@ fn name(format: ImageFormat) -> &'static str {
     }
 }
 
-/// More than cameras make; a picture of one colour with as many takes a few kilobytes to send.
-const MAX_PIXELS: u64 = 128_000_000;
+/// What good cameras make, decoded in about a second; a file of a few kilobytes can claim as many.
+const MAX_PIXELS: u64 = 64_000_000;
 
-/// Bytes of pixels in memory: half of what the `image` crate allows.
-const MAX_ALLOC: u64 = 256 << 20;
+/// Bytes of decoded pixels, three for each. With the file and what decoders need besides, which
+/// was measured to be as much again, half a gigabyte of memory is always enough.
+const MAX_ALLOC: u64 = 192 << 20;
 
 /// A larger file is not decoded, as decoders may read it all into memory.
 const MAX_FILE_LEN: u64 = 128 << 20;
