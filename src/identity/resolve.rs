@@ -72,7 +72,7 @@ pub enum ResolveError {
     Ambiguous {
         /// What was asked for.
         text: String,
-        /// Those who may be meant, at most [`CANDIDATES_MAX`].
+        /// Those who may be meant, at most eight.
         candidates: Vec<Candidate>,
     },
     /// Another peer goes by a name that belongs to a key that is not here.

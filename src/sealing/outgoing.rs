@@ -128,7 +128,7 @@ impl TransferSealer {
         self.next_file.load(Ordering::Relaxed)
     }
 
-    /// Seals the transfer to the peer of a verified bundle. Takes about 0.2 ms.
+    /// Seals the transfer to the peer of a verified bundle. Takes about half a millisecond.
     ///
     /// # Errors
     /// When the peer does not listen, was offered this before, or is one too many.

@@ -17,6 +17,19 @@ const SIZES: [usize; 8] = [
 ];
 
 #[test]
+fn both_sides_of_a_transfer_can_be_shared_between_tasks() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>() {}
+    shared::<TransferSealer>();
+    shared::<TransferOpener>();
+    shared::<OpenKeys>();
+    sent::<FileSealer>();
+    sent::<FileOpener>();
+    sent::<ReceiptSealer>();
+    sent::<ReceiptOpener>();
+}
+
+#[test]
 fn files_of_every_size_at_the_edge_of_a_chunk_come_out_as_they_went_in() {
     for suite in Suite::ALL {
         let (sealer, opened) = solo(suite);
