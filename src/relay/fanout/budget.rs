@@ -60,6 +60,11 @@ impl Budget {
         self.spool.used.load(Relaxed)
     }
 
+    /// The limit on disk, in bytes.
+    pub(super) fn spool_limit(&self) -> u64 {
+        self.spool.limit
+    }
+
     /// An empty lease for the blocks of one file.
     pub(super) fn for_file(&self) -> Lease {
         Lease::new(&self.memory, Self::GUARANTEED)

@@ -25,6 +25,8 @@ pub(super) struct Spool {
     dir: Arc<Path>,
     budget: Budget,
     segments: VecDeque<Segment>,
+    /// From which size on a segment is followed by a new one, in bytes.
+    segment: u64,
     written: u64,
 }
 
@@ -68,6 +70,7 @@ impl Spool {
             dir: dir.into(),
             budget: budget.clone(),
             segments: VecDeque::new(),
+            segment: (budget.spool_limit() / SEGMENTS).max(SEGMENT_MIN),
             written: 0,
         }
     }
@@ -89,7 +92,7 @@ impl Spool {
             return None;
         }
         let target = match self.segments.back() {
-            Some(last) if last.end == at && at - last.origin < SEGMENT => Target::Append {
+            Some(last) if last.end == at && at - last.origin < self.segment => Target::Append {
                 file: Arc::clone(&last.file),
                 origin: last.origin,
             },
@@ -253,10 +256,12 @@ impl Read for At<'_> {
     }
 }
 
-/// From which size on a segment is followed by a new one, in bytes.
-///
-/// Small enough that space comes back soon, large enough that the quota is a few dozen open files.
-const SEGMENT: u64 = 32 * 1024 * 1024;
+/// The quota is about so many segments: they bound how much of it bytes that everyone has passed can
+/// hold, and how many files are open.
+const SEGMENTS: u64 = 64;
+
+/// The least size of a segment, in bytes.
+const SEGMENT_MIN: u64 = 1024 * 1024;
 
 /// Pieces smaller than this are gathered into writes of this many bytes.
 const GATHER: usize = 64 * 1024;

@@ -92,17 +92,29 @@ async fn over_the_quota_the_one_that_is_furthest_behind_is_reset_alone() {
     let relay = Relay::with_budget(Budget::new(Budget::MEMORY_LIMIT, 6 * MIB as u64));
     let stream = stream(20 * MIB);
     let taps = [Tap::open(), Tap::shut(), Tap::open(), Tap::shut()];
-    let feed = Feed::new([Step::Bytes(bytes::Bytes::copy_from_slice(
-        &stream[..8 * MIB],
-    ))]);
+    let mib = MIB as u64;
+    let feed = Feed::new([]);
+    let send = |range: std::ops::Range<usize>| {
+        let piece = bytes::Bytes::copy_from_slice(&stream[range]);
+        feed.push(Step::Bytes(piece));
+    };
     let go_on = async {
-        // The last one has almost caught up when the quota is reached.
-        taps[0].has(8 * MIB as u64).await;
-        taps[3].allow(7 * MIB as u64 + EVERYTHING);
-        taps[3].has(7 * MIB as u64).await;
-        feed.push(Step::Bytes(bytes::Bytes::copy_from_slice(
-            &stream[8 * MIB..],
-        )));
+        send(0..8 * MIB);
+        taps[0].has(8 * mib).await;
+        taps[3].allow(4 * mib);
+        taps[3].has(4 * mib).await;
+        let began = Instant::now();
+        send(8 * MIB..12 * MIB);
+        taps[0].has(12 * mib).await;
+        taps[1].ended().await;
+        assert!(
+            began.elapsed() <= relay.config.grace,
+            "nobody waits for the verdict"
+        );
+        assert_eq!(taps[3].end(), None, "it is behind, but not as far");
+        taps[3].allow(EVERYTHING);
+        taps[3].has(12 * mib).await;
+        send(12 * MIB..stream.len());
         feed.push(Step::End);
     };
     let (report, ()) = tokio::join!(relay.run(&feed, &taps), go_on);

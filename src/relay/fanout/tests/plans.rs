@@ -58,13 +58,17 @@ async fn a_recipient_that_skips_from_within_the_head_or_the_spool_gets_the_same(
     let mut relay = Relay::new();
     relay.config.window = 64 * KIB;
     let taps = [Tap::open(), Tap::with(20, 3), Tap::shut()];
-    let sent = [head(), plan(&[(1, 3), (2, 1)]), chunks(0, &LENS), trailer()].concat();
+    let rest = [plan(&[(1, 3), (2, 1)]), chunks(0, &LENS), trailer()].concat();
     let wake = async {
         taps[0].ended().await;
         taps[1].allow(u64::MAX / 2);
         taps[2].allow(u64::MAX / 2);
     };
-    let feed = Feed::whole(&sent);
+    // In pieces, so that the plan comes while some of the head is still to be written.
+    let head_pieces = head();
+    let head_pieces = head_pieces.chunks(50);
+    let head_pieces = head_pieces.map(|cut| Step::Bytes(bytes::Bytes::copy_from_slice(cut)));
+    let feed = Feed::new(head_pieces.chain([Step::Bytes(rest.into()), Step::End]));
     let (report, ()) = tokio::join!(relay.run(&feed, &taps), wake);
     assert!(report.bytes_spooled > 0);
     taps[0].assert_got(&all());
