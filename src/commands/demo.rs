@@ -85,7 +85,7 @@ async fn play(context: &Context, folder: &Path, files: &[PathBuf]) -> Result<u8,
         &known,
         files,
         To::Peers(vec!["alice".to_owned()]),
-        &observer,
+        (&observer, folder),
     )
     .await?;
     for file in files {
@@ -101,7 +101,7 @@ async fn play(context: &Context, folder: &Path, files: &[PathBuf]) -> Result<u8,
         &known,
         std::slice::from_ref(&large),
         To::Everyone,
-        &observer,
+        (&observer, folder),
     )
     .await?;
     for name in ["alice", "bob"] {
@@ -224,7 +224,7 @@ async fn deliver(
     known: &KnownPeers,
     files: &[PathBuf],
     to: To,
-    observer: &Arc<dyn Observer>,
+    (observer, jobs): (&Arc<dyn Observer>, &Path),
 ) -> Result<(), CommandError> {
     let request = SendRequest {
         source: SourceSpec::Paths {
@@ -236,6 +236,7 @@ async fn deliver(
         timeout: std::time::Duration::from_secs(30),
         limit: None,
         compress: true,
+        jobs: jobs.to_owned(),
     };
     let summary = send(member, known, request, observer, &CancellationToken::new())
         .await

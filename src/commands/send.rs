@@ -36,6 +36,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
         timeout: what.timeout,
         limit: what.limit,
         compress: what.compress == Compress::Auto,
+        jobs: context.home()?.path().join("jobs"),
         source: source(what)?,
         to,
     };

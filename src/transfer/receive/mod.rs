@@ -33,7 +33,7 @@ use crate::{
         SignedOffer, TransferId,
     },
     quic::FileReceiver,
-    sealing::{Inbox, OpenKeys, open_offer},
+    sealing::{Inbox, JobId, OpenKeys, open_offer},
     storage::{Conflict, Journal, PARTIAL_MAX_AGE, Target},
 };
 
@@ -200,7 +200,10 @@ struct Listener<'a> {
 /// The way to a transfer's task.
 struct Transfer {
     from: PeerId,
+    job: JobId,
     heard: mpsc::UnboundedSender<Heard>,
+    /// Cancelled once everything that the transfer had open is put away.
+    over: CancellationToken,
 }
 
 impl<'a> Listener<'a> {
@@ -345,11 +348,42 @@ impl<'a> Listener<'a> {
         if self.shared.config.once {
             self.only = Some(transfer);
         }
+        let older = self.supersede(from, opened.manifest.job);
         let (heard, hears) = mpsc::unbounded_channel();
-        self.transfers.insert(transfer, Transfer { from, heard });
+        let over = CancellationToken::new();
+        let job = opened.manifest.job;
+        self.transfers.insert(
+            transfer,
+            Transfer {
+                from,
+                job,
+                heard,
+                over: over.clone(),
+            },
+        );
         let (incoming, keys) = Incoming::new(self.shared.clone(), transfer, opened, voice, hears);
-        self.tasks
-            .spawn(async move { (transfer, incoming.run(keys).await) });
+        self.tasks.spawn(async move {
+            let _guard = over.drop_guard();
+            for older in older {
+                older.cancelled().await;
+            }
+            (transfer, incoming.run(keys).await)
+        });
+    }
+
+    /// Ends what is still open of a job that its sender begins again.
+    ///
+    /// The sender's word is enough: it was killed or cut off, and this side has not noticed yet.
+    fn supersede(&self, from: PeerId, job: JobId) -> Vec<CancellationToken> {
+        let older = self
+            .transfers
+            .values()
+            .filter(|t| t.from == from && t.job == job);
+        let end = |t: &Transfer| {
+            let _ = t.heard.send(Heard::Gone(Code::Replaced));
+            t.over.clone()
+        };
+        older.map(end).collect()
     }
 
     fn end_transfers(&self, code: Code) {

@@ -4,6 +4,7 @@
 //! - [`request`](SendRequest): what was asked for
 //! - [`target`](Target): one recipient over all rounds
 //! - `round`: one transfer with fresh keys
+//! - `job`: what makes two sends the same
 //! - `ledger`: which files of it are not settled
 //! - `producer`: finds files, seals small ones
 //! - `file`: one file's stream
@@ -11,6 +12,7 @@
 
 mod content;
 mod file;
+mod job;
 mod ledger;
 mod producer;
 mod request;
@@ -33,6 +35,7 @@ pub use request::{SendRequest, SourceSpec, To};
 pub use target::{Status, Summary, Target};
 
 use self::{
+    job::Job,
     producer::Producible,
     round::{Offer, Round, RoundEnd, RoundPlan},
     shared::RoundKeys,
@@ -42,7 +45,7 @@ use crate::{
     identity::{KnownPeers, Origin, Present, ResolveError, Verdict, resolve},
     protocol::{Code, PeerId, PeerName, PeerState, SafeText},
     quic::RateLimit,
-    sealing::{Compression, JobId, Manifest, ManifestEntry, NewTransfer, Suite, TransferSealer},
+    sealing::{Compression, Manifest, ManifestEntry, NewTransfer, Suite, TransferSealer},
     storage::{EntryKind, Source, SourceError},
 };
 
@@ -101,7 +104,7 @@ pub async fn send(
     observer: &Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<Summary, SendError> {
-    let wares = Wares::prepare(request.source).await?;
+    let wares = Wares::prepare(request.source, request.jobs).await?;
     let connection = tokio::select! {
         () = cancel.cancelled() => return Err(interrupted().into()),
         entered = member.enter(None) => entered?,
@@ -135,7 +138,7 @@ fn interrupted() -> Failure {
 /// What is sent, in a form that can be sent again.
 struct Wares {
     kind: WaresKind,
-    job: JobId,
+    job: Job,
     files: Option<u64>,
     bytes: Option<u64>,
     names: Vec<ManifestEntry>,
@@ -149,10 +152,11 @@ enum WaresKind {
 }
 
 impl Wares {
-    async fn prepare(source: SourceSpec) -> Result<Self, SendError> {
+    async fn prepare(source: SourceSpec, jobs: std::path::PathBuf) -> Result<Self, SendError> {
         Ok(match source {
             SourceSpec::Paths { roots, exclude } => {
-                let walking = tokio::task::spawn_blocking(move || Self::of_paths(&roots, exclude));
+                let walking =
+                    tokio::task::spawn_blocking(move || Self::of_paths(&roots, exclude, &jobs));
                 walking
                     .await
                     .map_err(|e| Failure::new(FailureKind::Other, e))??
@@ -161,7 +165,7 @@ impl Wares {
                 files: Some(1),
                 bytes: Some(text.len() as u64),
                 names: vec![],
-                job: JobId::generate(),
+                job: Job::unique(),
                 text: true,
                 kind: WaresKind::Text(text.into()),
             },
@@ -172,14 +176,18 @@ impl Wares {
                     path: SafeText::new(name.as_str()),
                     size: None,
                 }],
-                job: JobId::generate(),
+                job: Job::unique(),
                 text: false,
                 kind: WaresKind::Pipe(Some((name, reader))),
             },
         })
     }
 
-    fn of_paths(roots: &[std::path::PathBuf], exclude: GlobSet) -> Result<Self, SendError> {
+    fn of_paths(
+        roots: &[std::path::PathBuf],
+        exclude: GlobSet,
+        jobs: &std::path::Path,
+    ) -> Result<Self, SendError> {
         let source = Source::new(roots, exclude)?;
         // A file that was named and cannot be read is found before anyone is bothered.
         for root in roots.iter().filter(|root| root.is_file()) {
@@ -205,7 +213,7 @@ impl Wares {
             names: names.take(Manifest::NAMES_MAX).collect(),
             files: totals.complete.then_some(totals.files),
             bytes: totals.complete.then_some(totals.bytes),
-            job: job_of(roots),
+            job: Job::of(roots, jobs),
             text: false,
             kind: WaresKind::Paths(source),
         })
@@ -213,7 +221,7 @@ impl Wares {
 
     fn manifest(&self) -> Manifest {
         Manifest {
-            job: self.job,
+            job: self.job.id,
             files: self.files,
             bytes: self.bytes,
             names: self.names.clone(),
@@ -235,23 +243,6 @@ impl Wares {
     fn can_be_sent_again(&self) -> bool {
         !matches!(self.kind, WaresKind::Pipe(None))
     }
-}
-
-/// The same command names the same job, so that a recipient knows what it has of it.
-///
-/// Not a secret: it is only ever told to recipients, who know the sender and the names anyway.
-fn job_of(roots: &[std::path::PathBuf]) -> JobId {
-    let mut hasher = blake3::Hasher::new_derive_key("p2p 2026-11 job");
-    for root in roots {
-        let path = std::path::absolute(root).unwrap_or_else(|_| root.clone());
-        let bytes = path.as_os_str().as_encoded_bytes();
-        hasher
-            .update(&(bytes.len() as u64).to_be_bytes())
-            .update(bytes);
-    }
-    let mut job = [0; 16];
-    hasher.finalize_xof().fill(&mut job);
-    JobId(job)
 }
 
 struct Sender<'a> {

@@ -21,6 +21,8 @@ pub struct SendRequest {
     pub limit: Option<u64>,
     /// Whether chunks may be compressed where that helps.
     pub compress: bool,
+    /// Where running sends are noted, so that a later one knows whether it may take up their job.
+    pub jobs: PathBuf,
 }
 
 /// Where the content comes from.
