@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use quinn::{EndpointConfig, TokioRuntime};
+use quinn::{ConnectionId, ConnectionIdGenerator, EndpointConfig, TokioRuntime};
 
 use super::{ConnectError, Credentials, Link, LinkError, Role, SocketBuffers, Tuning, socket, tls};
 use crate::protocol::{Code, PeerId};
@@ -217,9 +217,38 @@ fn endpoint(
 ) -> io::Result<(quinn::Endpoint, SocketBuffers)> {
     let (socket, buffers) = socket::bind(address)?;
     let mut config = EndpointConfig::new(credentials.reset_key());
+    config.cid_generator(|| Box::new(RandomIds));
     config
         .max_udp_payload_size(Tuning::max_udp_payload())
         .map_err(io::Error::other)?;
     let endpoint = quinn::Endpoint::new(config, server, socket, Arc::new(TokioRuntime))?;
     Ok((endpoint, buffers))
+}
+
+/// Connection IDs that say nothing.
+///
+/// quinn's default gives IDs by which one run of an endpoint knows its own, and ignores packets with
+/// any other: then nobody whose connection a restart has ended would ever be sent a stateless reset.
+#[derive(Debug)]
+struct RandomIds;
+
+impl RandomIds {
+    /// Long enough that no two of a relay's connections share one (RFC 9000, section 5.1).
+    const LEN: usize = 8;
+}
+
+impl ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut bytes = [0; Self::LEN];
+        aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives random bytes");
+        ConnectionId::new(&bytes)
+    }
+
+    fn cid_len(&self) -> usize {
+        Self::LEN
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }

@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use ::aws_lc_rs::{hkdf, hmac};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme,
@@ -54,19 +55,12 @@ impl Credentials {
     ///
     /// With it a restarted relay tells its old peers at once that their connections are gone;
     /// otherwise they would wait for the idle timeout.
-    pub(super) fn reset_key(&self) -> Arc<::aws_lc_rs::hmac::Key> {
-        use ::aws_lc_rs::{hkdf, hmac};
-        struct Len;
-        impl hkdf::KeyType for Len {
-            fn len(&self) -> usize {
-                32
-            }
-        }
+    pub(super) fn reset_key(&self) -> Arc<hmac::Key> {
         let mut bytes = Zeroizing::new([0; 32]);
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"")
             .extract(&self.key)
-            .expand(&[b"p2p/1 stateless reset"], Len)
-            .and_then(|okm| okm.fill(&mut *bytes))
+            .expand(&[b"p2p/1 stateless reset"], hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(bytes.as_mut_slice()))
             .expect("32 bytes are within HKDF's limit");
         Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &*bytes))
     }
@@ -134,7 +128,7 @@ fn provider() -> Arc<CryptoProvider> {
         suite::TLS13_AES_128_GCM_SHA256,
         suite::TLS13_CHACHA20_POLY1305_SHA256,
     ];
-    if !crate::quic::tls::has_fast_aes() {
+    if !has_fast_aes() {
         provider.cipher_suites.rotate_right(1);
     }
     provider.kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519];

@@ -199,11 +199,12 @@ impl Connection {
                         }
                     }
                     Ok(None) => return,
-                    Err(error) => {
-                        // A relay that speaks nonsense is no relay to stay with.
+                    // A relay that speaks nonsense is no relay to stay with.
+                    Err(error @ (StreamError::Malformed(_) | StreamError::Truncated)) => {
                         link.close(error.code(), "unreadable control message");
                         return;
                     }
+                    Err(_) => return,
                 }
             }
         });
