@@ -17,10 +17,16 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
     context.block_on(async {
         let signals = Signals::hear();
         let cancel = signals.token();
-        let mut connection = member.enter(None).await.map_err(|e| enter_error(&e, &member.invite))?;
+        let mut connection = member
+            .enter(None)
+            .await
+            .map_err(|e| enter_error(&e, &member.invite))?;
         let presence = Presence::new(member.member_key());
         let lost = || CommandError::new(FailureKind::Unreachable, "the relay was lost");
-        let mut peers = presence.list(&mut connection, args.watch).await.ok_or_else(lost)?;
+        let mut peers = presence
+            .list(&mut connection, args.watch)
+            .await
+            .ok_or_else(lost)?;
         peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         for peer in &peers {
             print(context, peer);
@@ -28,12 +34,14 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
         if peers.is_empty() && !context.global.json && !context.global.quiet {
             eprintln!("nobody else is in the room");
         }
-        while args.watch {
-            tokio::select! {
-                () = cancel.cancelled() => break,
-                heard = connection.hear() => match heard {
-                    Some(message) => if let Some(peer) = presence.hear(message) { print(context, &peer) },
-                    None => return Err(lost()),
+        if args.watch {
+            loop {
+                let message = tokio::select! {
+                    () = cancel.cancelled() => break,
+                    heard = connection.hear() => heard.ok_or_else(lost)?,
+                };
+                if let Some(peer) = presence.hear(message) {
+                    print(context, &peer);
                 }
             }
         }

@@ -222,9 +222,9 @@ fn tell(
             return;
         }
         match room.transfers.get_mut(&id) {
-            Some(transfer) if transfer.is_sent_by(session) => transfer.from_sender(id, to, message),
+            Some(transfer) if transfer.is_sent_by(session) => transfer.hear_sender(id, to, message),
             Some(transfer) => {
-                if let Err(code) = transfer.from_recipient(id, session, message) {
+                if let Err(code) = transfer.hear_recipient(id, session, message) {
                     gone(session.peer, code);
                 }
             }

@@ -59,7 +59,7 @@ impl Transfer {
     }
 
     /// Passes on what the sender says.
-    pub(super) fn from_sender(&mut self, id: TransferId, to: Option<PeerId>, message: PeerMessage) {
+    pub(super) fn hear_sender(&mut self, id: TransferId, to: Option<PeerId>, message: PeerMessage) {
         let told = |message| ServerToClient::Told {
             transfer: id,
             from: self.sender.peer,
@@ -117,7 +117,7 @@ impl Transfer {
     ///
     /// # Errors
     /// [`Code::UnknownTransfer`] from anyone to whom this transfer was not offered.
-    pub(super) fn from_recipient(
+    pub(super) fn hear_recipient(
         &mut self,
         id: TransferId,
         session: &Arc<Session>,

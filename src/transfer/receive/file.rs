@@ -240,19 +240,14 @@ impl FileTask {
         let writing = tokio::task::spawn_blocking(move || {
             let mut slot = match partial {
                 Some(partial) => Slot::Partial(partial),
-                None => Slot::open(&context.shared.config.destination, &file)
-                    .map_err(Writing::Storage)?,
+                None => match Slot::open(&context.shared.config.destination, &file) {
+                    Ok(slot) => slot,
+                    Err(error) => return (Slot::Nothing, Err(Writing::Storage(error))),
+                },
             };
             context.note_partial(&slot);
-            match write(&mut slot, opener, received, &active.stored) {
-                Ok(whole) => Ok((slot, whole)),
-                Err(Writing::Incomplete(_)) => Err(Writing::Incomplete(slot)),
-                Err(Writing::Verification(error)) => {
-                    slot.discard();
-                    Err(Writing::Verification(error))
-                }
-                Err(error) => Err(error),
-            }
+            let written = write(&mut slot, opener, received, &active.stored);
+            (slot, written)
         });
         let mut ended = Ok(());
         loop {
@@ -270,11 +265,11 @@ impl FileTask {
             }
         }
         drop(frames);
-        let written = writing
+        let (slot, written) = writing
             .await
             .map_err(|_| Lost::new(None, Code::Internal, "the writing thread panicked"))?;
-        match (ended, written) {
-            (Ok(()), Ok((slot, whole))) => {
+        let lost = match (ended, written) {
+            (Ok(()), Ok(whole)) => {
                 let job = Job::Complete {
                     index: self.index,
                     slot,
@@ -282,26 +277,23 @@ impl FileTask {
                     head,
                     path,
                 };
-                self.context.store.send(job).await.map_err(|_| over())
+                return self.context.store.send(job).await.map_err(|_| over());
             }
-            (Err(lost), Ok((slot, _)) | Err(Writing::Incomplete(slot))) => {
-                // Of a source that has changed, nothing can be gone on with.
-                if lost.code == Code::SourceChanged {
-                    slot.discard();
-                }
-                Err(lost)
+            // The partial file stays, for a later attempt to go on with.
+            (_, Err(Writing::Storage(error))) => return Err(storage(None, &error)),
+            (Err(lost), Ok(_) | Err(Writing::Incomplete)) if lost.code != Code::SourceChanged => {
+                return Err(lost);
             }
-            (Ok(()), Err(Writing::Incomplete(slot))) => {
-                slot.discard();
-                Err(Lost::new(
-                    None,
-                    Code::Verification,
-                    "the file ends before its trailer",
-                ))
+            (Err(lost), Ok(_) | Err(Writing::Incomplete)) => lost,
+            (_, Err(Writing::Verification(error))) => verification(None, &error),
+            (Ok(()), Err(Writing::Incomplete)) => {
+                let reason = "the file ends before its trailer";
+                Lost::new(None, Code::Verification, reason)
             }
-            (_, Err(Writing::Verification(error))) => Err(verification(None, &error)),
-            (_, Err(Writing::Storage(error))) => Err(storage(None, &error)),
-        }
+        };
+        // Of a source that has changed, or of a lie, nothing can be gone on with.
+        slot.discard();
+        Err(lost)
     }
 }
 
@@ -387,7 +379,7 @@ pub(super) fn incoming_file(sender: PeerId, head: &Head, path: &RelativePath) ->
 /// Why a larger file could not be written whole.
 enum Writing {
     /// Frames ended before the trailer.
-    Incomplete(Slot),
+    Incomplete,
     Verification(OpenError),
     Storage(StorageError),
 }
@@ -427,7 +419,7 @@ fn write(
         slot.write_all(chunk.content).map_err(Writing::Storage)?;
         stored.store(chunk.offset + chunk.content.len() as u64, Ordering::Relaxed);
     }
-    Err(Writing::Incomplete(Slot::Nothing))
+    Err(Writing::Incomplete)
 }
 
 /// What the end of the stream means for the file.

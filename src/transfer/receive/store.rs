@@ -149,7 +149,8 @@ impl Store {
                 Job::Small { index, .. } | Job::Complete { index, .. } => *index,
             };
             match self.written(job) {
-                Ok(Written::Partial(file, partial)) => {
+                Ok(Written::Partial(written)) => {
+                    let (file, partial) = *written;
                     pending.push(file);
                     partials.push(partial);
                 }
@@ -182,7 +183,7 @@ impl Store {
                 head,
                 path,
             } => {
-                return Ok(Written::Partial(
+                return Ok(Written::partial(
                     Pending {
                         index,
                         whole,
@@ -294,7 +295,7 @@ impl Store {
                     .truncate(0)
                     .and_then(|()| partial.write_all(&content))
                     .map_err(here)?;
-                Ok(Written::Partial(
+                Ok(Written::partial(
                     Pending {
                         index,
                         whole,
@@ -364,8 +365,14 @@ fn stdout_error(error: std::io::Error) -> StorageError {
 }
 
 enum Written {
-    Partial(Pending, Partial),
+    Partial(Box<(Pending, Partial)>),
     Settled(Stored),
+}
+
+impl Written {
+    fn partial(file: Pending, partial: Partial) -> Self {
+        Self::Partial(Box::new((file, partial)))
+    }
 }
 
 fn stored(path: std::path::PathBuf, whole: Whole, notable: bool) -> Stored {

@@ -444,19 +444,17 @@ impl<'a> Round<'a> {
                     let _ = start.send(SealedStart { peer: from, have });
                 }
             }
-            PeerMessage::Stored { file, bytes } => {
-                if self.ledger.stored(from, file, bytes) {
-                    target.moved();
-                    if let Some((path, total)) = self.ledger.describe(file) {
-                        self.observer.event(Event::Progress {
-                            transfer: self.keys.transfer(),
-                            peer: from,
-                            peer_name: target.name.clone(),
-                            file: path.to_owned(),
-                            bytes,
-                            total,
-                        });
-                    }
+            PeerMessage::Stored { file, bytes } if self.ledger.stored(from, file, bytes) => {
+                target.moved();
+                if let Some((path, total)) = self.ledger.describe(file) {
+                    self.observer.event(Event::Progress {
+                        transfer: self.keys.transfer(),
+                        peer: from,
+                        peer_name: target.name.clone(),
+                        file: path.to_owned(),
+                        bytes,
+                        total,
+                    });
                 }
             }
             PeerMessage::Receipts { batch } => self.receipts(from, &batch.0),
