@@ -3,7 +3,7 @@
 
 use super::{
     column::{Column, Type},
-    records::{End, Records, Row},
+    records::Row,
 };
 
 /// How a CSV file is written.
@@ -74,14 +74,20 @@ impl Dialect {
 
 /// The first records, without one that the end of the sample may have cut off.
 fn sampled(sample: &[u8], is_all: bool, delimiter: u8) -> Vec<Row> {
-    let mut records = Records::new(sample, delimiter, u64::MAX);
+    // The sample is in memory, so that its records may be as well.
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(sample);
+    let mut record = csv::ByteRecord::new();
     let mut rows = Vec::new();
-    let mut row = Row::default();
-    while rows.len() < SAMPLE_RECORDS && matches!(records.next(&mut row), Ok(true)) {
-        if records.end() == End::OfText && !is_all && !rows.is_empty() {
+    while rows.len() < SAMPLE_RECORDS && matches!(reader.read_byte_record(&mut record), Ok(true)) {
+        let at_end = reader.position().byte() >= sample.len() as u64;
+        if at_end && !is_all && !rows.is_empty() {
             break;
         }
-        rows.push(row.clone());
+        rows.push(Row::of(&record));
     }
     rows
 }

@@ -15,6 +15,20 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// What is kept of a record that was read whole.
+    pub(super) fn of(record: &csv::ByteRecord) -> Self {
+        let mut row = Self {
+            fields: record.len() as u64,
+            ..Self::default()
+        };
+        for field in record.iter().take(Self::FIELDS) {
+            let kept = &field[..field.len().min(Self::FIELD_LEN)];
+            row.bytes.extend_from_slice(kept);
+            row.ends.push((row.bytes.len(), kept.len() < field.len()));
+        }
+        row
+    }
+
     /// The number of fields of the record.
     pub(super) fn fields(&self) -> u64 {
         self.fields
