@@ -129,10 +129,7 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
     let doing = match summary.targets.as_slice() {
         [one] if one.failure().is_some() => format!("cannot deliver to {}", one.name),
         _ if summary.targets.iter().all(|t| t.failure().is_none()) => {
-            summary.unread.first().map_or_else(
-                || "not sent".to_owned(),
-                |(path, _)| format!("cannot send {path}"),
-            )
+            "cannot send everything".to_owned()
         }
         _ => "not delivered to all".to_owned(),
     };

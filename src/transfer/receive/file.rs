@@ -356,6 +356,14 @@ fn look(
     let partial = target
         .begin(&incoming_file(context.from, head, path))
         .map_err(here)?;
+    // Killed after a file got its name and before that was noted: it is there, and whole.
+    if partial.is_empty()
+        && let Some(existing) = target.existing(path).map_err(here)?
+        && head.size == Some(existing.len)
+    {
+        let hash = existing.hash_prefix(existing.len).map_err(here)?.finalize();
+        return whole(path, existing.len, hash, opener);
+    }
     let chunks = u32::try_from(partial.len() / CHUNK_SIZE as u64).unwrap_or(u32::MAX - 1);
     let hasher = partial
         .hash_prefix(u64::from(chunks) * CHUNK_SIZE as u64)
