@@ -1,6 +1,6 @@
 //! `p2p completions`: a shell's completion script, which asks this program for peer names.
 
-use std::ffi::OsStr;
+use std::{ffi::OsStr, io::Write};
 
 use clap::CommandFactory;
 use clap_complete::{CompletionCandidate, Shell, env::Shells};
@@ -15,9 +15,13 @@ pub(super) fn run(shell: Shell) -> Result<u8, CommandError> {
         .ok_or_else(|| CommandError::usage(format!("no completions for {name}")))?;
     let command = Cli::command();
     let bin = command.get_name();
+    let mut script = Vec::new();
+    let failed = |e| CommandError::other(format!("cannot print the script: {e}"));
     completer
-        .write_registration("COMPLETE", bin, bin, bin, &mut std::io::stdout())
-        .map_err(|e| CommandError::other(format!("cannot print the script: {e}")))?;
+        .write_registration("COMPLETE", bin, bin, bin, &mut script)
+        .map_err(failed)?;
+    // Whoever read our output has seen enough.
+    let _ = std::io::stdout().write_all(&script);
     Ok(0)
 }
 

@@ -42,7 +42,7 @@ impl Context {
         let _ = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(std::io::stderr)
-            .with_ansi(self.color())
+            .with_ansi(false)
             .without_time()
             .try_init();
     }

@@ -187,7 +187,10 @@ struct Joining {
 impl Observer for Joining {
     fn event(&self, event: Event) {
         let first = matches!(event, Event::Joined { .. });
-        self.inner.event(event);
+        // What the listeners receive, the sender tells as delivered.
+        if first {
+            self.inner.event(event);
+        }
         if first
             && let Some(joined) = self
                 .joined

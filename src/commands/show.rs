@@ -8,7 +8,7 @@ use super::{
     context::Context,
 };
 use crate::{
-    display::show::{ShowError, ShowOptions, When as ShowWhen, show},
+    display::show::{Kind, ShowError, ShowOptions, When as ShowWhen, detect_kind, show},
     transfer::FailureKind,
 };
 
@@ -29,6 +29,10 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
     let mut options = ShowOptions::detect(std::io::stdout().is_terminal(), color);
     options.verbose = context.global.verbose > 0;
     let mut out = std::io::stdout().lock();
+    // A listener shows what is made to be looked at.
+    if args.limited && !detect_kind(&args.file).is_ok_and(is_shown) {
+        return Ok(0);
+    }
     match show(&args.file, &options, &mut out) {
         Ok(_) => {}
         // Whoever read our output has seen enough.
@@ -39,6 +43,10 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
     }
     let _ = out.flush();
     Ok(0)
+}
+
+fn is_shown(kind: Kind) -> bool {
+    matches!(kind, Kind::Json | Kind::Csv | Kind::Image | Kind::Text)
 }
 
 /// Bounds what a hostile file can do: the kernel ends this process, and nothing else.

@@ -192,8 +192,10 @@ pub enum Answer {
 pub enum DeclineReason {
     /// A person or a policy said no.
     Refused,
-    /// The sender is not trusted here, or its name belongs to another key.
+    /// The sender is not trusted here.
     NotTrusted,
+    /// The sender's name belongs to another key here.
+    KeyChanged,
     /// Larger than the recipient takes.
     TooLarge,
     /// No room on the disk.

@@ -35,9 +35,13 @@ impl<M: Serialize> ControlSender<M> {
         Ok(self.stream.write_chunk(bytes.into()).await?)
     }
 
-    /// Says that no message follows.
-    pub fn finish(mut self) {
-        let _ = self.stream.finish();
+    /// Says that no message follows, and waits until the other end has everything.
+    ///
+    /// A connection that is closed earlier takes what is still on its way with it.
+    pub async fn finish(mut self) {
+        if self.stream.finish().is_ok() {
+            let _ = self.stream.stopped().await;
+        }
     }
 }
 

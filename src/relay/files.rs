@@ -30,7 +30,7 @@ const FILES_WAITING_MAX: usize = 4096;
 
 /// Takes the peer's file streams until its connection ends.
 pub(super) async fn accept(shared: Arc<Shared>, session: Arc<Session>) {
-    let limit = shared.limit_per_peer.map(RateLimit::new).map(Arc::new);
+    let limit = shared.limit_of(session.peer);
     while let Ok(stream) = session.link.accept_file().await {
         let (shared, session, limit) = (shared.clone(), session.clone(), limit.clone());
         // Not tied to the session: what a sender has finished is delivered even when it is gone.

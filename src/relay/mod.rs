@@ -18,7 +18,14 @@ mod rooms;
 mod session;
 mod transfer;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -32,8 +39,8 @@ use self::{
     transfer::Transfer,
 };
 use crate::{
-    protocol::Code,
-    quic::{Credentials, RelayEndpoint, SocketBuffers, Tuning},
+    protocol::{Code, PeerId},
+    quic::{Credentials, RateLimit, RelayEndpoint, SocketBuffers, Tuning},
 };
 
 /// What a relay is told at its start.
@@ -51,7 +58,7 @@ pub struct RelayConfig {
     pub spool_limit: u64,
     /// Where that is; nothing stays there.
     pub spool: PathBuf,
-    /// Bytes per second that each connection may send.
+    /// Bytes per second that each peer may send, over all of its connections.
     pub limit_per_peer: Option<u64>,
     /// Transport parameters.
     pub tuning: Tuning,
@@ -93,7 +100,22 @@ struct Shared {
     fanout: FanoutConfig,
     budget: Budget,
     limit_per_peer: Option<u64>,
+    /// One for each peer that is here, over all of its connections.
+    limits: Mutex<HashMap<PeerId, Weak<RateLimit>>>,
     hook: Option<Arc<dyn Hook>>,
+}
+
+impl Shared {
+    /// What this peer's connections may send together.
+    fn limit_of(&self, peer: PeerId) -> Option<Arc<RateLimit>> {
+        let rate = self.limit_per_peer?;
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        limits.retain(|_, limit| limit.strong_count() > 0);
+        let limit = limits.get(&peer).and_then(Weak::upgrade);
+        let limit = limit.unwrap_or_else(|| Arc::new(RateLimit::new(rate)));
+        limits.insert(peer, Arc::downgrade(&limit));
+        Some(limit)
+    }
 }
 
 impl Relay {
@@ -109,6 +131,7 @@ impl Relay {
             fanout: FanoutConfig::new(config.spool),
             budget: Budget::new(config.memory_limit, config.spool_limit),
             limit_per_peer: config.limit_per_peer,
+            limits: Mutex::default(),
             hook: config.hook,
         };
         Ok(Self {

@@ -97,7 +97,7 @@ impl OutboxWriter {
                 other => other?,
             }
         }
-        stream.finish();
+        stream.finish().await;
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn serve(shared: Arc<Shared>, knock: Knock) {
                 Ok((session, control, writer)) => {
                     info!(%remote, listening = session.listening, "joined");
                     let reason = run(&shared, &session, control, writer).await;
-                    shared.rooms.leave(&session, gone_code(&link));
+                    shared.rooms.leave(&session, gone_code(&reason));
                     info!(%reason, "left");
                 }
                 Err((code, why)) => {
@@ -121,11 +121,12 @@ async fn run(
     writer.abort();
     // Files that are complete on this side may still be on their way from here to their
     // recipients: they are tasks of their own.
+    if let Some(reason) = session.link.close_reason() {
+        return reason;
+    }
     match ended {
-        Err(error) if session.link.close_reason().is_none() => {
-            session.link.close(error.code(), &error.to_string())
-        }
-        _ => session.link.close(Code::Done, ""),
+        Err(error) => session.link.close(error.code(), &error.to_string()),
+        Ok(()) => session.link.close(Code::Done, ""),
     }
     session.link.closed().await
 }
@@ -242,12 +243,12 @@ fn check_bundle(bundle: &SignedBundle, peer: PeerId) -> Result<(), (Code, String
 }
 
 /// What to tell others about a peer whose connection has ended.
-fn gone_code(link: &Link) -> Code {
-    match link.close_reason() {
-        Some(LinkError::Closed {
+fn gone_code(reason: &LinkError) -> Code {
+    match reason {
+        LinkError::Closed {
             code: code @ (Code::Cancelled | Code::SourceChanged),
             ..
-        }) => code,
+        } => *code,
         _ => Code::PeerGone,
     }
 }

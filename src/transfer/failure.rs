@@ -88,6 +88,7 @@ impl Failure {
     pub fn from_decline(reason: DeclineReason, text: &SafeText) -> Self {
         let kind = match reason {
             DeclineReason::Verification => FailureKind::Verification,
+            DeclineReason::KeyChanged => FailureKind::NotTrusted,
             _ => FailureKind::Declined,
         };
         Self::new(kind, text)

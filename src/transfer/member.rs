@@ -15,6 +15,8 @@ use crate::{
 const CONNECT_LIMIT: Duration = Duration::from_secs(6);
 /// From the handshake to the relay's welcome.
 const WELCOME_LIMIT: Duration = Duration::from_secs(6);
+/// How long what is still to be said may take to arrive when a connection is closed.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Control messages that wait in either direction.
 const QUEUE: usize = 256;
 
@@ -188,7 +190,7 @@ impl Connection {
                     return;
                 }
             }
-            sender.finish();
+            sender.finish().await;
         });
         let reading = tokio::spawn(async move {
             loop {
@@ -247,7 +249,7 @@ impl Connection {
             ..
         } = self;
         drop((outbox, inbox));
-        let _ = timeout(Duration::from_millis(500), writing).await;
+        let _ = timeout(LAST_WORDS, writing).await;
         endpoint.close(code).await;
         reading.abort();
     }

@@ -246,7 +246,8 @@ impl FileTask {
                 },
             };
             context.note_partial(&slot);
-            let written = write(&mut slot, opener, received, &active.stored);
+            let limit = context.shared.config.max_size;
+            let written = write(&mut slot, opener, received, (&active.stored, limit));
             (slot, written)
         });
         let mut ended = Ok(());
@@ -286,6 +287,9 @@ impl FileTask {
             }
             (Err(lost), Ok(_) | Err(Writing::Incomplete)) => lost,
             (_, Err(Writing::Verification(error))) => verification(None, &error),
+            (_, Err(Writing::TooLarge)) => {
+                Lost::new(None, Code::Declined, "it is larger than is taken here")
+            }
             (Ok(()), Err(Writing::Incomplete)) => {
                 let reason = "the file ends before its trailer";
                 Lost::new(None, Code::Verification, reason)
@@ -390,6 +394,8 @@ enum Writing {
     Incomplete,
     Verification(OpenError),
     Storage(StorageError),
+    /// More than this listener takes; a pipe cannot say so beforehand.
+    TooLarge,
 }
 
 /// Opens and writes frames until the trailer; what is written is what was opened.
@@ -397,7 +403,7 @@ fn write(
     slot: &mut Slot,
     mut opener: FileOpener,
     mut frames: mpsc::Receiver<Frame>,
-    stored: &AtomicU64,
+    (stored, limit): (&AtomicU64, Option<u64>),
 ) -> Result<Whole, Writing> {
     let mut resumed_from = None;
     while let Some((header, mut payload)) = frames.blocking_recv() {
@@ -424,8 +430,12 @@ fn write(
             resumed_from = Some(chunk.offset);
             slot.truncate(chunk.offset).map_err(Writing::Storage)?;
         }
+        let end = chunk.offset + chunk.content.len() as u64;
+        if limit.is_some_and(|limit| end > limit) {
+            return Err(Writing::TooLarge);
+        }
         slot.write_all(chunk.content).map_err(Writing::Storage)?;
-        stored.store(chunk.offset + chunk.content.len() as u64, Ordering::Relaxed);
+        stored.store(end, Ordering::Relaxed);
     }
     Err(Writing::Incomplete)
 }

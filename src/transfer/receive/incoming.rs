@@ -293,7 +293,7 @@ impl Incoming {
         if let Verdict::Changed { pinned } = roster.check(&offer.name, offer.id) {
             let (name, id) = (&offer.name, offer.id);
             let text = format!("the name {name} belongs to {pinned} here, not to {id}");
-            return Some(Err(Refusal::new(DeclineReason::NotTrusted, &text)));
+            return Some(Err(Refusal::new(DeclineReason::KeyChanged, &text)));
         }
         let bytes = self.manifest.bytes;
         if let (Some(max), Some(bytes)) = (config.max_size, bytes)
@@ -460,6 +460,7 @@ impl Incoming {
                         outcome,
                     });
                     tally.stored += 1;
+                    tally.notable += u64::from(stored.notable);
                     tally.bytes += stored.len;
                     self.stored(stored);
                 }
@@ -557,7 +558,18 @@ impl Incoming {
                 failure,
             });
         }
-        let whole = over && tally.failure.is_none();
+        // That nothing follows is the relay's word as well; how many files there are is the sender's.
+        let missing = self
+            .manifest
+            .files
+            .unwrap_or(0)
+            .saturating_sub(tally.notable);
+        let mut failure = tally.failure.clone();
+        if over && missing > 0 && failure.is_none() {
+            let reason = format!("{missing} of the files that were announced did not come");
+            failure = Some(Failure::new(FailureKind::Other, reason));
+        }
+        let whole = over && failure.is_none();
         self.shared.observer.event(Event::Done {
             transfer: self.transfer,
             files: tally.stored,
@@ -567,7 +579,7 @@ impl Incoming {
             failed: u64::from(!whole),
         });
         match end {
-            Ok(()) | Err(Code::Done) => Ended::Complete(tally.failure.clone()),
+            Ok(()) | Err(Code::Done) => Ended::Complete(failure),
             Err(code) if matches!(self.shared.config.destination, Destination::Stdout) => {
                 // Bytes on standard output cannot be taken back or resumed.
                 let failure = Failure::new(
@@ -581,7 +593,7 @@ impl Incoming {
     }
 
     fn failed(&self, failure: Failure, reason: DeclineReason) {
-        let kind = if reason == DeclineReason::NotTrusted {
+        let kind = if reason == DeclineReason::KeyChanged {
             FailureKind::NotTrusted
         } else {
             failure.kind
@@ -607,6 +619,8 @@ struct Tally {
     files: Option<u64>,
     settled: u64,
     stored: u64,
+    /// Files and messages: what the sender has counted.
+    notable: u64,
     bytes: u64,
     failure: Option<Failure>,
 }
