@@ -7,6 +7,8 @@
 
 #[path = "hostile_relay/capture.rs"]
 mod capture;
+#[path = "hostile_relay/co_recipient.rs"]
+mod co_recipient;
 #[path = "hostile_relay/known_peers.rs"]
 mod known_peers;
 #[path = "hostile_relay/on_bundles.rs"]

@@ -1,12 +1,18 @@
 //! The relay changes the sealed streams that it forwards.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    io::{self, Cursor, Read},
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use p2p::{
     protocol::{CHUNK_SIZE, FileHeader, FileIndex, TransferId},
-    transfer::receive::{Decision, Gate, OfferView},
+    relay::FileHook,
+    transfer::send::{SourceSpec, To},
 };
-use tokio::sync::Barrier;
 
 use super::{
     relay::{Recorded, Relabelled, Rewritten, frames, lock},
@@ -198,15 +204,40 @@ async fn two_files_of_a_transfer_cannot_be_swapped() {
     }
 }
 
-/// Lets two offers in at the same moment.
-struct BothAtOnce(Barrier);
+#[tokio::test]
+async fn a_file_under_a_number_that_its_sender_did_not_give_is_refused() {
+    let stage = Stage::new();
+    let (alice, bob) = (stage.peer("alice"), stage.peer("bob"));
+    let bob = bob.listen().await;
+    for len in LENGTHS {
+        let (path, _) = stage.file(&format!("{len}.bin"), len);
+        let before = bob.received();
+        stage.liar.on_files(|header, _| {
+            let file = FileIndex(u64::MAX);
+            Some(Box::new(Relabelled(FileHeader { file, ..*header })))
+        });
+        assert_unverified(alice.send(&["bob"], &[&path]).await);
+        bob.refuses().await;
+        assert_eq!(bob.received(), before);
+        stage.liar.be_honest();
+        assert_delivered(alice.send(&["bob"], &[&path]).await);
+    }
+}
 
-impl Gate for BothAtOnce {
-    fn decide<'a>(&'a self, _: &'a OfferView) -> Decision<'a> {
-        Box::pin(async {
-            self.0.wait().await;
-            Ok(())
-        })
+/// A pipe that ends when the other one is about to.
+struct Meeting {
+    content: Cursor<Vec<u8>>,
+    here: mpsc::Sender<()>,
+    there: mpsc::Receiver<()>,
+}
+
+impl Read for Meeting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.content.read(buffer)?;
+        if count == 0 && self.here.send(()).is_ok() {
+            let _ = self.there.recv_timeout(Duration::from_secs(5));
+        }
+        Ok(count)
     }
 }
 
@@ -214,43 +245,71 @@ impl Gate for BothAtOnce {
 async fn the_files_of_two_transfers_cannot_be_swapped() {
     let stage = Stage::new();
     let (alice, carol, bob) = (stage.peer("alice"), stage.peer("carol"), stage.peer("bob"));
-    let bob = bob
-        .listen_behind(Arc::new(BothAtOnce(Barrier::new(2))))
-        .await;
-    for len in LENGTHS {
-        let (hers, _) = stage.file(&format!("alice {len}"), len);
-        let (theirs, _) = stage.file(&format!("carol {len}"), len);
-        let (hers, theirs) = ([hers.as_path()], [theirs.as_path()]);
-        let before = bob.received();
-        let known: Arc<Mutex<Vec<TransferId>>> = Arc::default();
-        let offered = known.clone();
-        stage.liar.on_messages(move |_, message| {
-            if let p2p::protocol::ServerToClient::Told { transfer, .. } = &message
-                && !lock(&offered).contains(transfer)
-            {
-                lock(&offered).push(*transfer);
+    let bob = bob.listen().await;
+    let send_both = async || {
+        let (to_carol, from_alice) = mpsc::channel();
+        let (to_alice, from_carol) = mpsc::channel();
+        let pipe = |byte, here, there| {
+            let content = Cursor::new(vec![byte; CHUNK_SIZE + 1000]);
+            let meeting = Meeting {
+                content,
+                here,
+                there,
+            };
+            SourceSpec::Pipe {
+                name: "pipe".parse().unwrap(),
+                reader: Box::new(meeting),
             }
-            vec![message]
-        });
-        stage.liar.on_files(move |header, _| {
-            let other = |id: &&TransferId| **id != header.transfer;
-            let transfer = *lock(&known).iter().find(other).unwrap();
-            Some(Box::new(Relabelled(FileHeader {
-                transfer,
-                ..*header
-            })))
-        });
-        let (a, c) = tokio::join!(alice.send(&["bob"], &hers), carol.send(&["bob"], &theirs));
-        assert_unverified(a);
-        assert_unverified(c);
-        bob.refuses().await;
-        bob.refuses().await;
-        assert_eq!(bob.received(), before);
-        stage.liar.be_honest();
-        let (a, c) = tokio::join!(alice.send(&["bob"], &hers), carol.send(&["bob"], &theirs));
-        assert_delivered(a);
-        assert_delivered(c);
-        assert_eq!(bob.received().len(), before.len() + 2);
+        };
+        let bob = || To::Peers(vec!["bob".to_owned()]);
+        tokio::join!(
+            alice.send_source(bob(), pipe(b'a', to_carol, from_carol)),
+            carol.send_source(bob(), pipe(b'c', to_alice, from_alice)),
+        )
+    };
+    let streams: Arc<Mutex<HashMap<TransferId, Arc<Mutex<Vec<u8>>>>>> = Arc::default();
+    stage.liar.on_files(move |header, _| {
+        let mine = lock(&streams).entry(header.transfer).or_default().clone();
+        Some(Box::new(Exchanged {
+            streams: streams.clone(),
+            transfer: header.transfer,
+            mine,
+        }))
+    });
+    let (a, c) = send_both().await;
+    assert_unverified(a);
+    assert_unverified(c);
+    bob.refuses().await;
+    bob.refuses().await;
+    assert_eq!(bob.received(), []);
+    stage.liar.be_honest();
+    let (a, c) = send_both().await;
+    assert_delivered(a);
+    assert_delivered(c);
+    assert_eq!(bob.received().len(), 2);
+}
+
+/// Gives each of two transfers what the other one's sender has sent.
+#[derive(Debug)]
+struct Exchanged {
+    streams: Arc<Mutex<HashMap<TransferId, Arc<Mutex<Vec<u8>>>>>>,
+    transfer: TransferId,
+    mine: Arc<Mutex<Vec<u8>>>,
+}
+
+impl FileHook for Exchanged {
+    fn piece(&mut self, piece: Bytes) -> Vec<Bytes> {
+        lock(&self.mine).extend_from_slice(&piece);
+        Vec::new()
+    }
+
+    fn end(&mut self) -> Vec<Bytes> {
+        let streams = lock(&self.streams);
+        let mut others = streams.iter().filter(|(id, _)| **id != self.transfer);
+        let (_, theirs) = others.next().expect("both are under way until both end");
+        let theirs = lock(theirs).clone();
+        assert!(!theirs.is_empty());
+        vec![theirs.into()]
     }
 }
 

@@ -71,7 +71,9 @@ async fn an_offer_with_a_flipped_bit_is_refused() {
         let flips = parts.into_iter().flat_map(|part| {
             let first: Change = Box::new(move |offer| part(offer).0[0] ^= 1);
             let last: Change = Box::new(move |offer| *part(offer).0.last_mut().unwrap() ^= 1);
-            let cut: Change = Box::new(move |offer| drop(part(offer).0.pop()));
+            let cut: Change = Box::new(move |offer| {
+                part(offer).0.pop();
+            });
             [first, last, cut]
         });
         flips.collect()

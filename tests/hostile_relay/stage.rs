@@ -17,7 +17,7 @@ use p2p::{
     storage::{Conflict, Target},
     transfer::{
         Event, Failure, FailureKind, Member, Observer,
-        receive::{AcceptAll, Destination, Gate, ListenConfig, Listened, listen},
+        receive::{AcceptAll, Destination, ListenConfig, Listened, listen},
         send::{SendError, SendRequest, SourceSpec, Summary, To, send},
     },
 };
@@ -134,10 +134,6 @@ impl Peer {
 
     /// Listens, and is in the room when this returns.
     pub async fn listen(&self) -> Listening {
-        self.listen_behind(Arc::new(AcceptAll)).await
-    }
-
-    pub async fn listen_behind(&self, gate: Arc<dyn Gate>) -> Listening {
         let out = self.folder.join("received");
         let config = ListenConfig {
             destination: Destination::Directory(Arc::new(Target::open(&out).unwrap())),
@@ -146,7 +142,7 @@ impl Peer {
             max_size: None,
             once: false,
             journal: self.folder.join("journal"),
-            gate,
+            gate: Arc::new(AcceptAll),
             known: self.known.clone(),
         };
         let events = Arc::new(Events::default());
@@ -176,11 +172,16 @@ impl Peer {
     }
 
     async fn send_to(&self, to: To, files: &[&Path]) -> Result<Summary, SendError> {
+        let source = SourceSpec::Paths {
+            roots: files.iter().map(|path| path.to_path_buf()).collect(),
+            exclude: GlobSet::empty(),
+        };
+        self.send_source(to, source).await
+    }
+
+    pub async fn send_source(&self, to: To, source: SourceSpec) -> Result<Summary, SendError> {
         let request = SendRequest {
-            source: SourceSpec::Paths {
-                roots: files.iter().map(|path| path.to_path_buf()).collect(),
-                exclude: GlobSet::empty(),
-            },
+            source,
             to,
             wait: Duration::ZERO,
             timeout: PATIENCE,
