@@ -133,9 +133,10 @@ impl FileTask {
         let header =
             header.ok_or_else(|| Lost::new(None, Code::Verification, StreamError::Truncated))?;
         if header.len > HEAD_MAX + TAG_LEN || header.kind != FrameKind::Head {
+            // No honest sender begins otherwise: this was changed on the way.
             return Err(Lost::new(
                 None,
-                Code::Protocol,
+                Code::Verification,
                 "the file does not begin with its head",
             ));
         }

@@ -19,6 +19,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     files: HashMap<FileIndex, Record>,
+    /// One past the last file that was sent.
+    next: u64,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,13 @@ impl Ledger {
             stored: HashMap::new(),
         };
         self.files.insert(index, record);
+        self.next = self.next.max(index.0 + 1);
         sent
+    }
+
+    /// Whether a file was sent, settled or not.
+    pub(super) fn has_sent(&self, index: FileIndex) -> bool {
+        index.0 < self.next
     }
 
     /// Notes what a file's content turned out to be.

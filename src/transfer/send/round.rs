@@ -478,7 +478,14 @@ impl<'a> Round<'a> {
                 } else {
                     reason
                 };
-                self.file_failed(from, file, Failure { kind, reason: text });
+                let failure = Failure { kind, reason: text };
+                if self.ledger.has_sent(file) {
+                    self.file_failed(from, file, failure);
+                } else {
+                    // Somebody on the way gave it another file under this number: there is no
+                    // hope for its own, of which it has heard the last.
+                    self.part_over(from, Status::Failed(failure));
+                }
             }
             PeerMessage::Failed {
                 file: None,
