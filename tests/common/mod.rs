@@ -17,7 +17,7 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -212,6 +212,13 @@ struct Heard {
     open: usize,
 }
 
+impl Output {
+    /// A failed assertion in the test must not bring down the threads that read.
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Proc {
     /// Starts a command whose standard output is JSON lines.
     pub fn start(mut command: Command) -> Self {
@@ -221,7 +228,7 @@ impl Proc {
             .spawn()
             .unwrap();
         let output = Arc::new(Output::default());
-        output.heard.lock().unwrap().open = 2;
+        output.lock().open = 2;
         let stdout = child.stdout.take().expect("piped");
         let stderr = child.stderr.take().expect("piped");
         follow(stdout, output.clone(), |heard, line| {
@@ -268,26 +275,26 @@ impl Proc {
 
     /// The first string field of this name in any event.
     pub fn any_string(&self, field: &str) -> String {
-        let heard = self.output.heard.lock().unwrap();
+        let heard = self.output.lock();
         let found = heard.events.iter().find_map(|e| e[field].as_str());
         found.expect("such a field").to_owned()
     }
 
     /// All events of this name so far.
     pub fn events(&self, name: &str) -> Vec<Value> {
-        let heard = self.output.heard.lock().unwrap();
+        let heard = self.output.lock();
         let matching = heard.events.iter().filter(|e| e["event"] == name);
         matching.cloned().collect()
     }
 
     /// Standard error so far.
     pub fn stderr(&self) -> String {
-        self.output.heard.lock().unwrap().stderr.clone()
+        self.output.lock().stderr.clone()
     }
 
     /// Waits for the end; the exit code, or minus the signal.
     pub fn wait(&mut self) -> i32 {
-        let mut heard = self.output.heard.lock().unwrap();
+        let mut heard = self.output.lock();
         let end = Instant::now() + PATIENCE * u32::try_from(scaled(1, 10)).expect("small");
         while heard.open > 0 {
             let left = end.saturating_duration_since(Instant::now());
@@ -305,12 +312,7 @@ impl Proc {
     #[track_caller]
     pub fn expect(&mut self, code: i32) {
         let got = self.wait();
-        assert_eq!(
-            got,
-            code,
-            "{}",
-            self.output.heard.lock().unwrap().describe()
-        );
+        assert_eq!(got, code, "{}", self.output.lock().describe());
     }
 
     /// Sends a signal.
@@ -345,7 +347,7 @@ impl Proc {
     #[track_caller]
     fn wait_until(&self, what: &str, mut done: impl FnMut(&Heard) -> bool) {
         let end = Instant::now() + PATIENCE;
-        let mut heard = self.output.heard.lock().unwrap();
+        let mut heard = self.output.lock();
         while !done(&heard) {
             let left = end.saturating_duration_since(Instant::now());
             let over = heard.open == 0 || left.is_zero();
@@ -385,14 +387,11 @@ fn follow(
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
             let text = String::from_utf8_lossy(&line);
-            take(
-                &mut output.heard.lock().unwrap(),
-                text.trim_end_matches('\n'),
-            );
+            take(&mut output.lock(), text.trim_end_matches('\n'));
             output.news.notify_all();
             line.clear();
         }
-        output.heard.lock().unwrap().open -= 1;
+        output.lock().open -= 1;
         output.news.notify_all();
     });
 }
