@@ -200,8 +200,11 @@ impl Connection {
                     }
                     Ok(None) => return,
                     Err(error) => {
-                        // A relay that speaks nonsense is no relay to stay with.
-                        link.close(error.code(), "unreadable control message");
+                        // A relay that speaks nonsense is no relay to stay with. Closing what the
+                        // relay has closed would hide its reason.
+                        if link.close_reason().is_none() {
+                            link.close(error.code(), "unreadable control message");
+                        }
                         return;
                     }
                 }
