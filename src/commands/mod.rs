@@ -10,6 +10,7 @@ mod invite;
 mod join;
 mod listen;
 mod man;
+mod menu;
 mod peers;
 mod room;
 mod send;
@@ -43,7 +44,7 @@ pub fn main() -> ExitCode {
         }
     };
     let Some(command) = cli.command else {
-        return menu();
+        return menu(&Context::new(cli.global));
     };
     let context = Context::new(cli.global);
     context.start_log();
@@ -76,10 +77,15 @@ fn run(context: &Context, command: Command) -> Result<u8, CommandError> {
 }
 
 /// What a bare `p2p` does: the menu needs a terminal, and a script needs to hear that it was wrong.
-fn menu() -> ExitCode {
-    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-        let _ = Cli::command().print_help();
-        return ExitCode::SUCCESS;
+fn menu(context: &Context) -> ExitCode {
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return match menu::run(context) {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => {
+                error.report(context);
+                ExitCode::from(error.exit_code())
+            }
+        };
     }
     let _ = std::io::Write::write_all(
         &mut std::io::stderr(),

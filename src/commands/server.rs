@@ -19,7 +19,13 @@ pub(super) fn local_invite(home: &Home) -> PathBuf {
 }
 
 pub(super) fn run(context: &Context, args: ServerArgs) -> Result<u8, CommandError> {
-    let home = context.home()?;
+    context.block_on(serve(context, &args))?
+}
+
+/// Binds a relay whose key, rooms and invite are under this home, and says how to reach it.
+///
+/// Call it inside a runtime.
+pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), CommandError> {
     home.make_directory(&home.relay())
         .map_err(CommandError::other)?;
     let certs = args.certs.clone().unwrap_or_else(|| home.relay());
@@ -40,14 +46,20 @@ pub(super) fn run(context: &Context, args: ServerArgs) -> Result<u8, CommandErro
             .map_err(|e| CommandError::other(format!("{}: {e}", rooms.display())))?;
     }
 
-    let public = args.public.clone();
-    let config = config(&args, admission);
-    context.block_on(serve(
-        context,
-        home,
-        (config, public),
-        (&credentials, &identity, secret),
-    ))?
+    let relay = bind_relay(config(args, admission), &credentials)
+        .map_err(|e| CommandError::other(format!("cannot listen on {}: {e}", args.bind)))?;
+    let address = relay.local_addr().map_err(CommandError::other)?;
+    let invite = |relay| Invite {
+        relay,
+        fingerprint: identity.id(),
+        secret: secret.clone(),
+    };
+    let local = HostPort::new(&loopback(address.ip()).to_string(), address.port())
+        .map_err(CommandError::other)?;
+    let path = local_invite(home);
+    invite(local).save(&path).map_err(CommandError::other)?;
+    let invite = invite(public_address(args.public.as_deref(), address)?);
+    Ok((relay, invite))
 }
 
 fn config(args: &ServerArgs, admission: Admission) -> RelayConfig {
@@ -62,32 +74,15 @@ fn config(args: &ServerArgs, admission: Admission) -> RelayConfig {
     }
 }
 
-async fn serve(
-    context: &Context,
-    home: &Home,
-    (config, public): (RelayConfig, Option<String>),
-    (credentials, identity, secret): (&Credentials, &Identity, RoomSecret),
-) -> Result<u8, CommandError> {
+async fn serve(context: &Context, args: &ServerArgs) -> Result<u8, CommandError> {
     let signals = Signals::hear();
-    let bind = config.bind;
-    let relay = bind_relay(config, credentials)
-        .map_err(|e| CommandError::other(format!("cannot listen on {bind}: {e}")))?;
+    let (relay, invite) = open(context.home()?, args)?;
     let address = relay.local_addr().map_err(CommandError::other)?;
     if let Some(limit) = relay.buffers().limited_by() {
         tracing::warn!(
             "UDP socket buffers are small, bursts will be lost: raise {limit} to 4194304"
         );
     }
-    let invite = |relay| Invite {
-        relay,
-        fingerprint: identity.id(),
-        secret: secret.clone(),
-    };
-    let local = HostPort::new(&loopback(address.ip()).to_string(), address.port())
-        .map_err(CommandError::other)?;
-    let path = local_invite(home);
-    invite(local).save(&path).map_err(CommandError::other)?;
-    let invite = invite(public_address(public.as_deref(), address)?);
     if context.global.json {
         print_line(
             &serde_json::json!({"event": "ready", "address": address.to_string(), "invite": invite.to_string()}),

@@ -6,6 +6,7 @@ mod bars;
 mod events;
 mod format;
 mod human;
+pub mod menu;
 pub mod show;
 
 use std::sync::Arc;

@@ -1,0 +1,177 @@
+//! The room that the menu is in: its listener, and its watch on who else is there.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{CommandError, Context};
+use crate::{
+    display::menu::News,
+    identity::{Invite, KnownPeers},
+    protocol::{Code, DeclineReason, TransferId},
+    storage::{Conflict, Target},
+    transfer::{
+        Event, Member, Observer, Presence,
+        receive::{Decision, Destination, Gate, ListenConfig, OfferView, Refusal, listen},
+    },
+};
+
+/// The pause before the relay is asked again who is there.
+const WATCH_PAUSE: Duration = Duration::from_secs(2);
+
+/// A room that is listened in.
+pub(super) struct Room {
+    pub(super) member: Arc<Member>,
+    pub(super) known: KnownPeers,
+    asked: Arc<Asked>,
+    end: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Room {
+    /// Begins to listen and to watch.
+    pub(super) fn enter(
+        context: &Context,
+        invite: Invite,
+        folder: &Path,
+        news: &UnboundedSender<News>,
+    ) -> Result<Self, CommandError> {
+        let member = context.member_of(invite)?;
+        let known = context.known(&member.invite)?;
+        let home = context.home()?;
+        let journal = home.journal();
+        home.make_directory(&journal).map_err(CommandError::other)?;
+        let target = Target::open(folder).map_err(|e| {
+            CommandError::other(format!("cannot receive into {}: {e}", folder.display()))
+        })?;
+        let asked = Arc::new(Asked {
+            news: news.clone(),
+            waiting: Mutex::default(),
+        });
+        let config = ListenConfig {
+            destination: Destination::Directory(Arc::new(target)),
+            out: folder.to_owned(),
+            conflict: Conflict::Rename,
+            max_size: None,
+            once: false,
+            journal,
+            gate: asked.clone(),
+            known: known.clone(),
+        };
+        let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (listening, telling, ending) = (member.clone(), news.clone(), end.clone());
+        tasks.spawn(async move {
+            let observer = Arc::new(Observed(None, telling.clone()));
+            if let Err(failure) = listen(listening, config, observer, ending).await {
+                let _ = telling.send(News::NoRoom(failure.to_string()));
+            }
+        });
+        let (watching, telling, ending) = (member.clone(), news.clone(), end.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = ending.cancelled() => {}
+                () = watch(&watching, &telling) => {}
+            }
+        });
+        tasks.close();
+        Ok(Self {
+            member,
+            known,
+            asked,
+            end,
+            tasks,
+        })
+    }
+
+    /// Answers an offer, if it still waits.
+    pub(super) fn answer(&self, transfer: TransferId, yes: bool) {
+        if let Some(answer) = self.asked.lock().remove(&transfer) {
+            let _ = answer.send(yes);
+        }
+    }
+
+    /// Leaves, once everything that is open is put away.
+    pub(super) async fn close(self) {
+        self.end.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+/// Tells who is there, for as long as it is polled.
+async fn watch(member: &Member, news: &UnboundedSender<News>) {
+    let presence = Presence::new(member.member_key());
+    loop {
+        if let Ok(mut connection) = member.enter(None).await {
+            if let Some(peers) = presence.list(&mut connection, true).await {
+                let _ = news.send(News::PeersUnknown);
+                for peer in peers {
+                    let _ = news.send(News::Peer(peer.id, peer.name, peer.state));
+                }
+                while let Some(message) = connection.hear().await {
+                    if let Some(peer) = presence.hear(message) {
+                        let _ = news.send(News::Peer(peer.id, peer.name, peer.state));
+                    }
+                }
+            }
+            connection.close(Code::Done).await;
+        }
+        tokio::time::sleep(WATCH_PAUSE).await;
+    }
+}
+
+/// Tells the menu what happens in one of its sends, or in what it receives.
+pub(super) struct Observed(pub(super) Option<u64>, pub(super) UnboundedSender<News>);
+
+impl Observer for Observed {
+    fn event(&self, event: Event) {
+        let _ = self.1.send(News::Transfer(self.0, event));
+    }
+}
+
+/// Asks the person at the menu.
+struct Asked {
+    news: UnboundedSender<News>,
+    waiting: Mutex<HashMap<TransferId, oneshot::Sender<bool>>>,
+}
+
+impl Asked {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TransferId, oneshot::Sender<bool>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gate for Asked {
+    fn asks(&self) -> bool {
+        true
+    }
+
+    fn decide<'a>(&'a self, offer: &'a OfferView) -> Decision<'a> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            self.lock().insert(offer.transfer, answer);
+            let _ = self.news.send(News::Offer(offer.clone()));
+            // A sender that gives up drops this future: its question must go as well.
+            let _gone = Gone(self, offer.transfer);
+            match answered.await {
+                Ok(true) => Ok(()),
+                _ => Err(Refusal::new(DeclineReason::Refused, "declined")),
+            }
+        })
+    }
+}
+
+/// Takes a question back when it is answered or nobody waits for the answer.
+struct Gone<'a>(&'a Asked, TransferId);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+        let _ = self.0.news.send(News::OfferGone(self.1));
+    }
+}

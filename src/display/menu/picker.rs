@@ -1,0 +1,238 @@
+//! Chooses files to send, or a folder to receive into.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use crate::protocol::PeerId;
+
+/// What a choice is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// Files to send to these peers; `None` is everyone.
+    Send(Option<Vec<PeerId>>),
+    /// Where to put what arrives.
+    Folder,
+}
+
+/// A file or folder that can be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Files come after folders.
+    pub is_file: bool,
+    /// Its name, as the disk has it: escape it before it is printed.
+    pub name: String,
+}
+
+/// A folder's content, what is typed to narrow it, and what is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picker {
+    /// What the choice is for.
+    pub purpose: Purpose,
+    /// The folder that is shown.
+    pub folder: PathBuf,
+    /// What was typed.
+    pub filter: String,
+    /// The row, among those that match.
+    pub cursor: usize,
+    /// What is chosen already, in any folder.
+    pub marked: BTreeSet<PathBuf>,
+    /// Why the folder cannot be shown.
+    pub problem: Option<String>,
+    entries: Vec<Entry>,
+}
+
+impl Picker {
+    /// A choice that begins in this folder.
+    #[must_use]
+    pub fn new(purpose: Purpose, folder: PathBuf) -> Self {
+        Self {
+            purpose,
+            folder,
+            filter: String::new(),
+            cursor: 0,
+            marked: BTreeSet::new(),
+            problem: None,
+            entries: Vec::new(),
+        }
+    }
+
+    /// Takes a folder's content, unless another is shown by now.
+    pub fn listed(&mut self, folder: &Path, listed: Result<Vec<Entry>, String>) {
+        if folder != self.folder {
+            return;
+        }
+        match listed {
+            Ok(mut entries) => {
+                if self.purpose == Purpose::Folder {
+                    entries.retain(|entry| !entry.is_file);
+                }
+                entries.sort();
+                self.entries = entries;
+            }
+            Err(problem) => self.problem = Some(problem),
+        }
+    }
+
+    /// Entries that match what was typed; hidden ones only when a dot is.
+    #[must_use]
+    pub fn matching(&self) -> Vec<&Entry> {
+        let wanted = self.filter.to_lowercase();
+        let matches = |entry: &&Entry| {
+            (!entry.name.starts_with('.') || wanted.starts_with('.'))
+                && entry.name.to_lowercase().contains(&wanted)
+        };
+        self.entries.iter().filter(matches).collect()
+    }
+
+    /// The path under the cursor.
+    #[must_use]
+    pub fn current(&self) -> Option<PathBuf> {
+        let entry = self.matching().get(self.cursor).copied()?;
+        Some(self.folder.join(&entry.name))
+    }
+
+    /// Shows another folder; its content is asked for by the caller.
+    pub fn go(&mut self, folder: PathBuf) {
+        self.folder = folder;
+        self.filter.clear();
+        self.cursor = 0;
+        self.problem = None;
+        self.entries.clear();
+    }
+
+    /// Goes into the folder under the cursor, if it is one.
+    pub fn descend(&mut self) -> bool {
+        let Some(entry) = self.matching().get(self.cursor).copied().cloned() else {
+            return false;
+        };
+        if !entry.is_file {
+            self.go(self.folder.join(entry.name));
+        }
+        !entry.is_file
+    }
+
+    /// Goes to the folder above, if there is one.
+    pub fn ascend(&mut self) -> bool {
+        let Some(parent) = self.folder.parent().map(Path::to_owned) else {
+            return false;
+        };
+        self.go(parent);
+        true
+    }
+
+    /// Narrows by one more character.
+    pub fn push(&mut self, c: char) {
+        self.filter.push(c);
+        self.cursor = 0;
+    }
+
+    /// Completes what was typed as far as all names that begin with it agree; says whether a
+    /// folder was entered because only that one is left.
+    pub fn complete(&mut self) -> bool {
+        let matching = self.matching();
+        if matching.len() == 1 {
+            let only = matching[0].clone();
+            self.cursor = 0;
+            if only.is_file {
+                self.filter = only.name;
+                return false;
+            }
+            return self.descend();
+        }
+        let wanted = self.filter.to_lowercase();
+        let mut names = matching
+            .iter()
+            .map(|entry| entry.name.as_str())
+            .filter(|name| name.to_lowercase().starts_with(&wanted));
+        if let Some(first) = names.next() {
+            let common = names.fold(first, |common, name| {
+                let same = common.chars().zip(name.chars()).take_while(|(a, b)| a == b);
+                &common[..same.map(|(a, _)| a.len_utf8()).sum()]
+            });
+            if common.len() > self.filter.len() {
+                self.filter = common.to_owned();
+                self.cursor = 0;
+            }
+        }
+        false
+    }
+
+    /// Marks what is under the cursor, or takes the mark away.
+    pub fn mark(&mut self) {
+        if let Some(path) = self.current()
+            && !self.marked.remove(&path)
+        {
+            self.marked.insert(path);
+        }
+    }
+
+    /// What was chosen: what is marked, or what is under the cursor.
+    #[must_use]
+    pub fn chosen(&self) -> Vec<PathBuf> {
+        if self.marked.is_empty() {
+            return self.current().into_iter().collect();
+        }
+        self.marked.iter().cloned().collect()
+    }
+
+    /// The folder that was chosen: the one shown, or a new one in it.
+    #[must_use]
+    pub fn chosen_folder(&self) -> PathBuf {
+        if self.filter.is_empty() {
+            return self.folder.clone();
+        }
+        self.current()
+            .unwrap_or_else(|| self.folder.join(&self.filter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picker(names: &[(&str, bool)]) -> Picker {
+        let mut picker = Picker::new(Purpose::Send(None), "/a".into());
+        let entry = |(name, is_file): &(&str, bool)| Entry {
+            is_file: *is_file,
+            name: (*name).to_owned(),
+        };
+        picker.listed(Path::new("/a"), Ok(names.iter().map(entry).collect()));
+        picker
+    }
+
+    #[test]
+    fn completion_goes_as_far_as_the_names_agree_and_then_into_the_only_folder() {
+        let mut picker = picker(&[
+            ("report-a.csv", true),
+            ("report-b.csv", true),
+            ("photos", false),
+        ]);
+        picker.push('r');
+        assert!(!picker.complete());
+        assert_eq!(picker.filter, "report-");
+        picker.filter = "ph".to_owned();
+        assert!(picker.complete());
+        assert_eq!(picker.folder, Path::new("/a/photos"));
+    }
+
+    #[test]
+    fn marks_outlive_the_filter_and_hidden_files_need_a_dot() {
+        let mut picker = picker(&[("one", true), ("two", true), (".secret", true)]);
+        assert_eq!(picker.matching().len(), 2);
+        picker.push('T');
+        picker.mark();
+        picker.filter = ".".to_owned();
+        assert_eq!(picker.matching()[0].name, ".secret");
+        picker.filter.clear();
+        assert_eq!(picker.chosen(), [PathBuf::from("/a/two")]);
+    }
+
+    #[test]
+    fn a_late_answer_about_another_folder_changes_nothing() {
+        let mut picker = picker(&[("one", true)]);
+        picker.listed(Path::new("/b"), Ok(vec![]));
+        assert_eq!(picker.matching().len(), 1);
+    }
+}
