@@ -2,8 +2,6 @@
 
 use bytes::Bytes;
 
-use super::budget::Budget;
-
 /// Consecutive pieces of one allocation, and how many recipients have yet to pass them.
 #[derive(Debug)]
 pub(super) struct Block {
@@ -120,11 +118,9 @@ pub(super) fn block_size(position: u64) -> usize {
 const FIRST_BLOCK: usize = 8 * 1024;
 
 /// The largest block, in bytes: pieces stay within a 32nd of the transport's send window, beyond
-/// which queueing them gets slow, and are large enough that work per piece does not count.
+/// which queueing them gets slow, and are large enough that work per piece does not count. Two fit
+/// into the part of the memory budget that every file is guaranteed: one to fill, one to send.
 const BLOCK: usize = 128 * 1024;
-
-/// The largest block of a file that gets no more than [`Budget::GUARANTEED`]: several must fit.
-pub(super) const SMALL_BLOCK: usize = Budget::GUARANTEED as usize / 4;
 
 /// The most pieces of a block: a piece costs some 40 bytes besides its content.
 const PIECES: usize = 128;

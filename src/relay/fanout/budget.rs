@@ -26,8 +26,8 @@ impl Budget {
     /// What every file may hold although the memory limit is reached, in bytes.
     ///
     /// Without it, transfers that stall while they hold the whole budget would stop every other.
-    /// Enough for a block that is being filled and some that are being sent; total memory is at
-    /// most the limit and this much for each file under way.
+    /// Enough for one of the largest blocks to fill and one to send; total memory is at most the
+    /// limit and this much for each file under way.
     pub const GUARANTEED: u64 = 256 * 1024;
 
     /// What one read from the spool may hold although the memory limit is reached, in bytes.

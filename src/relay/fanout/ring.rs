@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     FanoutConfig,
-    block::{Block, SMALL_BLOCK, block_size},
+    block::{Block, block_size},
     budget::{Budget, Lease},
     cursor::{Cursor, Cursors},
     patience::Patience,
@@ -124,17 +124,14 @@ impl Ring {
     /// Closes the block that was being filled, and says whether another may be.
     pub(super) fn admit(&mut self, now: Instant) -> Admit {
         self.close_block();
-        let wanted = block_size(self.end);
-        for capacity in [wanted, wanted.min(SMALL_BLOCK)] {
-            // The lease grants an empty ring any block, so every file always gets on.
-            if (self.charge == 0 || self.charge + capacity <= self.limit())
-                && self.memory.try_grow(capacity)
-            {
-                self.charge += capacity;
-                self.blocks.push_back(Block::new(self.end, capacity));
-                self.full = false;
-                return Admit::Block(capacity);
-            }
+        let capacity = block_size(self.end);
+        // The lease grants an empty ring any block, so every file always gets on.
+        let fits = self.charge == 0 || self.charge + capacity <= self.limit();
+        if fits && self.memory.try_grow(capacity) {
+            self.charge += capacity;
+            self.blocks.push_back(Block::new(self.end, capacity));
+            self.full = false;
+            return Admit::Block(capacity);
         }
         self.full = true;
         let lead = self.cursors.lead();

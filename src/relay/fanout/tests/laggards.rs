@@ -69,13 +69,10 @@ async fn a_recipient_that_catches_up_is_served_from_memory_again() {
         assert!(relay.budget.spool_in_use() > 10 * MIB as u64);
         taps[1].allow(EVERYTHING);
         taps[1].has(half as u64).await;
-        // Not before it says that it has moved on.
-        tokio::task::yield_now().await;
-        assert_eq!(
-            relay.budget.spool_in_use(),
-            0,
-            "what all have passed is given back"
-        );
+        // A write that is under way has to end first.
+        while relay.budget.spool_in_use() > 0 {
+            tokio::task::yield_now().await;
+        }
         feed.push(Step::Bytes(bytes::Bytes::copy_from_slice(&stream[half..])));
         feed.push(Step::End);
     };
@@ -104,8 +101,8 @@ async fn over_the_quota_the_one_that_is_furthest_behind_is_reset_alone() {
         taps[3].allow(4 * mib);
         taps[3].has(4 * mib).await;
         let began = Instant::now();
-        send(8 * MIB..12 * MIB);
-        taps[0].has(12 * mib).await;
+        send(8 * MIB..11 * MIB);
+        taps[0].has(11 * mib).await;
         taps[1].ended().await;
         assert!(
             began.elapsed() <= relay.config.grace,
@@ -113,8 +110,8 @@ async fn over_the_quota_the_one_that_is_furthest_behind_is_reset_alone() {
         );
         assert_eq!(taps[3].end(), None, "it is behind, but not as far");
         taps[3].allow(EVERYTHING);
-        taps[3].has(12 * mib).await;
-        send(12 * MIB..stream.len());
+        taps[3].has(11 * mib).await;
+        send(11 * MIB..stream.len());
         feed.push(Step::End);
     };
     let (report, ()) = tokio::join!(relay.run(&feed, &taps), go_on);

@@ -123,6 +123,21 @@ async fn who_has_caught_up_is_waited_for_again_and_who_has_not_is_not() {
 }
 
 #[test]
+fn who_looks_at_memory_while_it_is_full_does_not_keep_it_full() {
+    // So little memory that everything in it counts as near.
+    let relay = Relay::with_budget(Budget::new(0, u64::MAX));
+    let mut bench = Bench::new(&relay, 2);
+    bench.warm_up();
+    bench.now += Duration::from_secs(1);
+    assert!(matches!(bench.run_ahead(), Admit::AfterSpool(_)));
+    assert!(matches!(
+        bench.ring.fetch(1),
+        Fetch::Bytes(Source::Memory(_), None)
+    ));
+    assert!(bench.ring.next_write().unwrap().is_some());
+}
+
+#[test]
 fn pieces_are_slices_of_what_came_in() {
     let relay = Relay::new();
     let Bench { mut ring, now } = Bench::new(&relay, 2);
