@@ -165,6 +165,19 @@ impl Source {
 }
 
 impl SourceError {
+    /// The file or link that cannot be sent.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::Name { path, .. }
+            | Self::Special { path }
+            | Self::Symlink { path, .. }
+            | Self::Changed { path, .. } => path,
+            Self::SameName { second, .. } => second,
+        }
+    }
+
     /// For `map_err`: wraps what the operating system said.
     pub(super) fn io(
         action: &'static str,

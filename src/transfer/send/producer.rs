@@ -100,7 +100,9 @@ impl Producer {
                 for entry in source.walk() {
                     match entry {
                         Ok(entry) => self.entry(&entry)?,
-                        Err(error) => self.unreadable(String::new(), &error)?,
+                        Err(error) => {
+                            self.unreadable(error.path().display().to_string(), &error)?
+                        }
                     }
                 }
             }
