@@ -1,0 +1,242 @@
+//! A client that breaks the protocol is told so and cut off, and nobody else notices.
+//!
+//! The relay and the honest peers are real processes; the offender speaks through the library's own
+//! QUIC room, which lets it say whatever it wants. Length prefixes over the limit are refused where
+//! they are read: see `protocol::control`.
+
+mod common;
+
+use std::{
+    future::Future,
+    net::UdpSocket,
+    time::{Duration, Instant},
+};
+
+use common::{Lab, MIB, assert_same};
+use p2p::{
+    identity::{Bundle, Identity, Invite},
+    protocol::{
+        ClientToServer, Code, FileClass, FileHeader, FileIndex, ServerToClient, TransferId,
+    },
+    quic::{ClientEndpoint, ConnectError, Credentials, Link, LinkError, Role, Tuning},
+};
+use serde_json::{Value, json};
+
+/// Longer than every deadline that the relay has for a newcomer.
+const CUT_OFF: Duration = Duration::from_secs(20);
+
+/// Runs an offender against a relay with an honest listener, then sends an honest file.
+fn while_honest_peers_go_on<F: Future<Output = ()>>(offend: impl FnOnce(Invite) -> F) {
+    let (lab, _relay) = Lab::new();
+    let _alice = lab.listen("alice", &[]);
+    let file = lab.file("honest.bin", 3 * MIB);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(offend(lab.invite().parse().unwrap()));
+    lab.send("honest", &["--to", "alice"], &[&file]).expect(0);
+    assert_same(&file, &lab.out("alice").join("honest.bin"));
+}
+
+/// A raw connection with a key of its own.
+async fn connect(invite: &Invite) -> (ClientEndpoint, Link, Identity) {
+    let identity = Identity::generate();
+    let certificate = identity.certificate();
+    let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+    let relay = (invite.relay.host(), invite.relay.port());
+    let how = (Role::Sender, Tuning::default());
+    let connected =
+        ClientEndpoint::connect(relay, invite.fingerprint, &credentials, how, CUT_OFF).await;
+    let (endpoint, link) = connected.unwrap();
+    (endpoint, link, identity)
+}
+
+/// Enters the room as a member does.
+async fn enter(invite: &Invite, link: &Link, identity: &Identity) {
+    let bundle = Bundle {
+        key: identity.public_key(),
+        name: "mallory".parse().unwrap(),
+        chosen: false,
+        hpke: None,
+        expires_unix: u64::MAX,
+    };
+    let bundle = bundle.sign(identity, &invite.secret.member_key());
+    let (mut sender, mut receiver) = link
+        .open_control::<ClientToServer, ServerToClient>()
+        .await
+        .unwrap();
+    let hello = ClientToServer::Hello {
+        room: invite.secret.room_id(),
+        bundle,
+        listening: false,
+    };
+    sender.send(&hello).await.unwrap();
+    assert_eq!(
+        receiver.receive().await.unwrap(),
+        Some(ServerToClient::Welcome {})
+    );
+    // Kept open: a control stream that ends is a peer that leaves.
+    std::mem::forget((sender, receiver));
+}
+
+/// The code with which the relay ends the connection.
+async fn cut_off(link: &Link) -> Code {
+    match tokio::time::timeout(CUT_OFF, link.closed())
+        .await
+        .expect("the relay cuts it off")
+    {
+        LinkError::Closed { code, .. } => code,
+        other => panic!("ended otherwise: {other}"),
+    }
+}
+
+#[test]
+fn garbage_on_the_port_disturbs_nobody() {
+    while_honest_peers_go_on(|invite| async move {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut noise = blake3::Hasher::new().finalize_xof();
+        for length in [0, 1, 20, 1200, 1452, 9000, 60_000] {
+            for _ in 0..50 {
+                let mut packet = vec![0; length];
+                noise.fill(&mut packet);
+                socket
+                    .send_to(&packet, (invite.relay.host(), invite.relay.port()))
+                    .unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_client_that_says_nothing_is_cut_off_in_time() {
+    while_honest_peers_go_on(|invite| async move {
+        let (_endpoint, link, _) = connect(&invite).await;
+        let start = Instant::now();
+        assert_eq!(cut_off(&link).await, Code::Timeout);
+        assert!(start.elapsed() < CUT_OFF);
+    });
+}
+
+#[test]
+fn a_client_that_does_not_begin_with_hello_is_cut_off() {
+    while_honest_peers_go_on(|invite| async move {
+        for first in [
+            json!({"type": "peers", "watch": true}),
+            json!({"type": "nonsense"}),
+            json!("text"),
+            json!([[[[1]]]]),
+            json!({"type": "hello", "room": "short", "bundle": 1, "listening": true}),
+        ] {
+            let (_endpoint, link, _) = connect(&invite).await;
+            let (mut sender, _receiver) = link.open_control::<Value, Value>().await.unwrap();
+            sender.send(&first).await.unwrap();
+            assert_eq!(cut_off(&link).await, Code::Protocol, "{first}");
+        }
+    });
+}
+
+#[test]
+fn a_bundle_of_someone_else_does_not_open_the_door() {
+    while_honest_peers_go_on(|invite| async move {
+        let (_endpoint, link, _) = connect(&invite).await;
+        let other = Identity::generate();
+        let bundle = Bundle {
+            key: other.public_key(),
+            name: "alice".parse().unwrap(),
+            chosen: true,
+            hpke: None,
+            expires_unix: u64::MAX,
+        };
+        let bundle = bundle.sign(&other, &invite.secret.member_key());
+        let (mut sender, _receiver) = link
+            .open_control::<ClientToServer, ServerToClient>()
+            .await
+            .unwrap();
+        let hello = ClientToServer::Hello {
+            room: invite.secret.room_id(),
+            bundle,
+            listening: true,
+        };
+        sender.send(&hello).await.unwrap();
+        assert_eq!(cut_off(&link).await, Code::Protocol);
+    });
+}
+
+#[test]
+fn a_file_of_a_transfer_that_was_never_offered_is_stopped() {
+    while_honest_peers_go_on(|invite| async move {
+        let (_endpoint, link, identity) = connect(&invite).await;
+        enter(&invite, &link, &identity).await;
+        let mut stream = link.open_file(FileClass::Bulk).await.unwrap();
+        let transfer = TransferId::from_bytes([7; 16]);
+        let header = FileHeader {
+            transfer,
+            file: FileIndex(0),
+            class: FileClass::Bulk,
+        };
+        stream.write(header.encode().to_vec().into()).await.unwrap();
+        let stopped = tokio::time::timeout(CUT_OFF, stream.stopped())
+            .await
+            .unwrap();
+        assert_eq!(stopped, Some(Code::UnknownTransfer));
+    });
+}
+
+#[test]
+fn headers_that_are_wrong_or_never_finished_end_their_stream_and_no_other() {
+    while_honest_peers_go_on(|invite| async move {
+        let (_endpoint, link, identity) = connect(&invite).await;
+        enter(&invite, &link, &identity).await;
+        let mut wrong = link.open_file(FileClass::Bulk).await.unwrap();
+        wrong.write(vec![0xff; 25].into()).await.unwrap();
+        let mut open = link.open_file(FileClass::Bulk).await.unwrap();
+        open.write(vec![0; 3].into()).await.unwrap();
+        let mut short = link.open_file(FileClass::Bulk).await.unwrap();
+        short.write(vec![0; 3].into()).await.unwrap();
+        short.finish().unwrap();
+        let stopped = async |stream: &p2p::quic::FileSender| {
+            tokio::time::timeout(CUT_OFF, stream.stopped())
+                .await
+                .unwrap()
+        };
+        assert_eq!(stopped(&wrong).await, Some(Code::Protocol));
+        assert_eq!(stopped(&open).await, Some(Code::Timeout));
+        assert!(
+            link.close_reason().is_none(),
+            "one bad stream does not end the connection"
+        );
+    });
+}
+
+#[test]
+fn many_streams_that_are_never_finished_starve_nobody() {
+    while_honest_peers_go_on(|invite| async move {
+        let (endpoint, link, identity) = connect(&invite).await;
+        enter(&invite, &link, &identity).await;
+        let mut streams = Vec::new();
+        for _ in 0..p2p::quic::STREAMS_MAX {
+            let mut stream = link.open_file(FileClass::Small).await.unwrap();
+            stream.write(vec![0; 3].into()).await.unwrap();
+            streams.push(stream);
+        }
+        // They stay open while the honest file is sent.
+        std::mem::forget((endpoint, link, streams));
+    });
+}
+
+#[test]
+fn a_relay_with_another_key_is_refused_before_anything_is_said() {
+    while_honest_peers_go_on(|invite| async move {
+        let certificate = Identity::generate().certificate();
+        let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+        let wrong = Identity::generate().id();
+        let relay = (invite.relay.host(), invite.relay.port());
+        let how = (Role::Sender, Tuning::default());
+        let refused = ClientEndpoint::connect(relay, wrong, &credentials, how, CUT_OFF).await;
+        let Err(ConnectError::WrongKey { expected, got, .. }) = refused else {
+            panic!("connected")
+        };
+        assert_eq!((expected, got), (wrong, invite.fingerprint));
+    });
+}
