@@ -168,7 +168,7 @@ fn a_session(columns: u16, rows: u16) {
     let sending = p2p(&at("bob"), invite, &send).spawn().unwrap();
     menu.sees("accept? y / n");
     menu.press("n");
-    menu.sees("declined what bob offered");
+    menu.sees("bob: declined");
     assert_eq!(Running(sending).0.wait().unwrap().code(), Some(6));
     assert!(!at("out/numbers (1).json").exists());
 

@@ -87,10 +87,11 @@ impl Tuning {
     pub(super) fn transport(self, role: Role) -> Arc<TransportConfig> {
         let (keep_alive, idle) = match role {
             // Each end pings only where nothing else was sent; the relay leaves it to its peers.
-            Role::Relay => (None, Duration::from_secs(30)),
-            // Below the 30 s after which many NATs forget a UDP mapping; 1,000 listeners make 100
-            // pings a second.
-            Role::Listener => (Some(Duration::from_secs(10)), Duration::from_secs(30)),
+            Role::Relay => (None, Duration::from_secs(20)),
+            // Below the 30 s after which many NATs forget a UDP mapping; 1,000 listeners make 125
+            // pings a second. A listener that was killed is gone before a sender's usual
+            // patience of 30 s ends, so that the sender hears why.
+            Role::Listener => (Some(Duration::from_secs(8)), Duration::from_secs(20)),
             Role::Sender => (Some(Duration::from_secs(4)), Duration::from_secs(12)),
         };
         let mut discovery = MtuDiscoveryConfig::default();

@@ -549,6 +549,12 @@ impl Incoming {
         let over = matches!(end, Ok(()) | Err(Code::Done));
         if over {
             journal.finish();
+        } else if matches!(end, Err(Code::Replaced)) {
+            // Not a failure: the same job goes on in a newer transfer.
+            self.shared.observer.event(Event::Retrying {
+                peer: Some(self.sender.name.clone()),
+                reason: "began again".to_owned(),
+            });
         } else if let Err(code) = end {
             let failure = Failure::from_code(code);
             self.shared.observer.event(Event::Failed {
