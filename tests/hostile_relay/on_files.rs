@@ -267,7 +267,7 @@ async fn the_files_of_two_transfers_cannot_be_swapped() {
             carol.send_source(bob(), pipe(b'c', to_alice, from_alice)),
         )
     };
-    let streams: Arc<Mutex<HashMap<TransferId, Arc<Mutex<Vec<u8>>>>>> = Arc::default();
+    let streams: Arc<Mutex<Streams>> = Arc::default();
     stage.liar.on_files(move |header, _| {
         let mine = lock(&streams).entry(header.transfer).or_default().clone();
         Some(Box::new(Exchanged {
@@ -289,10 +289,13 @@ async fn the_files_of_two_transfers_cannot_be_swapped() {
     assert_eq!(bob.received().len(), 2);
 }
 
+/// What the streams of each transfer have carried.
+type Streams = HashMap<TransferId, Arc<Mutex<Vec<u8>>>>;
+
 /// Gives each of two transfers what the other one's sender has sent.
 #[derive(Debug)]
 struct Exchanged {
-    streams: Arc<Mutex<HashMap<TransferId, Arc<Mutex<Vec<u8>>>>>>,
+    streams: Arc<Mutex<Streams>>,
     transfer: TransferId,
     mine: Arc<Mutex<Vec<u8>>>,
 }
