@@ -5,7 +5,7 @@
 //! | room | what happens there |
 //! |---|---|
 //! | [`commands`] | one file per verb of the command line; the only room that knows clap |
-//! | [`display`] | everything that people see; the only room that prints |
+//! | [`display`] | everything that people see while files move, the viewer, the menu |
 //! | [`relay`] | the server: admission, rooms, sessions, fan-out, spool |
 //! | [`transfer`] | the client: offer, seal, send, receive, open, receipts |
 //! | [`quic`] | the only room that names quinn and rustls: TLS, tuning, typed streams |

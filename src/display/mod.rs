@@ -1,4 +1,4 @@
-//! Everything that people and scripts see; the only room that prints.
+//! What people and scripts see while files move; the viewer; the menu. Commands print their own answers.
 //!
 //! It knows events and protocol types, and nothing of how they come about.
 
