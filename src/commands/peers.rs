@@ -51,11 +51,7 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
 }
 
 fn print(context: &Context, peer: &Peer) {
-    let state = match peer.state {
-        PeerState::Listening => "listening",
-        PeerState::Sending => "sending",
-        PeerState::Gone => "gone",
-    };
+    let state = peer.state.as_str();
     if context.global.json {
         print_line(&serde_json::json!({
             "event": "peer", "id": peer.id, "name": peer.name, "state": state, "since": peer.since.as_secs(),

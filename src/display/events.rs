@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    protocol::{PeerState, TransferId},
+    protocol::TransferId,
     transfer::{Event, Observer},
 };
 
@@ -62,16 +62,6 @@ pub fn print_line(value: &Value) {
     let _ = writeln!(out, "{value}").and_then(|()| out.flush());
 }
 
-/// The name of a state in `peer` events.
-#[must_use]
-pub fn state(state: PeerState) -> &'static str {
-    match state {
-        PeerState::Listening => "listening",
-        PeerState::Sending => "sending",
-        PeerState::Gone => "gone",
-    }
-}
-
 fn to_json(event: Event) -> Option<Value> {
     Some(match event {
         Event::Joined { id, name, relay } => {
@@ -86,7 +76,7 @@ fn to_json(event: Event) -> Option<Value> {
             state: s,
             since,
         } => {
-            json!({"event": "peer", "id": id, "name": name, "state": state(s), "since": since.as_secs()})
+            json!({"event": "peer", "id": id, "name": name, "state": s.as_str(), "since": since.as_secs()})
         }
         Event::Offer {
             transfer,

@@ -10,7 +10,7 @@ use console::Style as Paint;
 
 use super::{Bars, Style, bytes, duration, rate, show::sanitise};
 use crate::{
-    protocol::{PeerState, TransferId},
+    protocol::TransferId,
     transfer::{Event, FailureKind, Observer},
 };
 
@@ -137,11 +137,7 @@ impl Observer for Human {
                 state,
                 since,
             } => {
-                let state = match state {
-                    PeerState::Listening => "listening",
-                    PeerState::Sending => "sending",
-                    PeerState::Gone => "gone",
-                };
+                let state = state.as_str();
                 self.line(&format!("{name}  {id}  {state}  {}", duration(since)));
             }
             Event::Offer {

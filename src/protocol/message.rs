@@ -223,6 +223,18 @@ pub enum PeerState {
     Gone,
 }
 
+impl PeerState {
+    /// Its name on the wire, in events, and for people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Listening => "listening",
+            Self::Sending => "sending",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// A member's bundle as it travels: exact bytes, so that signature and MAC need no canonical form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignedBundle {
