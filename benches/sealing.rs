@@ -6,7 +6,6 @@
 use std::{hint::black_box, num::NonZeroU32, sync::Arc};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use bytes::BytesMut;
 use divan::{Bencher, counter::BytesCount};
 use p2p::{
     identity::{Bundle, Identity, Name, RoomSecret},
@@ -179,7 +178,7 @@ fn header(frame: &[u8]) -> FrameHeader {
     FrameHeader::decode(*bytes).expect("a frame's header")
 }
 
-fn full_frame() -> BytesMut {
+fn full_frame() -> Vec<u8> {
     let mut frame = chunk_frame();
     frame.resize(FRAME_HEADER_LEN + CHUNK_SIZE, 7);
     frame

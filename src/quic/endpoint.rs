@@ -215,7 +215,7 @@ fn endpoint(
     credentials: &Credentials,
     server: Option<quinn::ServerConfig>,
 ) -> io::Result<(quinn::Endpoint, SocketBuffers)> {
-    let (socket, buffers) = socket::bind(address)?;
+    let (socket, buffers) = socket::bind_udp(address)?;
     let mut config = EndpointConfig::new(credentials.reset_key());
     config.cid_generator(|| Box::new(RandomIds));
     config

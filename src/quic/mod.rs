@@ -19,6 +19,6 @@ pub use error::{ConnectError, LinkError, StreamError};
 pub use file_stream::{FileReceiver, FileSender};
 pub use limit::RateLimit;
 pub use link::Link;
-pub use socket::SocketBuffers;
+pub use socket::{SocketBuffers, bind_udp};
 pub use tls::Credentials;
 pub use tuning::{Role, STREAMS_MAX, Tuning};

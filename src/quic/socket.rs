@@ -35,8 +35,11 @@ impl SocketBuffers {
     }
 }
 
-/// Binds a UDP socket; a wildcard IPv6 address takes IPv4 as well.
-pub(super) fn bind(address: SocketAddr) -> io::Result<(UdpSocket, SocketBuffers)> {
+/// Binds a UDP socket with large buffers; a wildcard IPv6 address takes IPv4 as well.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn bind_udp(address: SocketAddr) -> io::Result<(UdpSocket, SocketBuffers)> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,

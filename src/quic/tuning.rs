@@ -80,11 +80,14 @@ impl Tuning {
     /// The largest UDP payload that an endpoint should take.
     ///
     /// Independent of `mtu`: what the other end may send us is its choice.
-    pub(super) fn max_udp_payload() -> u16 {
+    #[must_use]
+    pub fn max_udp_payload() -> u16 {
         MTU_MAX
     }
 
-    pub(super) fn transport(self, role: Role) -> Arc<TransportConfig> {
+    /// The parameters of a connection; what a comparison with bare quinn must use as well.
+    #[must_use]
+    pub fn transport(self, role: Role) -> Arc<TransportConfig> {
         let (keep_alive, idle) = match role {
             // Each end pings only where nothing else was sent; the relay leaves it to its peers.
             Role::Relay => (None, Duration::from_secs(20)),

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
-
 use super::{
     Compression, TAG_LEN,
     aead::{AeadKey, Stage},
@@ -108,7 +106,7 @@ impl FileSealer {
     /// If `frame` is shorter than a frame's header.
     pub fn seal_chunk(
         &mut self,
-        frame: &mut BytesMut,
+        frame: &mut Vec<u8>,
         compression: Compression,
     ) -> Result<(), SealError> {
         let content = &frame[FRAME_HEADER_LEN..];
@@ -208,8 +206,8 @@ impl std::fmt::Debug for FileSealer {
 
 /// A buffer to read a chunk into: a frame's header of zeros, and room for content and tag.
 #[must_use]
-pub fn chunk_frame() -> BytesMut {
-    let mut frame = BytesMut::with_capacity(FRAME_HEADER_LEN + CHUNK_SIZE + TAG_LEN);
+pub fn chunk_frame() -> Vec<u8> {
+    let mut frame = Vec::with_capacity(FRAME_HEADER_LEN + CHUNK_SIZE + TAG_LEN);
     frame.resize(FRAME_HEADER_LEN, 0);
     frame
 }

@@ -10,6 +10,7 @@
 //! Nothing here assumes that the far end is a relay: peers speak to each other in
 //! [`PeerMessage`](crate::protocol::PeerMessage)s and file streams.
 
+mod buffers;
 mod event;
 mod failure;
 mod member;

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use tracing::debug;
 
 use super::{
+    allocations::Allocations,
     ports::Inlet,
     preamble::{Found, Preamble},
     shared::Shared,
@@ -25,11 +26,13 @@ pub(super) async fn ingest<I: Inlet>(
     received: &mut u64,
 ) -> Result<(), Code> {
     let mut preamble = Preamble::new();
+    let mut allocations = Allocations::default();
     let mut block = BytesMut::new();
     let mut takes_more = false;
     loop {
         if !takes_more || block.capacity() < LEAST_READ {
-            block = BytesMut::with_capacity(shared.room().await);
+            let size = shared.room().await;
+            block = allocations.next(block, size);
         }
         let read = inlet.read(&mut block).await?;
         if read == 0 {

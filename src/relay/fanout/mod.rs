@@ -26,6 +26,7 @@
 //! which are tasks), and cost a spawn each, which ten thousand small files would feel; as it is,
 //! dropping the future ends everything before the drop returns.
 
+mod allocations;
 mod block;
 mod budget;
 mod config;

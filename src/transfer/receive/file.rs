@@ -20,13 +20,14 @@ use crate::{
     quic::{FileReceiver, StreamError},
     sealing::{FileOpener, HEAD_MAX, Head, HeadKind, OpenError, TAG_LEN},
     storage::{Conflict, IncomingFile, Partial, StorageError, Target},
+    transfer::buffers::{Buffer, Buffers},
 };
 
 /// Sealed chunks between the stream and the thread that opens and writes.
 const CHUNKS_AHEAD: usize = 4;
 
 /// A frame as it came.
-pub(super) type Frame = (FrameHeader, Vec<u8>);
+pub(super) type Frame = (FrameHeader, Buffer);
 
 /// Receives one file, and says what became of it.
 pub(super) async fn receive(
@@ -209,7 +210,8 @@ impl FileTask {
         path: RelativePath,
     ) -> Result<(), Lost> {
         let mut frames: Vec<Frame> = Vec::with_capacity(2);
-        while let Some(frame) = next_frame(stream).await? {
+        let buffers = Buffers::default();
+        while let Some(frame) = next_frame(stream, &buffers).await? {
             // One chunk and the trailer: more is a lie that need not be held in memory.
             if frames.len() >= 2 {
                 return Err(verification(None, &OpenError::AfterLast));
@@ -251,9 +253,10 @@ impl FileTask {
             let written = write(&mut slot, opener, received, (&active.stored, limit));
             (slot, written)
         });
+        let buffers = Buffers::default();
         let mut ended = Ok(());
         loop {
-            match next_frame(stream).await {
+            match next_frame(stream, &buffers).await {
                 Ok(Some(frame)) => {
                     if frames.send(frame).await.is_err() {
                         break;
@@ -302,11 +305,12 @@ impl FileTask {
     }
 }
 
-async fn next_frame(stream: &mut FileReceiver) -> Result<Option<Frame>, Lost> {
+async fn next_frame(stream: &mut FileReceiver, buffers: &Buffers) -> Result<Option<Frame>, Lost> {
     let Some(header) = stream.frame_header().await.map_err(|e| ended(&e))? else {
         return Ok(None);
     };
-    let mut payload = vec![0; header.len];
+    let mut payload = buffers.take();
+    payload.resize(header.len, 0);
     stream.fill(&mut payload).await.map_err(|e| ended(&e))?;
     Ok(Some((header, payload)))
 }

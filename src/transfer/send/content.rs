@@ -2,13 +2,14 @@
 
 use std::io::{self, Cursor, Read};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::{
     protocol::{CHUNK_SIZE, FRAME_HEADER_LEN, PeerId, PlanEntry},
-    sealing::{Compression, FileDigest, FileSealer, SealError, Start, chunk_frame},
+    sealing::{Compression, FileDigest, FileSealer, SealError, Start, TAG_LEN},
     storage::{OpenSource, SourceError},
+    transfer::buffers::Buffers,
 };
 
 /// Where content is read from.
@@ -163,8 +164,9 @@ pub(super) fn seal(
     frames: &mpsc::Sender<(u64, Bytes)>,
     note: impl FnOnce(FileDigest),
 ) -> Result<(), ContentError> {
+    let buffers = Buffers::default();
     loop {
-        let mut frame = chunk_frame();
+        let mut frame = buffers.take();
         let before = sealer.position();
         // Compression pays where the network is what is waited for, not where the processor is.
         let compression = if frames.capacity() == 0 {
@@ -194,7 +196,7 @@ pub(super) fn seal_small(
     compression: Compression,
     frames: &mut Vec<u8>,
 ) -> Result<FileDigest, ContentError> {
-    let mut frame = chunk_frame();
+    let mut frame = Vec::new();
     if next_chunk(&mut reader, &mut sealer, &mut frame, compression)? {
         frames.extend_from_slice(&frame);
     }
@@ -208,10 +210,18 @@ pub(super) fn seal_small(
 fn next_chunk(
     reader: &mut Reader,
     sealer: &mut FileSealer,
-    frame: &mut BytesMut,
+    frame: &mut Vec<u8>,
     compression: Compression,
 ) -> Result<bool, ContentError> {
-    frame.resize(FRAME_HEADER_LEN + CHUNK_SIZE, 0);
+    let left = reader
+        .len()
+        .map(|len| len.saturating_sub(sealer.position()));
+    let wanted = left
+        .and_then(|left| usize::try_from(left).ok())
+        .map_or(CHUNK_SIZE, |left| left.min(CHUNK_SIZE));
+    // Room for the tag from the start, or sealing would have to move the chunk.
+    frame.reserve_exact((FRAME_HEADER_LEN + wanted + TAG_LEN).saturating_sub(frame.len()));
+    frame.resize(FRAME_HEADER_LEN + wanted, 0);
     let got = reader.fill(&mut frame[FRAME_HEADER_LEN..])?;
     frame.truncate(FRAME_HEADER_LEN + got);
     if got > 0 {
