@@ -6,14 +6,16 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     Destination, Shared,
+    allowance::Allowance,
     store::{self, Slot},
 };
 use crate::{
     protocol::{PeerId, RelativePath, TransferId},
     sealing::TransferOpener,
-    storage::{Done, Journal, JournalError, Modified},
+    storage::{Done, Journal, JournalError, Modified, Target},
     transfer::Voice,
 };
+
 /// What every file of one transfer shares.
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
@@ -24,6 +26,7 @@ pub(super) struct Context {
     pub(super) voice: Voice,
     /// Whether this side says for each file where to begin.
     pub(super) each: bool,
+    pub(super) allowance: Allowance,
     pub(super) bulk: Semaphore,
     pub(super) store: mpsc::Sender<store::Job>,
     pub(super) journal: SharedJournal,
@@ -61,6 +64,13 @@ pub(super) struct SharedJournal(Arc<Mutex<Option<Journal>>>);
 impl SharedJournal {
     pub(super) fn new(journal: Journal) -> Self {
         Self(Arc::new(Mutex::new(Some(journal))))
+    }
+
+    /// Bytes of this job that are in the target directory already, whole files and parts.
+    pub(super) fn held(&self, target: &Target) -> u64 {
+        self.lock()
+            .as_ref()
+            .map_or(0, |journal| journal.held(target))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Journal>> {

@@ -1,5 +1,7 @@
 //! Whether an offer is taken.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use super::{
@@ -9,8 +11,10 @@ use super::{
 use crate::{
     identity::{Origin, Verdict},
     protocol::{DeclineReason, PeerMessage},
+    storage::Target,
     transfer::{Event, unix_now},
 };
+
 impl Incoming {
     /// Applies policy; `None` when the sender is gone before there is a decision.
     pub(super) async fn decide(&mut self) -> Option<Result<(), Refusal>> {
@@ -39,6 +43,8 @@ impl Incoming {
         if let (Destination::Directory(target), Some(bytes)) = (&config.destination, bytes)
             && let Ok(free) = target.free_bytes()
             && bytes > free
+            // What an interrupted attempt has left here needs no room.
+            && bytes > free.saturating_add(self.held(target).await)
         {
             let text = format!("{bytes} bytes, where {free} are free");
             return Some(Err(Refusal::new(DeclineReason::NoSpace, &text)));
@@ -58,15 +64,24 @@ impl Incoming {
             text: self.manifest.text,
         };
         let gate = config.gate.clone();
-        if gate.asks() {
-            self.voice
-                .tell(self.transfer, Some(offer.id), PeerMessage::Asking {})
-                .await;
-        }
-        let decision = tokio::select! {
-            decision = gate.decide(&view) => decision,
-            () = gone(&mut self.hears) => return None,
+        let approvals = &self.shared.approvals;
+        let decision = if gate.asks() && approvals.holds(offer.id, &self.manifest) {
+            Ok(())
+        } else {
+            if gate.asks() {
+                self.voice
+                    .tell(self.transfer, Some(offer.id), PeerMessage::Asking {})
+                    .await;
+            }
+            tokio::select! {
+                decision = gate.decide(&view) => decision,
+                () = gone(&mut self.hears) => return None,
+            }
         };
+        // Also where it holds already: an interrupted transfer prolongs it.
+        if gate.asks() && decision.is_ok() {
+            approvals.given(self.sender.id, &self.manifest);
+        }
         if decision.is_ok() && self.sender.chosen {
             let pinned = self.shared.config.known.pin(
                 &self.sender.name,
@@ -81,6 +96,21 @@ impl Incoming {
             }
         }
         Some(decision)
+    }
+
+    /// Bytes of this job that an interrupted attempt has left here.
+    async fn held(&self, target: &Arc<Target>) -> u64 {
+        let Ok((journal, resuming)) = self.open_journal().await else {
+            return 0;
+        };
+        if !resuming {
+            journal.finish();
+            return 0;
+        }
+        let target = target.clone();
+        tokio::task::spawn_blocking(move || journal.held(&target))
+            .await
+            .unwrap_or(0)
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Destination,
+    allowance::{Allowance, TooMuch},
     context::Context,
     here::{Here, incoming_file, look},
     settlement::{Active, Lost, Settlement, Stored},
@@ -25,6 +26,8 @@ use crate::{
 
 /// Sealed chunks between the stream and the thread that opens and writes.
 const CHUNKS_AHEAD: usize = 4;
+/// What a sender is told of a full disk.
+const NO_SPACE: &str = "no space is left on the recipient's disk";
 
 /// A frame as it came.
 pub(super) type Frame = (FrameHeader, Vec<u8>);
@@ -147,10 +150,19 @@ impl FileTask {
             .path
             .parse()
             .map_err(|e| refused(format!("its name is refused: {e}")))?;
-        if let (Some(max), Some(size)) = (config.max_size, head.size)
-            && size > max
+        if let Some(size) = head.size {
+            self.context
+                .allowance
+                .take(size)
+                .map_err(|e| Lost::of_all(None, Code::Declined, e))?;
+        }
+        if let (Destination::Directory(target), Some(size)) = (&config.destination, head.size)
+            && size > CHUNK_SIZE as u64
+            && !self.context.each
+            && target.free_bytes().is_ok_and(|free| size > free)
         {
-            return Err(refused(format!("{size} bytes, where {max} are taken")));
+            // Found out before the disk is full to its last byte, which hurts others than p2p.
+            return Err(Lost::of_all(None, Code::Storage, NO_SPACE));
         }
         if matches!(config.destination, Destination::Stdout)
             && (head.kind != HeadKind::File || self.index.0 != 0)
@@ -229,6 +241,7 @@ impl FileTask {
         let (frames, received) = mpsc::channel::<Frame>(CHUNKS_AHEAD);
         let (context, active) = (self.context.clone(), self.active.clone());
         let file = incoming_file(self.context.from, &head, &path);
+        let unknown = head.size.is_none();
         let writing = tokio::task::spawn_blocking(move || {
             let mut slot = match partial {
                 Some(partial) => Slot::Partial(partial),
@@ -238,8 +251,9 @@ impl FileTask {
                 },
             };
             context.note_partial(&slot);
-            let limit = context.shared.config.max_size;
-            let written = write(&mut slot, opener, received, (&active.stored, limit));
+            // What has announced its size was counted by it.
+            let allowance = unknown.then_some(&context.allowance);
+            let written = write(&mut slot, opener, received, (&active.stored, allowance));
             (slot, written)
         });
         let mut ended = Ok(());
@@ -279,9 +293,7 @@ impl FileTask {
             }
             (Err(lost), Ok(_) | Err(Writing::Incomplete)) => lost,
             (_, Err(Writing::Verification(error))) => verification(None, &error),
-            (_, Err(Writing::TooLarge)) => {
-                Lost::new(None, Code::Declined, "it is larger than is taken here")
-            }
+            (_, Err(Writing::TooMuch(error))) => Lost::of_all(None, Code::Declined, error),
             (Ok(()), Err(Writing::Incomplete)) => {
                 let reason = "the file ends before its trailer";
                 Lost::new(None, Code::Verification, reason)
@@ -309,7 +321,7 @@ enum Writing {
     Verification(OpenError),
     Storage(StorageError),
     /// More than this listener takes; a pipe cannot say so beforehand.
-    TooLarge,
+    TooMuch(TooMuch),
 }
 
 /// Opens and writes frames until the trailer; what is written is what was opened.
@@ -317,7 +329,7 @@ fn write(
     slot: &mut Slot,
     mut opener: FileOpener,
     mut frames: mpsc::Receiver<Frame>,
-    (stored, limit): (&AtomicU64, Option<u64>),
+    (stored, allowance): (&AtomicU64, Option<&Allowance>),
 ) -> Result<Whole, Writing> {
     let mut resumed_from = None;
     while let Some((header, mut payload)) = frames.blocking_recv() {
@@ -342,11 +354,15 @@ fn write(
         if resumed_from.is_none() {
             // Not where this side asked, if the sender found that the prefix is not its own.
             resumed_from = Some(chunk.offset);
+            if let Some(allowance) = allowance {
+                allowance.take(chunk.offset).map_err(Writing::TooMuch)?;
+            }
             slot.truncate(chunk.offset).map_err(Writing::Storage)?;
         }
         let end = chunk.offset + chunk.content.len() as u64;
-        if limit.is_some_and(|limit| end > limit) {
-            return Err(Writing::TooLarge);
+        if let Some(allowance) = allowance {
+            let len = chunk.content.len() as u64;
+            allowance.take(len).map_err(Writing::TooMuch)?;
         }
         slot.write_all(chunk.content).map_err(Writing::Storage)?;
         stored.store(end, Ordering::Relaxed);
@@ -374,5 +390,8 @@ pub(super) fn verification(path: Option<&str>, error: &OpenError) -> Lost {
 }
 
 pub(super) fn storage(path: Option<&str>, error: &StorageError) -> Lost {
+    if error.is_out_of_space() {
+        return Lost::of_all(path, Code::Storage, NO_SPACE);
+    }
     Lost::new(path, Code::Storage, error.reason())
 }

@@ -13,9 +13,10 @@ use tokio::{
 
 use super::{
     Destination, Refusal, Shared,
+    allowance::Allowance,
     context::{Context, SharedJournal},
     file,
-    settlement::{Active, Settlement, Stored, Tally},
+    settlement::{Active, Lost, Scope, Settlement, Stored, Tally},
     store,
 };
 use crate::{
@@ -169,7 +170,7 @@ impl Incoming {
     }
 
     /// Opens the notes on this job; whether an earlier attempt left some.
-    async fn open_journal(&self) -> Result<(SharedJournal, bool), JournalError> {
+    pub(super) async fn open_journal(&self) -> Result<(SharedJournal, bool), JournalError> {
         let Destination::Directory(_) = self.shared.config.destination else {
             return Ok(Default::default());
         };
@@ -203,6 +204,12 @@ impl Incoming {
             opener,
             voice: self.voice.clone(),
             each,
+            allowance: Allowance::new(
+                self.shared.config.max_size,
+                self.manifest
+                    .bytes
+                    .filter(|_| self.shared.config.gate.asks()),
+            ),
             bulk: Semaphore::new(BULK_AT_ONCE),
             store,
             journal: journal.clone(),
@@ -214,6 +221,9 @@ impl Incoming {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batch = Vec::new();
         let end = loop {
+            if let Some((code, _)) = tally.stopped {
+                break Err(code);
+            }
             if tally.is_complete() {
                 break Ok(());
             }
@@ -264,9 +274,9 @@ impl Incoming {
     ) {
         let mut signed = Vec::with_capacity(batch.len());
         for Settlement { index, outcome } in batch.drain(..) {
-            tally.settled += 1;
             match outcome {
                 Ok(stored) => {
+                    tally.settled += 1;
                     let outcome = if stored.already_there {
                         Outcome::AlreadyThere
                     } else {
@@ -283,25 +293,7 @@ impl Incoming {
                     tally.bytes += stored.len;
                     self.stored(stored);
                 }
-                Err(lost) => {
-                    let failure = Failure {
-                        kind: Failure::from_code(lost.code).kind,
-                        reason: lost.reason.clone(),
-                    };
-                    tally.failure.get_or_insert(failure.clone());
-                    self.shared.observer.event(Event::Failed {
-                        transfer: self.transfer,
-                        peer: Some((self.sender.id, self.sender.name.clone())),
-                        file: lost.path,
-                        failure,
-                    });
-                    let message = PeerMessage::Failed {
-                        file: Some(index),
-                        code: lost.code,
-                        reason: lost.reason,
-                    };
-                    self.say(message).await;
-                }
+                Err(lost) => self.lost(index, lost, tally).await,
             }
         }
         if !signed.is_empty() {
@@ -313,6 +305,38 @@ impl Incoming {
             })
             .await;
         }
+    }
+
+    /// Tells the sender, and people, that a file will not be stored; or only that it is cut off.
+    async fn lost(&self, index: FileIndex, lost: Lost, tally: &mut Tally) {
+        let failure = Failure {
+            kind: Failure::from_code(lost.code).kind,
+            reason: lost.reason.clone(),
+        };
+        if lost.scope != Scope::Cut {
+            tally.settled += 1;
+            tally.failure.get_or_insert(failure.clone());
+            self.shared.observer.event(Event::Failed {
+                transfer: self.transfer,
+                peer: Some((self.sender.id, self.sender.name.clone())),
+                file: lost.path,
+                failure: failure.clone(),
+            });
+        }
+        let all = lost.scope == Scope::Transfer;
+        // The first word on the transfer as a whole is the last.
+        if all && tally.stopped.is_some() {
+            return;
+        }
+        if all {
+            tally.stopped = Some((lost.code, failure));
+        }
+        self.say(PeerMessage::Failed {
+            file: Some(index).filter(|_| !all),
+            code: lost.code,
+            reason: lost.reason,
+        })
+        .await;
     }
 
     fn stored(&self, stored: Stored) {
@@ -368,14 +392,21 @@ impl Incoming {
         let over = matches!(end, Ok(()) | Err(Code::Done));
         if over {
             journal.finish();
-        } else if matches!(end, Err(Code::Replaced)) {
+        } else if let Err(code @ (Code::Replaced | Code::TooLate)) = end {
             // Not a failure: the same job goes on in a newer transfer.
+            let reason = match code {
+                Code::Replaced => "began again",
+                _ => "began while you decided",
+            };
             self.shared.observer.event(Event::Retrying {
                 peer: Some(self.sender.name.clone()),
-                reason: "began again".to_owned(),
+                reason: reason.to_owned(),
             });
         } else if let Err(code) = end {
-            let failure = Failure::from_code(code);
+            let failure = match &tally.stopped {
+                Some((_, failure)) => failure.clone(),
+                None => Failure::from_code(code),
+            };
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
                 peer: Some((self.sender.id, self.sender.name.clone())),
@@ -403,6 +434,10 @@ impl Incoming {
             delivered: u64::from(whole),
             failed: u64::from(!whole),
         });
+        if over {
+            let approvals = &self.shared.approvals;
+            approvals.used(self.sender.id, &self.manifest);
+        }
         match end {
             Ok(()) | Err(Code::Done) => Ended::Complete(failure),
             Err(code) if matches!(self.shared.config.destination, Destination::Stdout) => {
@@ -413,6 +448,7 @@ impl Incoming {
                 );
                 Ended::Complete(Some(failure))
             }
+            Err(_) if tally.stopped.is_some() => Ended::Complete(failure),
             Err(_) => Ended::Interrupted,
         }
     }

@@ -5,12 +5,16 @@
 //! - [`gate`](Gate): who may send what
 //! - `incoming`: one transfer
 //! - `decision`: whether it is taken
+//! - `approvals`: what a person has said yes to
+//! - `allowance`: how much may still come
 //! - `context`: what its files share
 //! - `file`: one file of it: its stream, its frames
 //! - `here`: what this side has of a file already
 //! - `settlement`: what becomes of files
 //! - `store`: the thread that writes, syncs and renames, in batches
 
+mod allowance;
+mod approvals;
 mod context;
 mod decision;
 mod file;
@@ -32,7 +36,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use gate::{AcceptAll, Decision, Gate, OfferView, Refusal};
 
-use self::listener::{Ended, Listener};
+use self::{
+    approvals::Approvals,
+    listener::{Ended, Listener},
+};
 use super::{EnterError, Event, Failure, FailureKind, Member, Observer};
 use crate::{
     identity::KnownPeers,
@@ -86,6 +93,7 @@ pub(super) struct Shared {
     pub(super) member: Arc<Member>,
     pub(super) config: ListenConfig,
     pub(super) observer: Arc<dyn Observer>,
+    approvals: Approvals,
 }
 
 /// Listens until `cancel`, reconnecting whenever the relay is lost.
@@ -104,6 +112,7 @@ pub async fn listen(
         member,
         config,
         observer,
+        approvals: Approvals::default(),
     });
     let mut backoff = new_backoff();
     let mut first = true;

@@ -33,14 +33,39 @@ pub(super) struct Lost {
     pub(super) path: Option<String>,
     pub(super) code: Code,
     pub(super) reason: SafeText,
+    pub(super) scope: Scope,
+}
+
+/// What else ends with a file that is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Nothing: this file is settled, and the others go on.
+    File,
+    /// Nothing for good: the file was cut off, and a later transfer of the same job goes on with it.
+    Cut,
+    /// The transfer: what is wrong would be wrong for every further file.
+    Transfer,
 }
 
 impl Lost {
     pub(super) fn new(path: Option<&str>, code: Code, reason: impl std::fmt::Display) -> Self {
+        let scope = match code {
+            Code::PeerGone | Code::Behind => Scope::Cut,
+            _ => Scope::File,
+        };
         Self {
             path: path.map(str::to_owned),
             code,
             reason: SafeText::new(&reason.to_string()),
+            scope,
+        }
+    }
+
+    /// One that ends the whole transfer.
+    pub(super) fn of_all(path: Option<&str>, code: Code, reason: impl std::fmt::Display) -> Self {
+        Self {
+            scope: Scope::Transfer,
+            ..Self::new(path, code, reason)
         }
     }
 }
@@ -55,6 +80,8 @@ pub(super) struct Tally {
     pub(super) notable: u64,
     pub(super) bytes: u64,
     pub(super) failure: Option<Failure>,
+    /// Why nothing more is taken, where this side has ended the transfer.
+    pub(super) stopped: Option<(Code, Failure)>,
 }
 
 impl Tally {

@@ -163,6 +163,9 @@ impl<'a> Round<'a> {
             Err(end) => end,
         };
         self.tasks.shutdown().await;
+        for target in self.targets.iter_mut() {
+            target.waited();
+        }
         match end {
             RoundEnd::Cancelled => {
                 voice

@@ -254,7 +254,10 @@ impl Round<'_> {
         };
         part.state = PartState::Over;
         let target = &mut self.targets[part.target];
-        target.status = status;
+        match status {
+            Status::Pending(failure) => target.leave(failure),
+            status => target.status = status,
+        }
         self.ledger.forget(peer);
     }
 
