@@ -6,7 +6,7 @@ mod line;
 use std::{
     collections::{HashMap, HashSet},
     fs::{File, OpenOptions},
-    io::{self, Write},
+    io::{self, Seek, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -200,6 +200,10 @@ impl Journal {
         let mut held: u64 = 0;
         // Every attempt notes the same partial file again.
         let mut parts = HashSet::new();
+        // Lines are appended wherever this leaves the place to read from.
+        if (&self.file).rewind().is_err() {
+            return 0;
+        }
         let _ = each_line(&self.file, |_, line| {
             held = held.saturating_add(match line {
                 Line::Done(done) => done.len,

@@ -9,6 +9,7 @@ use std::{
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
+    time::timeout,
 };
 
 use super::{
@@ -36,6 +37,11 @@ use crate::{
 const BULK_AT_ONCE: usize = 4;
 /// How often the sender hears how much is stored.
 const PROGRESS: Duration = Duration::from_millis(200);
+/// How long the notes on a complete transfer are kept for a sender that has not closed it.
+///
+/// Receipts that were lost with a connection are asked for again at once; on one that has held for
+/// so long they have arrived, and the sender only waits for other recipients.
+const ACKNOWLEDGE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What reaches a transfer's task.
 pub(super) enum Heard {
@@ -262,7 +268,16 @@ impl Incoming {
         while settled.recv_many(&mut batch, RECEIPTS_MAX).await > 0 {
             self.settle(&mut batch, &mut receipts, &mut tally).await;
         }
-        self.end(end, &tally, &journal)
+        let ended = self.end(end, &tally);
+        let over = match end {
+            Ok(()) => acknowledged(&mut self.hears).await,
+            // The sender closes once it has heard of every file: nothing is missing then.
+            Err(code) => code == Code::Done && !tally.cut,
+        };
+        if over {
+            journal.finish();
+        }
+        ended
     }
 
     /// Tells the sender what became of files, and signs for those that are stored.
@@ -323,6 +338,7 @@ impl Incoming {
                 failure: failure.clone(),
             });
         }
+        tally.cut |= lost.scope == Scope::Cut;
         let all = lost.scope == Scope::Transfer;
         // The first word on the transfer as a whole is the last.
         if all && tally.stopped.is_some() {
@@ -387,11 +403,11 @@ impl Incoming {
         }
     }
 
-    fn end(&self, end: Result<(), Code>, tally: &Tally, journal: &SharedJournal) -> Ended {
-        // The sender closes once it has heard of every file: nothing is missing then.
+    fn end(&self, end: Result<(), Code>, tally: &Tally) -> Ended {
         let over = matches!(end, Ok(()) | Err(Code::Done));
         if over {
-            journal.finish();
+            let approvals = &self.shared.approvals;
+            approvals.used(self.sender.id, &self.manifest);
         } else if let Err(code @ (Code::Replaced | Code::TooLate)) = end {
             // Not a failure: the same job goes on in a newer transfer.
             let reason = match code {
@@ -434,10 +450,6 @@ impl Incoming {
             delivered: u64::from(whole),
             failed: u64::from(!whole),
         });
-        if over {
-            let approvals = &self.shared.approvals;
-            approvals.used(self.sender.id, &self.manifest);
-        }
         match end {
             Ok(()) | Err(Code::Done) => Ended::Complete(failure),
             Err(code) if matches!(self.shared.config.destination, Destination::Stdout) => {
@@ -472,4 +484,22 @@ impl Incoming {
             .tell(self.transfer, Some(self.sender.id), message)
             .await;
     }
+}
+
+/// Waits until the sender has heard that everything is stored; not so where it is lost before.
+///
+/// Until then it may come back, and must find what it has sent, not send it a second time.
+async fn acknowledged(hears: &mut mpsc::UnboundedReceiver<Heard>) -> bool {
+    let hearing = async {
+        loop {
+            match hears.recv().await {
+                Some(Heard::Gone(code) | Heard::Said(PeerMessage::Cancel { code })) => {
+                    return code == Code::Done;
+                }
+                Some(Heard::Stop(_)) | None => return false,
+                Some(_) => {}
+            }
+        }
+    };
+    timeout(ACKNOWLEDGE_LIMIT, hearing).await.unwrap_or(true)
 }

@@ -80,6 +80,8 @@ pub(super) struct Tally {
     pub(super) notable: u64,
     pub(super) bytes: u64,
     pub(super) failure: Option<Failure>,
+    /// Whether a file was cut off that a later transfer goes on with.
+    pub(super) cut: bool,
     /// Why nothing more is taken, where this side has ended the transfer.
     pub(super) stopped: Option<(Code, Failure)>,
 }

@@ -179,7 +179,15 @@ impl<'a> Round<'a> {
                     .await;
                 voice.say(ClientToServer::Close { transfer }).await;
             }
-            RoundEnd::Over => voice.say(ClientToServer::Close { transfer }).await,
+            RoundEnd::Over => {
+                // Recipients keep their notes on the transfer until they hear that nobody is to
+                // come back for it.
+                let code = Code::Done;
+                voice
+                    .tell(transfer, None, PeerMessage::Cancel { code })
+                    .await;
+                voice.say(ClientToServer::Close { transfer }).await;
+            }
             RoundEnd::Disconnected => {}
         }
         end
