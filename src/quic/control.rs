@@ -1,11 +1,17 @@
 //! The control stream: typed messages, one type per direction.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use tokio::time::timeout;
+
 use super::StreamError;
 use crate::protocol::{Code, encode_control, parse_control, parse_length};
+
+/// From a message's first byte to its last. Between messages a peer may be silent for ever; in the
+/// middle of one only a peer that wants to hold on to us is.
+const MESSAGE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Sends control messages of one type.
 #[derive(Debug)]
@@ -65,16 +71,27 @@ impl<M: DeserializeOwned> ControlReceiver<M> {
     /// Not cancel-safe: a dropped future may have taken half a message. Own it in one task.
     ///
     /// # Errors
-    /// [`StreamError::Malformed`] for an oversize or unreadable message; otherwise the stream is over.
+    /// [`StreamError::Malformed`] for an oversize or unreadable message,
+    /// [`StreamError::Ended`] with [`Code::Timeout`] for one that is begun and not finished;
+    /// otherwise the stream is over.
     pub async fn receive(&mut self) -> Result<Option<M>, StreamError> {
         let mut prefix = [0; 4];
-        match self.stream.read_exact(&mut prefix).await {
+        match self.stream.read_exact(&mut prefix[..1]).await {
             Err(quinn::ReadExactError::FinishedEarly(0)) => return Ok(None),
             other => other?,
         }
+        timeout(MESSAGE_LIMIT, self.rest(prefix))
+            .await
+            .unwrap_or(Err(StreamError::Ended(Code::Timeout)))
+            .map(Some)
+    }
+
+    /// The rest of a message whose first byte is there.
+    async fn rest(&mut self, mut prefix: [u8; 4]) -> Result<M, StreamError> {
+        self.stream.read_exact(&mut prefix[1..]).await?;
         let mut body = vec![0; parse_length(prefix)?];
         self.stream.read_exact(&mut body).await?;
-        Ok(Some(parse_control(&body)?))
+        Ok(parse_control(&body)?)
     }
 
     /// Tells the other end to say nothing further.

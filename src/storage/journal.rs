@@ -4,9 +4,9 @@ mod clean;
 mod line;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{File, OpenOptions},
-    io::{self, Write},
+    io::{self, Seek, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -190,6 +190,34 @@ impl Journal {
             len: done.len,
             blake3,
         })
+    }
+
+    /// Bytes of the job that are below this target directory already, in whole files and parts.
+    ///
+    /// As far as notes and directory tell without reading content: for an estimate of free space.
+    #[must_use]
+    pub fn held(&self, target: &Target) -> u64 {
+        let mut held: u64 = 0;
+        // Every attempt notes the same partial file again.
+        let mut parts = HashSet::new();
+        // Lines are appended wherever this leaves the place to read from.
+        if (&self.file).rewind().is_err() {
+            return 0;
+        }
+        let _ = each_line(&self.file, |_, line| {
+            held = held.saturating_add(match line {
+                Line::Done(done) => done.len,
+                Line::Partial(partial)
+                    if target.path().to_str() == Some(&partial.out)
+                        && parts.insert(partial.path.clone()) =>
+                {
+                    std::fs::symlink_metadata(target.path().join(&partial.path))
+                        .map_or(0, |metadata| metadata.len())
+                }
+                Line::Partial(_) => 0,
+            });
+        });
+        held
     }
 
     /// Removes the journal: the job is done, and nothing is left of it to resume.

@@ -1,8 +1,8 @@
 //! `--accept ask`: a person decides, at the terminal.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Write};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::{
     display::{bytes, show::sanitise},
@@ -13,9 +13,38 @@ use crate::{
 /// Names that are listed in the question.
 const NAMES_SHOWN: usize = 10;
 
+/// Lines that may be typed before a question; they are no answer to it.
+const TYPED_AHEAD: usize = 64;
+
 /// Asks one question at a time.
-#[derive(Debug, Default)]
-pub(super) struct Ask(Mutex<()>);
+#[derive(Debug)]
+pub(super) struct Ask {
+    /// What is typed, line by line; held by whoever asks.
+    lines: Mutex<mpsc::Receiver<String>>,
+}
+
+impl Ask {
+    /// Begins to read from the terminal, if there is one.
+    ///
+    /// One thread reads for as long as the process lives: a read cannot be taken back, and one that
+    /// was left over from an offer that is gone would swallow the answer to the next.
+    pub(super) fn start() -> Self {
+        let (typed, lines) = mpsc::channel(TYPED_AHEAD);
+        if std::io::stdin().is_terminal() {
+            std::thread::spawn(move || {
+                for line in std::io::stdin().lock().lines() {
+                    let Ok(line) = line else { return };
+                    if typed.blocking_send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Self {
+            lines: Mutex::new(lines),
+        }
+    }
+}
 
 impl Gate for Ask {
     fn asks(&self) -> bool {
@@ -30,21 +59,30 @@ impl Gate for Ask {
                     "asks a person, and nobody is there",
                 ));
             }
-            let _turn = self.0.lock().await;
-            let question = question(offer);
-            let answer = tokio::task::spawn_blocking(move || {
-                eprint!("{question}");
-                let _ = std::io::stderr().flush();
-                let mut line = String::new();
-                std::io::stdin().read_line(&mut line).map(|_| line)
-            });
-            match answer.await {
-                Ok(Ok(line)) if matches!(line.trim().to_lowercase().as_str(), "y" | "yes") => {
-                    Ok(())
-                }
+            let mut lines = self.lines.lock().await;
+            // What was typed before the question is no answer to it.
+            while lines.try_recv().is_ok() {}
+            let mut asked = Asked(true);
+            eprint!("{}", question(offer));
+            let _ = std::io::stderr().flush();
+            let answer = lines.recv().await;
+            asked.0 = false;
+            match answer {
+                Some(line) if matches!(line.trim().to_lowercase().as_str(), "y" | "yes") => Ok(()),
                 _ => Err(Refusal::new(DeclineReason::Refused, "declined")),
             }
         })
+    }
+}
+
+/// A question that is open; says so when nobody waits for the answer any more.
+struct Asked(bool);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if self.0 {
+            eprintln!("\nthe offer was taken back");
+        }
     }
 }
 

@@ -9,22 +9,26 @@ use tokio::sync::mpsc;
 
 use super::{
     Destination,
-    incoming::{Active, Context, Lost, Settlement, Stored},
+    allowance::{Allowance, TooMuch},
+    context::Context,
+    here::{Here, incoming_file, look},
+    settlement::{Active, Lost, Settlement, Stored},
     store::{Job, Slot, Whole},
 };
 use crate::{
     protocol::{
-        CHUNK_SIZE, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerId, PeerMessage,
-        RelativePath,
+        CHUNK_SIZE, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerMessage, RelativePath,
     },
     quic::{FileReceiver, StreamError},
     sealing::{FileOpener, HEAD_MAX, Head, HeadKind, OpenError, TAG_LEN},
-    storage::{Conflict, IncomingFile, Partial, StorageError, Target},
+    storage::{Partial, StorageError},
     transfer::buffers::{Buffer, Buffers},
 };
 
 /// Sealed chunks between the stream and the thread that opens and writes.
 const CHUNKS_AHEAD: usize = 4;
+/// What a sender is told of a full disk.
+const NO_SPACE: &str = "no space is left on the recipient's disk";
 
 /// A frame as it came.
 pub(super) type Frame = (FrameHeader, Buffer);
@@ -64,16 +68,6 @@ struct FileTask {
     context: Arc<Context>,
     index: FileIndex,
     active: Arc<Active>,
-}
-
-/// What this side has of a file before any content arrives.
-enum Here {
-    /// Nothing, or a part of it that is told to the sender.
-    Part(Option<Partial>),
-    /// All of it, if the sender agrees.
-    Whole(Stored),
-    /// A file of that name that is to be kept, and is not this one.
-    Other,
 }
 
 impl FileTask {
@@ -157,10 +151,19 @@ impl FileTask {
             .path
             .parse()
             .map_err(|e| refused(format!("its name is refused: {e}")))?;
-        if let (Some(max), Some(size)) = (config.max_size, head.size)
-            && size > max
+        if let Some(size) = head.size {
+            self.context
+                .allowance
+                .take(size)
+                .map_err(|e| Lost::of_all(None, Code::Declined, e))?;
+        }
+        if let (Destination::Directory(target), Some(size)) = (&config.destination, head.size)
+            && size > CHUNK_SIZE as u64
+            && !self.context.each
+            && target.free_bytes().is_ok_and(|free| size > free)
         {
-            return Err(refused(format!("{size} bytes, where {max} are taken")));
+            // Found out before the disk is full to its last byte, which hurts others than p2p.
+            return Err(Lost::of_all(None, Code::Storage, NO_SPACE));
         }
         if matches!(config.destination, Destination::Stdout)
             && (head.kind != HeadKind::File || self.index.0 != 0)
@@ -240,6 +243,7 @@ impl FileTask {
         let (frames, received) = mpsc::channel::<Frame>(CHUNKS_AHEAD);
         let (context, active) = (self.context.clone(), self.active.clone());
         let file = incoming_file(self.context.from, &head, &path);
+        let unknown = head.size.is_none();
         let writing = tokio::task::spawn_blocking(move || {
             let mut slot = match partial {
                 Some(partial) => Slot::Partial(partial),
@@ -249,8 +253,9 @@ impl FileTask {
                 },
             };
             context.note_partial(&slot);
-            let limit = context.shared.config.max_size;
-            let written = write(&mut slot, opener, received, (&active.stored, limit));
+            // What has announced its size was counted by it.
+            let allowance = unknown.then_some(&context.allowance);
+            let written = write(&mut slot, opener, received, (&active.stored, allowance));
             (slot, written)
         });
         let buffers = Buffers::default();
@@ -291,9 +296,7 @@ impl FileTask {
             }
             (Err(lost), Ok(_) | Err(Writing::Incomplete)) => lost,
             (_, Err(Writing::Verification(error))) => verification(None, &error),
-            (_, Err(Writing::TooLarge)) => {
-                Lost::new(None, Code::Declined, "it is larger than is taken here")
-            }
+            (_, Err(Writing::TooMuch(error))) => Lost::of_all(None, Code::Declined, error),
             (Ok(()), Err(Writing::Incomplete)) => {
                 let reason = "the file ends before its trailer";
                 Lost::new(None, Code::Verification, reason)
@@ -315,84 +318,6 @@ async fn next_frame(stream: &mut FileReceiver, buffers: &Buffers) -> Result<Opti
     Ok(Some((header, payload)))
 }
 
-/// Looks for the file in the journal, in the directory, and among the partial files.
-///
-/// Returns what is to be told to the sender, sealed; nothing where the file is refused.
-fn look(
-    context: &Context,
-    target: &Target,
-    head: &Head,
-    path: &RelativePath,
-    opener: &mut FileOpener,
-) -> Result<(Here, Option<Vec<u8>>), Lost> {
-    let here = |error: StorageError| storage(None, &error);
-    let told = |error: OpenError| verification(None, &error);
-    let modified = head.mtime.map(|time| (time.0, time.1));
-    let whole = |stored: &RelativePath, len, hash: blake3::Hash, opener: &mut FileOpener| {
-        let sealed = opener.have(*hash.as_bytes()).map_err(told)?;
-        let stored = Stored {
-            path: context.shared.config.out.join(stored.to_path_buf()),
-            len,
-            hash,
-            resumed_from: 0,
-            already_there: true,
-            text: None,
-            notable: true,
-        };
-        Ok::<_, Lost>((Here::Whole(stored), Some(sealed)))
-    };
-    // What was stored may have been moved or changed since: it is hashed again.
-    if let Some(done) = context.stored_before(path, head.size, modified)
-        && let Some(existing) = target.existing(&done.stored).map_err(here)?
-        && existing.len == done.len
-        && existing.hash_prefix(existing.len).map_err(here)?.finalize() == done.blake3
-    {
-        return whole(&done.stored, done.len, done.blake3, opener);
-    }
-    if context.shared.config.conflict == Conflict::Skip
-        && let Some(existing) = target.existing(path).map_err(here)?
-    {
-        if head.size.is_some_and(|size| size != existing.len) {
-            return Ok((Here::Other, None));
-        }
-        let hash = existing.hash_prefix(existing.len).map_err(here)?.finalize();
-        return whole(path, existing.len, hash, opener);
-    }
-    if head.size.is_some_and(|size| size <= CHUNK_SIZE as u64) {
-        let sealed = opener.start_at(0, blake3::Hasher::new()).map_err(told)?;
-        return Ok((Here::Part(None), Some(sealed)));
-    }
-    let partial = target
-        .begin(&incoming_file(context.from, head, path))
-        .map_err(here)?;
-    // Killed after a file got its name and before that was noted: it is there, and whole.
-    if partial.is_empty()
-        && let Some(existing) = target.existing(path).map_err(here)?
-        && head.size == Some(existing.len)
-    {
-        let hash = existing.hash_prefix(existing.len).map_err(here)?.finalize();
-        return whole(path, existing.len, hash, opener);
-    }
-    let chunks = u32::try_from(partial.len() / CHUNK_SIZE as u64).unwrap_or(u32::MAX - 1);
-    let hasher = partial
-        .hash_prefix(u64::from(chunks) * CHUNK_SIZE as u64)
-        .map_err(here)?;
-    let sealed = opener.start_at(chunks, hasher).map_err(told)?;
-    Ok((Here::Part(Some(partial)), Some(sealed)))
-}
-
-/// How storage knows the file, so that a later attempt finds its partial file again.
-pub(super) fn incoming_file(sender: PeerId, head: &Head, path: &RelativePath) -> IncomingFile {
-    let modified = head.mtime.map(|time| (time.0, time.1));
-    IncomingFile {
-        path: path.clone(),
-        size: head.size,
-        executable: head.exec,
-        modified,
-        resume_key: IncomingFile::resume_key(&sender, path, head.size, modified),
-    }
-}
-
 /// Why a larger file could not be written whole.
 enum Writing {
     /// Frames ended before the trailer.
@@ -400,7 +325,7 @@ enum Writing {
     Verification(OpenError),
     Storage(StorageError),
     /// More than this listener takes; a pipe cannot say so beforehand.
-    TooLarge,
+    TooMuch(TooMuch),
 }
 
 /// Opens and writes frames until the trailer; what is written is what was opened.
@@ -408,7 +333,7 @@ fn write(
     slot: &mut Slot,
     mut opener: FileOpener,
     mut frames: mpsc::Receiver<Frame>,
-    (stored, limit): (&AtomicU64, Option<u64>),
+    (stored, allowance): (&AtomicU64, Option<&Allowance>),
 ) -> Result<Whole, Writing> {
     let mut resumed_from = None;
     while let Some((header, mut payload)) = frames.blocking_recv() {
@@ -433,11 +358,15 @@ fn write(
         if resumed_from.is_none() {
             // Not where this side asked, if the sender found that the prefix is not its own.
             resumed_from = Some(chunk.offset);
+            if let Some(allowance) = allowance {
+                allowance.take(chunk.offset).map_err(Writing::TooMuch)?;
+            }
             slot.truncate(chunk.offset).map_err(Writing::Storage)?;
         }
         let end = chunk.offset + chunk.content.len() as u64;
-        if limit.is_some_and(|limit| end > limit) {
-            return Err(Writing::TooLarge);
+        if let Some(allowance) = allowance {
+            let len = chunk.content.len() as u64;
+            allowance.take(len).map_err(Writing::TooMuch)?;
         }
         slot.write_all(chunk.content).map_err(Writing::Storage)?;
         stored.store(end, Ordering::Relaxed);
@@ -465,5 +394,8 @@ pub(super) fn verification(path: Option<&str>, error: &OpenError) -> Lost {
 }
 
 pub(super) fn storage(path: Option<&str>, error: &StorageError) -> Lost {
+    if error.is_out_of_space() {
+        return Lost::of_all(path, Code::Storage, NO_SPACE);
+    }
     Lost::new(path, Code::Storage, error.reason())
 }

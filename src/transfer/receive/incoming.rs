@@ -2,41 +2,46 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
+    time::timeout,
 };
 
 use super::{
-    Destination, OfferView, Refusal, Shared, file,
-    store::{self, Slot},
+    Destination, Refusal, Shared,
+    allowance::Allowance,
+    context::{Context, SharedJournal},
+    file,
+    settlement::{Active, Lost, Scope, Settlement, Stored, Tally},
+    store,
 };
 use crate::{
-    identity::{Origin, Verdict},
     protocol::{
         Answer, Code, DeclineReason, FileHeader, FileIndex, PeerId, PeerMessage, PeerName,
-        RelativePath, SafeText, TransferId,
+        TransferId,
     },
     quic::FileReceiver,
     sealing::{
         Manifest, OpenedOffer, Outcome, RECEIPTS_MAX, Receipt, ReceiptSealer, TransferOpener,
     },
-    storage::{Conflict, Done, Journal, JournalError, Modified},
-    transfer::{Event, Failure, FailureKind, Voice, unix_now},
+    storage::{Conflict, Journal, JournalError},
+    transfer::{Event, Failure, FailureKind, Voice},
 };
 
 /// Larger files of one transfer that are written at once; the sender sends no more than three.
 const BULK_AT_ONCE: usize = 4;
 /// How often the sender hears how much is stored.
 const PROGRESS: Duration = Duration::from_millis(200);
+/// How long the notes on a complete transfer are kept for a sender that has not closed it.
+///
+/// Receipts that were lost with a connection are asked for again at once; on one that has held for
+/// so long they have arrived, and the sender only waits for other recipients.
+const ACKNOWLEDGE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What reaches a transfer's task.
 pub(super) enum Heard {
@@ -61,133 +66,25 @@ pub(super) enum Ended {
     Complete(Option<Failure>),
 }
 
-/// What every file of one transfer shares.
-pub(super) struct Context {
-    pub(super) shared: Arc<Shared>,
-    pub(super) transfer: TransferId,
-    /// The sender.
-    pub(super) from: PeerId,
-    pub(super) opener: TransferOpener,
-    pub(super) voice: Voice,
-    /// Whether this side says for each file where to begin.
-    pub(super) each: bool,
-    pub(super) bulk: Semaphore,
-    pub(super) store: mpsc::Sender<store::Job>,
-    pub(super) journal: SharedJournal,
-}
-
-impl Context {
-    /// Notes a partial file, so that it is found and removed when it is never finished.
-    pub(super) fn note_partial(&self, slot: &Slot) {
-        if let (Slot::Partial(partial), Destination::Directory(target)) =
-            (slot, &self.shared.config.destination)
-        {
-            self.journal
-                .with(|journal| journal.partial(target, partial));
-        }
-    }
-
-    /// What an interrupted attempt has stored of this file.
-    pub(super) fn stored_before(
-        &self,
-        path: &RelativePath,
-        size: Option<u64>,
-        modified: Option<Modified>,
-    ) -> Option<Done> {
-        self.journal
-            .lock()
-            .as_ref()
-            .and_then(|journal| journal.lookup(path, size, modified))
-    }
-}
-
-/// The notes on one transfer, while it is not complete.
-#[derive(Debug, Clone, Default)]
-pub(super) struct SharedJournal(Arc<Mutex<Option<Journal>>>);
-
-impl SharedJournal {
-    fn new(journal: Journal) -> Self {
-        Self(Arc::new(Mutex::new(Some(journal))))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Journal>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes to the journal; a note that is lost costs a later attempt some bytes and no more.
-    pub(super) fn with(&self, f: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
-        if let Some(journal) = &mut *self.lock()
-            && let Err(error) = f(journal)
-        {
-            tracing::debug!(%error, "not noted");
-        }
-    }
-
-    /// Forgets the transfer: it is complete.
-    fn finish(&self) {
-        if let Some(journal) = self.lock().take()
-            && let Err(error) = journal.finish()
-        {
-            tracing::debug!(%error, "the journal was not removed");
-        }
-    }
-}
-
-/// What became of one file.
-pub(super) struct Settlement {
-    pub(super) index: FileIndex,
-    pub(super) outcome: Result<Stored, Lost>,
-}
-
-/// A file that is verified and stored.
-pub(super) struct Stored {
-    pub(super) path: PathBuf,
-    pub(super) len: u64,
-    pub(super) hash: blake3::Hash,
-    pub(super) resumed_from: u64,
-    pub(super) already_there: bool,
-    /// A message, which is nowhere on disk.
-    pub(super) text: Option<String>,
-    /// Whether people want to hear of it: directories and links go without saying.
-    pub(super) notable: bool,
-}
-
-/// A file that is not.
-pub(super) struct Lost {
-    pub(super) path: Option<String>,
-    pub(super) code: Code,
-    pub(super) reason: SafeText,
-}
-
-impl Lost {
-    pub(super) fn new(path: Option<&str>, code: Code, reason: impl std::fmt::Display) -> Self {
-        Self {
-            path: path.map(str::to_owned),
-            code,
-            reason: SafeText::new(&reason.to_string()),
-        }
-    }
-}
-
 /// Who sends.
-struct Sender {
-    id: PeerId,
-    name: PeerName,
-    chosen: bool,
+pub(super) struct Sender {
+    pub(super) id: PeerId,
+    pub(super) name: PeerName,
+    pub(super) chosen: bool,
 }
 
 /// What opens files and signs for them.
-type Keys = (TransferOpener, ReceiptSealer);
+pub(super) type Keys = (TransferOpener, ReceiptSealer);
 
 /// One transfer, from its opened offer to its end.
 pub(super) struct Incoming {
-    shared: Arc<Shared>,
-    transfer: TransferId,
-    sender: Sender,
-    manifest: Manifest,
-    voice: Voice,
-    hears: mpsc::UnboundedReceiver<Heard>,
-    started: Instant,
+    pub(super) shared: Arc<Shared>,
+    pub(super) transfer: TransferId,
+    pub(super) sender: Sender,
+    pub(super) manifest: Manifest,
+    pub(super) voice: Voice,
+    pub(super) hears: mpsc::UnboundedReceiver<Heard>,
+    pub(super) started: Instant,
 }
 
 impl Incoming {
@@ -278,79 +175,8 @@ impl Incoming {
         self.receive(each, journal, keys).await
     }
 
-    /// Applies policy; `None` when the sender is gone before there is a decision.
-    async fn decide(&mut self) -> Option<Result<(), Refusal>> {
-        let (config, offer) = (&self.shared.config, &self.sender);
-        let roster = match config.known.load() {
-            Ok(roster) => roster,
-            Err(error) => {
-                return Some(Err(Refusal::new(
-                    DeclineReason::NotTrusted,
-                    &error.to_string(),
-                )));
-            }
-        };
-        if let Verdict::Changed { pinned } = roster.check(&offer.name, offer.id) {
-            let (name, id) = (&offer.name, offer.id);
-            let text = format!("the name {name} belongs to {pinned} here, not to {id}");
-            return Some(Err(Refusal::new(DeclineReason::KeyChanged, &text)));
-        }
-        let bytes = self.manifest.bytes;
-        if let (Some(max), Some(bytes)) = (config.max_size, bytes)
-            && bytes > max
-        {
-            let text = format!("{bytes} bytes, where {max} are taken");
-            return Some(Err(Refusal::new(DeclineReason::TooLarge, &text)));
-        }
-        if let (Destination::Directory(target), Some(bytes)) = (&config.destination, bytes)
-            && let Ok(free) = target.free_bytes()
-            && bytes > free
-        {
-            let text = format!("{bytes} bytes, where {free} are free");
-            return Some(Err(Refusal::new(DeclineReason::NoSpace, &text)));
-        }
-        let view = OfferView {
-            transfer: self.transfer,
-            from: offer.id,
-            from_name: offer.name.clone(),
-            files: self.manifest.files,
-            bytes,
-            names: self
-                .manifest
-                .names
-                .iter()
-                .map(|e| (e.path.to_string(), e.size))
-                .collect(),
-            text: self.manifest.text,
-        };
-        let gate = config.gate.clone();
-        if gate.asks() {
-            self.voice
-                .tell(self.transfer, Some(offer.id), PeerMessage::Asking {})
-                .await;
-        }
-        let decision = tokio::select! {
-            decision = gate.decide(&view) => decision,
-            () = gone(&mut self.hears) => return None,
-        };
-        if decision.is_ok() && self.sender.chosen {
-            let pinned = self.shared.config.known.pin(
-                &self.sender.name,
-                self.sender.id,
-                Origin::Seen,
-                unix_now(),
-            );
-            if let Err(error) = pinned {
-                self.shared.observer.event(Event::Notice(format!(
-                    "known peers were not updated: {error}"
-                )));
-            }
-        }
-        Some(decision)
-    }
-
     /// Opens the notes on this job; whether an earlier attempt left some.
-    async fn open_journal(&self) -> Result<(SharedJournal, bool), JournalError> {
+    pub(super) async fn open_journal(&self) -> Result<(SharedJournal, bool), JournalError> {
         let Destination::Directory(_) = self.shared.config.destination else {
             return Ok(Default::default());
         };
@@ -384,6 +210,12 @@ impl Incoming {
             opener,
             voice: self.voice.clone(),
             each,
+            allowance: Allowance::new(
+                self.shared.config.max_size,
+                self.manifest
+                    .bytes
+                    .filter(|_| self.shared.config.gate.asks()),
+            ),
             bulk: Semaphore::new(BULK_AT_ONCE),
             store,
             journal: journal.clone(),
@@ -395,6 +227,9 @@ impl Incoming {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batch = Vec::new();
         let end = loop {
+            if let Some((code, _)) = tally.stopped {
+                break Err(code);
+            }
             if tally.is_complete() {
                 break Ok(());
             }
@@ -433,7 +268,16 @@ impl Incoming {
         while settled.recv_many(&mut batch, RECEIPTS_MAX).await > 0 {
             self.settle(&mut batch, &mut receipts, &mut tally).await;
         }
-        self.end(end, &tally, &journal)
+        let ended = self.end(end, &tally);
+        let over = match end {
+            Ok(()) => acknowledged(&mut self.hears).await,
+            // The sender closes once it has heard of every file: nothing is missing then.
+            Err(code) => code == Code::Done && !tally.cut,
+        };
+        if over {
+            journal.finish();
+        }
+        ended
     }
 
     /// Tells the sender what became of files, and signs for those that are stored.
@@ -445,9 +289,9 @@ impl Incoming {
     ) {
         let mut signed = Vec::with_capacity(batch.len());
         for Settlement { index, outcome } in batch.drain(..) {
-            tally.settled += 1;
             match outcome {
                 Ok(stored) => {
+                    tally.settled += 1;
                     let outcome = if stored.already_there {
                         Outcome::AlreadyThere
                     } else {
@@ -464,25 +308,7 @@ impl Incoming {
                     tally.bytes += stored.len;
                     self.stored(stored);
                 }
-                Err(lost) => {
-                    let failure = Failure {
-                        kind: Failure::from_code(lost.code).kind,
-                        reason: lost.reason.clone(),
-                    };
-                    tally.failure.get_or_insert(failure.clone());
-                    self.shared.observer.event(Event::Failed {
-                        transfer: self.transfer,
-                        peer: Some((self.sender.id, self.sender.name.clone())),
-                        file: lost.path,
-                        failure,
-                    });
-                    let message = PeerMessage::Failed {
-                        file: Some(index),
-                        code: lost.code,
-                        reason: lost.reason,
-                    };
-                    self.say(message).await;
-                }
+                Err(lost) => self.lost(index, lost, tally).await,
             }
         }
         if !signed.is_empty() {
@@ -494,6 +320,39 @@ impl Incoming {
             })
             .await;
         }
+    }
+
+    /// Tells the sender, and people, that a file will not be stored; or only that it is cut off.
+    async fn lost(&self, index: FileIndex, lost: Lost, tally: &mut Tally) {
+        let failure = Failure {
+            kind: Failure::from_code(lost.code).kind,
+            reason: lost.reason.clone(),
+        };
+        if lost.scope != Scope::Cut {
+            tally.settled += 1;
+            tally.failure.get_or_insert(failure.clone());
+            self.shared.observer.event(Event::Failed {
+                transfer: self.transfer,
+                peer: Some((self.sender.id, self.sender.name.clone())),
+                file: lost.path,
+                failure: failure.clone(),
+            });
+        }
+        tally.cut |= lost.scope == Scope::Cut;
+        let all = lost.scope == Scope::Transfer;
+        // The first word on the transfer as a whole is the last.
+        if all && tally.stopped.is_some() {
+            return;
+        }
+        if all {
+            tally.stopped = Some((lost.code, failure));
+        }
+        self.say(PeerMessage::Failed {
+            file: Some(index).filter(|_| !all),
+            code: lost.code,
+            reason: lost.reason,
+        })
+        .await;
     }
 
     fn stored(&self, stored: Stored) {
@@ -544,19 +403,26 @@ impl Incoming {
         }
     }
 
-    fn end(&self, end: Result<(), Code>, tally: &Tally, journal: &SharedJournal) -> Ended {
-        // The sender closes once it has heard of every file: nothing is missing then.
+    fn end(&self, end: Result<(), Code>, tally: &Tally) -> Ended {
         let over = matches!(end, Ok(()) | Err(Code::Done));
         if over {
-            journal.finish();
-        } else if matches!(end, Err(Code::Replaced)) {
+            let approvals = &self.shared.approvals;
+            approvals.used(self.sender.id, &self.manifest);
+        } else if let Err(code @ (Code::Replaced | Code::TooLate)) = end {
             // Not a failure: the same job goes on in a newer transfer.
+            let reason = match code {
+                Code::Replaced => "began again",
+                _ => "began while you decided",
+            };
             self.shared.observer.event(Event::Retrying {
                 peer: Some(self.sender.name.clone()),
-                reason: "began again".to_owned(),
+                reason: reason.to_owned(),
             });
         } else if let Err(code) = end {
-            let failure = Failure::from_code(code);
+            let failure = match &tally.stopped {
+                Some((_, failure)) => failure.clone(),
+                None => Failure::from_code(code),
+            };
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
                 peer: Some((self.sender.id, self.sender.name.clone())),
@@ -594,6 +460,7 @@ impl Incoming {
                 );
                 Ended::Complete(Some(failure))
             }
+            Err(_) if tally.stopped.is_some() => Ended::Complete(failure),
             Err(_) => Ended::Interrupted,
         }
     }
@@ -619,45 +486,20 @@ impl Incoming {
     }
 }
 
-/// Counts what is settled.
-#[derive(Debug, Default)]
-struct Tally {
-    files: Option<u64>,
-    settled: u64,
-    stored: u64,
-    /// Files and messages: what the sender has counted.
-    notable: u64,
-    bytes: u64,
-    failure: Option<Failure>,
-}
-
-impl Tally {
-    fn is_complete(&self) -> bool {
-        self.files.is_some_and(|files| self.settled >= files)
-    }
-}
-
-/// How far one file is.
-#[derive(Debug, Default)]
-pub(super) struct Active {
-    pub(super) stored: AtomicU64,
-    told: AtomicU64,
-    head: Mutex<Option<(String, Option<u64>)>>,
-}
-
-impl Active {
-    pub(super) fn describe(&self, path: &str, total: Option<u64>) {
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.to_owned(), total));
-    }
-}
-
-/// Waits until the sender takes the offer back.
-async fn gone(hears: &mut mpsc::UnboundedReceiver<Heard>) {
-    loop {
-        match hears.recv().await {
-            Some(Heard::Gone(_) | Heard::Stop(_) | Heard::Said(PeerMessage::Cancel { .. }))
-            | None => return,
-            Some(_) => {}
+/// Waits until the sender has heard that everything is stored; not so where it is lost before.
+///
+/// Until then it may come back, and must find what it has sent, not send it a second time.
+async fn acknowledged(hears: &mut mpsc::UnboundedReceiver<Heard>) -> bool {
+    let hearing = async {
+        loop {
+            match hears.recv().await {
+                Some(Heard::Gone(code) | Heard::Said(PeerMessage::Cancel { code })) => {
+                    return code == Code::Done;
+                }
+                Some(Heard::Stop(_)) | None => return false,
+                Some(_) => {}
+            }
         }
-    }
+    };
+    timeout(ACKNOWLEDGE_LIMIT, hearing).await.unwrap_or(true)
 }

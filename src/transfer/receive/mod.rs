@@ -1,46 +1,52 @@
 //! Receiving: stay in the room, decide about offers, store what comes.
 //!
 //! - `mod`: the listener's life: connect, listen, reconnect
+//! - `listener`: one connection of it
 //! - [`gate`](Gate): who may send what
 //! - `incoming`: one transfer
+//! - `decision`: whether it is taken
+//! - `approvals`: what a person has said yes to
+//! - `allowance`: how much may still come
+//! - `context`: what its files share
 //! - `file`: one file of it: its stream, its frames
+//! - `here`: what this side has of a file already
+//! - `settlement`: what becomes of files
 //! - `store`: the thread that writes, syncs and renames, in batches
 
+mod allowance;
+mod approvals;
+mod context;
+mod decision;
 mod file;
 mod gate;
+mod here;
 mod incoming;
+mod listener;
+mod settlement;
 mod store;
 
 use std::{
-    collections::HashMap,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use gate::{AcceptAll, Decision, Gate, OfferView, Refusal};
 
-use self::incoming::{Heard, Incoming};
-use super::{Connection, EnterError, Event, Failure, FailureKind, Member, Observer};
+use self::{
+    approvals::Approvals,
+    listener::{Ended, Listener},
+};
+use super::{EnterError, Event, Failure, FailureKind, Member, Observer};
 use crate::{
     identity::KnownPeers,
-    protocol::{
-        Answer, ClientToServer, Code, DeclineReason, PeerId, PeerMessage, SafeText, ServerToClient,
-        SignedOffer, TransferId,
-    },
-    quic::FileReceiver,
-    sealing::{Inbox, JobId, OpenKeys, open_offer},
+    sealing::OpenKeys,
     storage::{Conflict, Journal, PARTIAL_MAX_AGE, Target},
 };
 
-/// Transfers that are received at once.
-const TRANSFERS_MAX: usize = 64;
-/// From a file stream's first byte to its whole header.
-const HEADER_LIMIT: Duration = Duration::from_secs(10);
 /// The pause before the first attempt to reconnect, and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 /// A connection that lasted so long makes the next pause a short one again.
@@ -87,6 +93,7 @@ pub(super) struct Shared {
     pub(super) member: Arc<Member>,
     pub(super) config: ListenConfig,
     pub(super) observer: Arc<dyn Observer>,
+    approvals: Approvals,
 }
 
 /// Listens until `cancel`, reconnecting whenever the relay is lost.
@@ -105,6 +112,7 @@ pub async fn listen(
         member,
         config,
         observer,
+        approvals: Approvals::default(),
     });
     let mut backoff = new_backoff();
     let mut first = true;
@@ -176,250 +184,4 @@ fn clean_journal(journal: PathBuf) {
             tracing::debug!(%error, "the journal of unfinished transfers was not cleaned");
         }
     });
-}
-
-/// How one connection of a listener ended.
-enum Ended {
-    Lost(Failure),
-    Replaced,
-    Finished(Option<Failure>),
-}
-
-/// A listener on one connection.
-struct Listener<'a> {
-    shared: &'a Arc<Shared>,
-    connection: Connection,
-    keys: OpenKeys,
-    transfers: HashMap<TransferId, Transfer>,
-    tasks: JoinSet<(TransferId, incoming::Ended)>,
-    headers: JoinSet<Option<(TransferId, FileReceiver, crate::protocol::FileHeader)>>,
-    /// With `once`: the one transfer that was accepted.
-    only: Option<TransferId>,
-}
-
-/// The way to a transfer's task.
-struct Transfer {
-    from: PeerId,
-    job: JobId,
-    heard: mpsc::UnboundedSender<Heard>,
-    /// Cancelled once everything that the transfer had open is put away.
-    over: CancellationToken,
-}
-
-impl<'a> Listener<'a> {
-    fn new(shared: &'a Arc<Shared>, connection: Connection, keys: OpenKeys) -> Self {
-        Self {
-            shared,
-            connection,
-            keys,
-            transfers: HashMap::new(),
-            tasks: JoinSet::new(),
-            headers: JoinSet::new(),
-            only: None,
-        }
-    }
-
-    async fn run(mut self, cancel: &CancellationToken) -> Ended {
-        // A key lives for half of what its bundle promises, and can open for the other half.
-        let mut refresh = tokio::time::interval(self.shared.member.bundle_lifetime / 2);
-        refresh.tick().await;
-        let link = self.connection.link().clone();
-        loop {
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => {
-                    self.end_transfers(Code::Shutdown);
-                    while self.tasks.join_next().await.is_some() {}
-                    self.connection.close(Code::Done).await;
-                    return Ended::Finished(None);
-                }
-                heard = self.connection.hear() => match heard {
-                    Some(message) => self.hear(message).await,
-                    None => return self.lost().await,
-                },
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    let Ok((transfer, ended)) = ended else { continue };
-                    self.transfers.remove(&transfer);
-                    if self.only == Some(transfer) {
-                        match ended {
-                            // Nobody said yes, or the sender will be back with the rest.
-                            incoming::Ended::Declined | incoming::Ended::Interrupted => self.only = None,
-                            incoming::Ended::Complete(failure) => {
-                                self.connection.close(Code::Done).await;
-                                return Ended::Finished(failure);
-                            }
-                        }
-                    }
-                }
-                file = link.accept_file(), if self.headers.len() < crate::quic::STREAMS_MAX as usize => match file {
-                    Ok(file) => { self.headers.spawn(read_header(file)); }
-                    Err(_) => return self.lost().await,
-                },
-                Some(header) = self.headers.join_next(), if !self.headers.is_empty() => {
-                    if let Ok(Some((transfer, stream, header))) = header {
-                        match self.transfers.get(&transfer) {
-                            Some(t) => { let _ = t.heard.send(Heard::File(stream, header)); }
-                            None => stream.stop(Code::UnknownTransfer),
-                        }
-                    }
-                }
-                _ = refresh.tick() => {
-                    self.keys.rotate();
-                    let bundle = self.shared.member.bundle(Some(self.keys.current().public().clone()));
-                    self.connection.voice().say(ClientToServer::Publish { bundle }).await;
-                }
-            }
-        }
-    }
-
-    async fn hear(&mut self, message: ServerToClient) {
-        match message {
-            ServerToClient::Told {
-                transfer,
-                from,
-                message: PeerMessage::Offer { offer },
-            } => {
-                self.offer(transfer, from, &offer).await;
-            }
-            ServerToClient::Told {
-                transfer,
-                from,
-                message,
-            } => {
-                if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == from) {
-                    let _ = t.heard.send(Heard::Said(message));
-                }
-            }
-            ServerToClient::Gone {
-                transfer,
-                peer,
-                code,
-            } => {
-                if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == peer) {
-                    let _ = t.heard.send(Heard::Gone(code));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Opens an offer and gives it a task, or declines it.
-    async fn offer(&mut self, transfer: TransferId, from: PeerId, offer: &SignedOffer) {
-        let voice = self.connection.voice();
-        let decline = |reason, text: &str| {
-            let answer = Answer::Decline {
-                reason,
-                text: SafeText::new(text),
-            };
-            let voice = voice.clone();
-            async move {
-                voice
-                    .tell(transfer, Some(from), PeerMessage::Answer { answer })
-                    .await
-            }
-        };
-        if self.transfers.len() >= TRANSFERS_MAX {
-            return decline(DeclineReason::Busy, "receives too many transfers already").await;
-        }
-        if self.only.is_some() {
-            return decline(DeclineReason::Finished, "takes one transfer only").await;
-        }
-        let member = &self.shared.member;
-        let inbox = Inbox {
-            me: &member.identity,
-            room: member.room(),
-            member_key: &member.member_key(),
-            keys: &self.keys,
-        };
-        let opened = match open_offer(offer, transfer, from, &inbox) {
-            Ok(opened) => opened,
-            Err(error) => {
-                let failure =
-                    Failure::new(FailureKind::Verification, format!("offer refused: {error}"));
-                self.shared.observer.event(Event::Failed {
-                    transfer,
-                    peer: None,
-                    file: None,
-                    failure,
-                });
-                return decline(DeclineReason::Verification, &error.to_string()).await;
-            }
-        };
-        if self.shared.config.once {
-            self.only = Some(transfer);
-        }
-        let older = self.supersede(from, opened.manifest.job);
-        let (heard, hears) = mpsc::unbounded_channel();
-        let over = CancellationToken::new();
-        let job = opened.manifest.job;
-        self.transfers.insert(
-            transfer,
-            Transfer {
-                from,
-                job,
-                heard,
-                over: over.clone(),
-            },
-        );
-        let (incoming, keys) = Incoming::new(self.shared.clone(), transfer, opened, voice, hears);
-        self.tasks.spawn(async move {
-            let _guard = over.drop_guard();
-            for older in older {
-                older.cancelled().await;
-            }
-            (transfer, incoming.run(keys).await)
-        });
-    }
-
-    /// Ends what is still open of a job that its sender begins again.
-    ///
-    /// The sender's word is enough: it was killed or cut off, and this side has not noticed yet.
-    fn supersede(&self, from: PeerId, job: JobId) -> Vec<CancellationToken> {
-        let older = self
-            .transfers
-            .values()
-            .filter(|t| t.from == from && t.job == job);
-        let end = |t: &Transfer| {
-            let _ = t.heard.send(Heard::Gone(Code::Replaced));
-            t.over.clone()
-        };
-        older.map(end).collect()
-    }
-
-    fn end_transfers(&self, code: Code) {
-        for transfer in self.transfers.values() {
-            let _ = transfer.heard.send(Heard::Stop(code));
-        }
-    }
-
-    /// Lets transfers note what they have, and says why the connection ended.
-    async fn lost(mut self) -> Ended {
-        let reason = self.connection.ended().await;
-        for transfer in self.transfers.values() {
-            let _ = transfer.heard.send(Heard::Gone(Code::PeerGone));
-        }
-        while self.tasks.join_next().await.is_some() {}
-        match reason.code() {
-            Code::Replaced => Ended::Replaced,
-            Code::NotAdmitted => Ended::Lost(Failure::new(FailureKind::NotTrusted, reason)),
-            _ => Ended::Lost(Failure::new(FailureKind::Unreachable, reason)),
-        }
-    }
-}
-
-/// Reads a stream's header in a task of its own: a slow one delays no other.
-async fn read_header(
-    mut stream: FileReceiver,
-) -> Option<(TransferId, FileReceiver, crate::protocol::FileHeader)> {
-    match timeout(HEADER_LIMIT, stream.header()).await {
-        Ok(Ok(header)) => Some((header.transfer, stream, header)),
-        Ok(Err(error)) => {
-            stream.stop(error.code());
-            None
-        }
-        Err(_) => {
-            stream.stop(Code::Timeout);
-            None
-        }
-    }
 }

@@ -9,8 +9,10 @@ use tokio::sync::mpsc;
 
 use super::{
     Destination, Shared,
-    file::{Frame, incoming_file, storage, verification},
-    incoming::{Lost, Settlement, SharedJournal, Stored},
+    context::SharedJournal,
+    file::{Frame, storage, verification},
+    here::incoming_file,
+    settlement::{Lost, Settlement, Stored},
 };
 use crate::{
     protocol::{Code, FileIndex, FrameKind, PeerId, RelativePath},

@@ -104,7 +104,7 @@ impl FileTask {
             .map_err(StreamError::from)?;
         let (reader, sealer) = match job.content {
             Content::Sealed(frames, digest) => {
-                self.pass(digest.len).await;
+                self.pass(frames.len()).await;
                 let _ = self.ends.send(FileEnd::Sealed(job.index, digest));
                 stream
                     .write([&header[..], &job.head_frame, &frames].concat().into())
@@ -230,7 +230,7 @@ impl FileTask {
         });
         let mut written = Ok(());
         while let Some((content, frame)) = sealed.recv().await {
-            self.pass(content).await;
+            self.pass(frame.len()).await;
             written = stream.write(frame).await;
             if written.is_err() {
                 break;
@@ -257,11 +257,10 @@ impl FileTask {
         }
     }
 
-    async fn pass(&self, bytes: u64) {
+    /// Waits for the rate limit, which counts what goes to the network: sealed, and compressed.
+    async fn pass(&self, bytes: usize) {
         if let Some(limit) = &self.limit {
-            limit
-                .pass(usize::try_from(bytes).unwrap_or(usize::MAX))
-                .await;
+            limit.pass(bytes).await;
         }
     }
 }

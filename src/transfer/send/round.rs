@@ -3,6 +3,9 @@
 //! A round is one attempt with fresh keys. A recipient that could not be served for a passing
 //! reason is served by the next round, from where it stopped.
 
+mod hearing;
+mod part;
+
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -15,20 +18,18 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use self::part::{Part, PartState};
 use super::{
     file::{self, FileEnd, FileTask, SealedStart},
-    ledger::{Ledger, Settled},
+    ledger::Ledger,
     producer::{self, Job, Produced, Producible},
     shared::RoundKeys,
     target::{Status, Target},
 };
 use crate::{
-    protocol::{
-        Answer, ClientToServer, Code, FileClass, FileIndex, PeerId, PeerMessage, SafeText,
-        ServerToClient, SignedOffer,
-    },
+    protocol::{ClientToServer, Code, FileClass, FileIndex, PeerId, PeerMessage, SignedOffer},
     quic::RateLimit,
-    sealing::{Outcome, ReceiptOpener},
+    sealing::ReceiptOpener,
     transfer::{Connection, Event, Failure, FailureKind, Observer, Voice},
 };
 
@@ -61,25 +62,6 @@ pub(super) struct Offer {
     pub(super) offer: SignedOffer,
     /// For what the recipient will sign.
     pub(super) receipts: ReceiptOpener,
-}
-
-/// One recipient's part in this round.
-struct Part {
-    /// Its place among the targets.
-    target: usize,
-    state: PartState,
-    /// Files that were sent to it and that it has not settled.
-    outstanding: usize,
-    settled: u64,
-    receipts: ReceiptOpener,
-    asking: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum PartState {
-    Asked,
-    Accepted { each: bool },
-    Over,
 }
 
 /// How a round ended.
@@ -181,6 +163,9 @@ impl<'a> Round<'a> {
             Err(end) => end,
         };
         self.tasks.shutdown().await;
+        for target in self.targets.iter_mut() {
+            target.waited();
+        }
         match end {
             RoundEnd::Cancelled => {
                 voice
@@ -194,7 +179,15 @@ impl<'a> Round<'a> {
                     .await;
                 voice.say(ClientToServer::Close { transfer }).await;
             }
-            RoundEnd::Over => voice.say(ClientToServer::Close { transfer }).await,
+            RoundEnd::Over => {
+                // Recipients keep their notes on the transfer until they hear that nobody is to
+                // come back for it.
+                let code = Code::Done;
+                voice
+                    .tell(transfer, None, PeerMessage::Cancel { code })
+                    .await;
+                voice.say(ClientToServer::Close { transfer }).await;
+            }
             RoundEnd::Disconnected => {}
         }
         end
@@ -363,289 +356,6 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Hears what a file's task found out.
-    fn file_ended(&mut self, end: FileEnd) {
-        match end {
-            FileEnd::Sealed(index, digest) => self.ledger.sealed(index, digest),
-            FileEnd::Failed(index, failure) => {
-                for peer in self.ledger.waiting(index) {
-                    self.file_failed(peer, index, failure.clone());
-                }
-            }
-        }
-    }
-
-    fn hear(&mut self, message: ServerToClient) {
-        match message {
-            ServerToClient::Told {
-                transfer,
-                from,
-                message,
-            } if transfer == self.keys.transfer() => {
-                self.told(from, message);
-            }
-            ServerToClient::Gone {
-                transfer,
-                peer,
-                code,
-            } if transfer == self.keys.transfer() => {
-                let failure = match code {
-                    Code::PeerGone => Failure::new(FailureKind::NoSuchPeer, "is not listening"),
-                    _ => Failure::from_code(code),
-                };
-                let again = matches!(
-                    code,
-                    Code::PeerGone | Code::Replaced | Code::TooLate | Code::Behind | Code::Busy
-                );
-                self.part_over(
-                    peer,
-                    if again {
-                        Status::Pending(failure)
-                    } else {
-                        Status::Failed(failure)
-                    },
-                );
-            }
-            _ => {}
-        }
-    }
-
-    fn told(&mut self, from: PeerId, message: PeerMessage) {
-        let Some(part) = self
-            .parts
-            .get_mut(&from)
-            .filter(|part| part.state != PartState::Over)
-        else {
-            return;
-        };
-        let target = &mut self.targets[part.target];
-        match message {
-            PeerMessage::Answer {
-                answer: Answer::Accept { each },
-            } if part.state == PartState::Asked => {
-                part.state = PartState::Accepted { each };
-                target.answered = true;
-                target.moved();
-            }
-            PeerMessage::Answer {
-                answer: Answer::Decline { reason, text },
-            } => {
-                target.answered = true;
-                let failure = Failure::from_decline(reason, &text);
-                self.part_over(from, Status::Failed(failure));
-            }
-            PeerMessage::Asking {} => {
-                part.asking = true;
-                target.moved();
-            }
-            PeerMessage::Start { file, have } => {
-                target.moved();
-                if let Some(start) = self.starts.get(&file) {
-                    let _ = start.send(SealedStart { peer: from, have });
-                }
-            }
-            PeerMessage::Stored { file, bytes } if self.ledger.stored(from, file, bytes) => {
-                target.moved();
-                if let Some((path, total)) = self.ledger.describe(file) {
-                    self.observer.event(Event::Progress {
-                        transfer: self.keys.transfer(),
-                        peer: from,
-                        peer_name: target.name.clone(),
-                        file: path.to_owned(),
-                        bytes,
-                        total,
-                    });
-                }
-            }
-            PeerMessage::Receipts { batch } => self.receipts(from, &batch.0),
-            // Not the file's fault: the rest of its part goes to the next round, from where it is.
-            PeerMessage::Failed {
-                file: Some(_),
-                code: code @ (Code::Behind | Code::PeerGone),
-                ..
-            } => {
-                self.leaving.push((from, code));
-                self.part_over(from, Status::Pending(Failure::from_code(code)));
-            }
-            PeerMessage::Failed {
-                file: Some(file),
-                code,
-                reason,
-            } => {
-                let kind = Failure::from_code(code).kind;
-                let text = if reason.as_str().is_empty() {
-                    SafeText::new(code.reason())
-                } else {
-                    reason
-                };
-                let failure = Failure { kind, reason: text };
-                if self.ledger.has_sent(file) {
-                    self.file_failed(from, file, failure);
-                } else {
-                    // Somebody on the way gave it another file under this number: there is no
-                    // hope for its own, of which it has heard the last.
-                    self.part_over(from, Status::Failed(failure));
-                }
-            }
-            PeerMessage::Failed {
-                file: None,
-                code,
-                reason,
-            } => {
-                let kind = Failure::from_code(code).kind;
-                self.part_over(from, Status::Failed(Failure { kind, reason }));
-            }
-            PeerMessage::Cancel {
-                code: Code::Shutdown,
-            } => {
-                let failure = Failure::new(FailureKind::NoSuchPeer, "stopped listening");
-                self.part_over(from, Status::Pending(failure));
-            }
-            PeerMessage::Cancel { code } => {
-                let failure = Failure::new(FailureKind::Declined, code.reason());
-                self.part_over(from, Status::Failed(failure));
-            }
-            _ => {}
-        }
-    }
-
-    /// Checks a batch of receipts: signature, and that each is for what was sent.
-    fn receipts(&mut self, from: PeerId, batch: &[u8]) {
-        let part = self.parts.get_mut(&from).expect("told() found it");
-        let receipts = match part.receipts.open(batch) {
-            Ok(receipts) => receipts,
-            Err(error) => {
-                let failure = Failure::new(
-                    FailureKind::Verification,
-                    format!("a receipt is not genuine: {error}"),
-                );
-                return self.part_over(from, Status::Failed(failure));
-            }
-        };
-        for receipt in receipts {
-            match self.ledger.receipt(from, &receipt) {
-                Settled::Delivered { path } => {
-                    let part = self.parts.get_mut(&from).expect("told() found it");
-                    let target = &mut self.targets[part.target];
-                    part.outstanding -= 1;
-                    part.settled += 1;
-                    target.files += 1;
-                    target.bytes += receipt.len;
-                    target.moved();
-                    self.observer.event(Event::Delivered {
-                        transfer: self.keys.transfer(),
-                        peer: from,
-                        peer_name: target.name.clone(),
-                        file: path,
-                        bytes: receipt.len,
-                        blake3: receipt.blake3.into(),
-                        already_there: receipt.outcome == Outcome::AlreadyThere,
-                    });
-                }
-                Settled::Mismatch => {
-                    let failure = Failure::new(
-                        FailureKind::Verification,
-                        "the receipt is for other content than was sent",
-                    );
-                    self.file_failed(from, receipt.file, failure);
-                }
-                Settled::Unknown => {}
-            }
-        }
-        self.settle_parts();
-    }
-
-    fn file_failed(&mut self, peer: PeerId, index: FileIndex, failure: Failure) {
-        let Some(path) = self.ledger.failed(peer, index) else {
-            return;
-        };
-        let Some(part) = self
-            .parts
-            .get_mut(&peer)
-            .filter(|part| part.state != PartState::Over)
-        else {
-            return;
-        };
-        part.outstanding -= 1;
-        part.settled += 1;
-        let target = &mut self.targets[part.target];
-        target.moved();
-        target.file_failed(&path, failure.clone());
-        self.observer.event(Event::Failed {
-            transfer: self.keys.transfer(),
-            peer: Some((peer, target.name.clone())),
-            file: Some(path),
-            failure,
-        });
-        self.settle_parts();
-    }
-
-    /// Ends the part of everyone who has settled every file.
-    fn settle_parts(&mut self) {
-        let Some(files) = self.files else { return };
-        let settled = |(id, part): (&PeerId, &Part)| {
-            (part.takes_part() && part.settled >= files).then_some(*id)
-        };
-        let done: Vec<_> = self.parts.iter().filter_map(settled).collect();
-        for peer in done {
-            self.part_over(peer, Status::Done);
-        }
-    }
-
-    fn part_over(&mut self, peer: PeerId, status: Status) {
-        let Some(part) = self
-            .parts
-            .get_mut(&peer)
-            .filter(|part| part.state != PartState::Over)
-        else {
-            return;
-        };
-        part.state = PartState::Over;
-        let target = &mut self.targets[part.target];
-        target.status = status;
-        self.ledger.forget(peer);
-    }
-
-    /// Gives up on those who have not moved for too long.
-    fn check_time(&mut self) {
-        let mut over = Vec::new();
-        for (peer, part) in &self.parts {
-            let target = &self.targets[part.target];
-            let quiet = target.last_progress.elapsed();
-            match part.state {
-                PartState::Asked => {
-                    let limit = if part.asking {
-                        ASKING_LIMIT
-                    } else {
-                        self.timeout
-                    };
-                    if quiet > limit {
-                        let failure = Failure::new(FailureKind::TimedOut, "no answer to the offer");
-                        over.push((*peer, Status::Failed(failure)));
-                    }
-                }
-                PartState::Accepted { .. } if part.outstanding > OUTSTANDING_MAX => {
-                    over.push((*peer, Status::Pending(Failure::from_code(Code::Behind))));
-                }
-                PartState::Accepted { .. } => {
-                    if quiet > self.timeout && self.ledger.is_waiting(*peer) {
-                        let seconds = self.timeout.as_secs();
-                        let failure = Failure::new(
-                            FailureKind::TimedOut,
-                            format!("no progress for {seconds} s"),
-                        );
-                        over.push((*peer, Status::Failed(failure)));
-                    }
-                }
-                PartState::Over => {}
-            }
-        }
-        for (peer, status) in over {
-            self.leaving.push((peer, Code::Timeout));
-            self.part_over(peer, status);
-        }
-    }
-
     /// Tells those whose part has ended early that nothing more comes.
     async fn take_leave(&mut self, voice: &Voice) {
         for (peer, code) in std::mem::take(&mut self.leaving) {
@@ -671,11 +381,5 @@ impl<'a> Round<'a> {
             self.part_over(peer, Status::Pending(failure));
         }
         RoundEnd::Disconnected
-    }
-}
-
-impl Part {
-    fn takes_part(&self) -> bool {
-        matches!(self.state, PartState::Accepted { .. })
     }
 }

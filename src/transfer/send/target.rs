@@ -26,6 +26,8 @@ pub struct Target {
     pub last_progress: Instant,
     /// Whether it has ever answered.
     pub answered: bool,
+    /// Since when it waits for the next round, while others are served.
+    pub(super) left_since: Option<Instant>,
 }
 
 /// What became of a recipient's part.
@@ -53,6 +55,7 @@ impl Target {
             status: Status::Pending(Failure::new(FailureKind::NoSuchPeer, "not reached yet")),
             last_progress: Instant::now(),
             answered: false,
+            left_since: None,
         }
     }
 
@@ -62,6 +65,19 @@ impl Target {
 
     pub(super) fn moved(&mut self) {
         self.last_progress = Instant::now();
+    }
+
+    /// Leaves it to the next round.
+    pub(super) fn leave(&mut self, why: Failure) {
+        self.status = Status::Pending(why);
+        self.left_since = Some(Instant::now());
+    }
+
+    /// The round is over: that it waited for the others does not count as time without progress.
+    pub(super) fn waited(&mut self) {
+        if let Some(since) = self.left_since.take() {
+            self.last_progress += since.elapsed();
+        }
     }
 
     pub(super) fn file_failed(&mut self, file: &str, failure: Failure) {
@@ -139,6 +155,23 @@ mod tests {
             kind(vec![target(Status::Done), failed()]),
             Some(FailureKind::Partial)
         );
+    }
+
+    #[test]
+    fn who_waits_for_others_is_not_idle() {
+        let mut target = target(Status::Done);
+        let (now, minute) = (Instant::now(), std::time::Duration::from_secs(60));
+        let Some(past) = now.checked_sub(2 * minute) else {
+            return;
+        };
+        target.last_progress = past;
+        target.leave(Failure::new(FailureKind::TimedOut, "fell behind"));
+        target.left_since = Some(past + minute);
+        target.waited();
+        let idle = target.last_progress.elapsed();
+        assert!(idle >= minute && idle < 2 * minute, "{idle:?}");
+        target.waited();
+        assert!(target.last_progress.elapsed() >= minute, "counted once");
     }
 
     #[test]

@@ -1,0 +1,97 @@
+//! What every file of one transfer shares.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::{
+    Destination, Shared,
+    allowance::Allowance,
+    store::{self, Slot},
+};
+use crate::{
+    protocol::{PeerId, RelativePath, TransferId},
+    sealing::TransferOpener,
+    storage::{Done, Journal, JournalError, Modified, Target},
+    transfer::Voice,
+};
+
+/// What every file of one transfer shares.
+pub(super) struct Context {
+    pub(super) shared: Arc<Shared>,
+    pub(super) transfer: TransferId,
+    /// The sender.
+    pub(super) from: PeerId,
+    pub(super) opener: TransferOpener,
+    pub(super) voice: Voice,
+    /// Whether this side says for each file where to begin.
+    pub(super) each: bool,
+    pub(super) allowance: Allowance,
+    pub(super) bulk: Semaphore,
+    pub(super) store: mpsc::Sender<store::Job>,
+    pub(super) journal: SharedJournal,
+}
+
+impl Context {
+    /// Notes a partial file, so that it is found and removed when it is never finished.
+    pub(super) fn note_partial(&self, slot: &Slot) {
+        if let (Slot::Partial(partial), Destination::Directory(target)) =
+            (slot, &self.shared.config.destination)
+        {
+            self.journal
+                .with(|journal| journal.partial(target, partial));
+        }
+    }
+
+    /// What an interrupted attempt has stored of this file.
+    pub(super) fn stored_before(
+        &self,
+        path: &RelativePath,
+        size: Option<u64>,
+        modified: Option<Modified>,
+    ) -> Option<Done> {
+        self.journal
+            .lock()
+            .as_ref()
+            .and_then(|journal| journal.lookup(path, size, modified))
+    }
+}
+
+/// The notes on one transfer, while it is not complete.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SharedJournal(Arc<Mutex<Option<Journal>>>);
+
+impl SharedJournal {
+    pub(super) fn new(journal: Journal) -> Self {
+        Self(Arc::new(Mutex::new(Some(journal))))
+    }
+
+    /// Bytes of this job that are in the target directory already, whole files and parts.
+    pub(super) fn held(&self, target: &Target) -> u64 {
+        self.lock()
+            .as_ref()
+            .map_or(0, |journal| journal.held(target))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Journal>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes to the journal; a note that is lost costs a later attempt some bytes and no more.
+    pub(super) fn with(&self, f: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
+        if let Some(journal) = &mut *self.lock()
+            && let Err(error) = f(journal)
+        {
+            tracing::debug!(%error, "not noted");
+        }
+    }
+
+    /// Forgets the transfer: it is complete.
+    pub(super) fn finish(&self) {
+        if let Some(journal) = self.lock().take()
+            && let Err(error) = journal.finish()
+        {
+            tracing::debug!(%error, "the journal was not removed");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Who is meant, and who of them is there.
+
+use std::time::{Duration, Instant};
+
+use super::{SendError, Status, Target, To, sender::Sender};
+use crate::{
+    identity::{Origin, Present, ResolveError, Verdict, resolve},
+    protocol::{PeerName, PeerState},
+    transfer::{Connection, Event, Failure, FailureKind, Peer, unix_now},
+};
+
+impl Sender<'_> {
+    /// Finds everyone who is meant, waiting for those who are not there yet.
+    pub(super) async fn find(
+        &mut self,
+        connection: &mut Connection,
+        to: &To,
+        wait: Duration,
+    ) -> Result<(), SendError> {
+        let deadline = Instant::now() + wait;
+        self.look_around(connection, !wait.is_zero()).await?;
+        loop {
+            let missing = match self.resolve(to) {
+                Ok(())
+                    if self
+                        .targets
+                        .iter()
+                        .all(|t| self.present.contains_key(&t.id)) =>
+                {
+                    return Ok(());
+                }
+                Ok(()) => None,
+                Err(
+                    error @ (SendError::Resolve(ResolveError::NotFound { .. }) | SendError::Nobody),
+                ) => Some(error),
+                Err(error) => return Err(error),
+            };
+            if Instant::now() >= deadline {
+                // Those who are there are served; the others have failed.
+                return missing.map_or(Ok(()), Err);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match tokio::time::timeout(left, connection.hear()).await {
+                Ok(Some(message)) => self.note(message),
+                Ok(None) => {
+                    *connection = self.member.enter(None).await?;
+                    self.look_around(connection, true).await?;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Asks who is there.
+    pub(super) async fn look_around(
+        &mut self,
+        connection: &mut Connection,
+        watch: bool,
+    ) -> Result<(), Failure> {
+        let lost = || {
+            Failure::new(
+                FailureKind::Unreachable,
+                "the relay does not say who is there",
+            )
+        };
+        let peers = self
+            .presence
+            .list(connection, watch)
+            .await
+            .ok_or_else(lost)?;
+        self.present = peers
+            .into_iter()
+            .filter(listens)
+            .map(|peer| (peer.id, peer))
+            .collect();
+        Ok(())
+    }
+
+    fn note(&mut self, message: crate::protocol::ServerToClient) {
+        if let Some(peer) = self.presence.hear(message) {
+            if listens(&peer) {
+                self.present.insert(peer.id, peer);
+            } else if peer.state == PeerState::Gone {
+                self.present.remove(&peer.id);
+            }
+        }
+    }
+
+    /// Turns what was asked for into targets.
+    fn resolve(&mut self, to: &To) -> Result<(), SendError> {
+        let roster = self
+            .known
+            .load()
+            .map_err(|e| Failure::new(FailureKind::Other, e))?;
+        self.targets.clear();
+        match to {
+            To::Everyone => {
+                let me = self.member.id();
+                let mut everyone: Vec<_> =
+                    self.present.values().filter(|peer| peer.id != me).collect();
+                everyone.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+                if everyone.is_empty() {
+                    return Err(SendError::Nobody);
+                }
+                for peer in everyone {
+                    let mut target = Target::new(peer.id, peer.name.clone());
+                    if let Verdict::Changed { pinned } = roster.check(&peer.name, peer.id) {
+                        let (name, id) = (&peer.name, peer.id);
+                        let reason = format!("{name} is {pinned} here, but {id} goes by that name");
+                        target.status =
+                            Status::Failed(Failure::new(FailureKind::NotTrusted, reason));
+                    }
+                    self.targets.push(target);
+                }
+            }
+            To::Peers(texts) => {
+                let present: Vec<_> = self
+                    .present
+                    .values()
+                    .map(|p| Present {
+                        id: p.id,
+                        name: p.name.clone(),
+                    })
+                    .collect();
+                for text in texts {
+                    let resolved = resolve(text, &roster, &present)?;
+                    if self.targets.iter().any(|target| target.id == resolved.id) {
+                        continue;
+                    }
+                    let name = resolved
+                        .name
+                        .unwrap_or_else(|| PeerName::from_lossy(&resolved.id.short()));
+                    // Whom a person addresses by name is from now on who has that name.
+                    if text.trim() == name.as_str()
+                        && let Err(error) =
+                            self.known
+                                .pin(&name, resolved.id, Origin::SentTo, unix_now())
+                    {
+                        self.observer.event(Event::Notice(format!(
+                            "known peers were not updated: {error}"
+                        )));
+                    }
+                    self.targets.push(Target::new(resolved.id, name));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn listens(peer: &Peer) -> bool {
+    peer.state == PeerState::Listening && peer.bundle.hpke.is_some()
+}

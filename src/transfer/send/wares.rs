@@ -1,0 +1,129 @@
+//! What is sent, in a form that can be sent again.
+
+use std::time::{Duration, Instant};
+
+use globset::GlobSet;
+
+use super::{SendError, job::Job, producer::Producible, request::SourceSpec};
+use crate::{
+    protocol::SafeText,
+    sealing::{Manifest, ManifestEntry},
+    storage::{EntryKind, Source},
+    transfer::{Failure, FailureKind},
+};
+
+/// Entries, and time, that counting what is to be sent may take before sending begins.
+const COUNT_LIMIT: (u64, Duration) = (200_000, Duration::from_millis(500));
+
+/// What is sent, in a form that can be sent again.
+pub(super) struct Wares {
+    kind: WaresKind,
+    pub(super) job: Job,
+    pub(super) files: Option<u64>,
+    pub(super) bytes: Option<u64>,
+    names: Vec<ManifestEntry>,
+    text: bool,
+}
+
+enum WaresKind {
+    Paths(Source),
+    Text(bytes::Bytes),
+    Pipe(Option<(crate::protocol::FileName, Box<dyn std::io::Read + Send>)>),
+}
+
+impl Wares {
+    pub(super) async fn prepare(
+        source: SourceSpec,
+        jobs: std::path::PathBuf,
+    ) -> Result<Self, SendError> {
+        Ok(match source {
+            SourceSpec::Paths { roots, exclude } => {
+                let walking =
+                    tokio::task::spawn_blocking(move || Self::of_paths(&roots, exclude, &jobs));
+                walking
+                    .await
+                    .map_err(|e| Failure::new(FailureKind::Other, e))??
+            }
+            SourceSpec::Text(text) => Self {
+                files: Some(1),
+                bytes: Some(text.len() as u64),
+                names: vec![],
+                job: Job::unique(),
+                text: true,
+                kind: WaresKind::Text(text.into()),
+            },
+            SourceSpec::Pipe { name, reader } => Self {
+                files: Some(1),
+                bytes: None,
+                names: vec![ManifestEntry {
+                    path: SafeText::new(name.as_str()),
+                    size: None,
+                }],
+                job: Job::unique(),
+                text: false,
+                kind: WaresKind::Pipe(Some((name, reader))),
+            },
+        })
+    }
+
+    fn of_paths(
+        roots: &[std::path::PathBuf],
+        exclude: GlobSet,
+        jobs: &std::path::Path,
+    ) -> Result<Self, SendError> {
+        let source = Source::new(roots, exclude)?;
+        // A file that was named and cannot be read is found before anyone is bothered.
+        for root in roots.iter().filter(|root| root.is_file()) {
+            std::fs::File::open(root).map_err(|error| {
+                Failure::new(
+                    FailureKind::LocalFile,
+                    format!("cannot read {}: {error}", root.display()),
+                )
+            })?;
+        }
+        let totals = source.totals(COUNT_LIMIT.0, Instant::now() + COUNT_LIMIT.1);
+        let names = source
+            .walk()
+            .filter_map(Result::ok)
+            .filter_map(|entry| match entry.kind {
+                EntryKind::File { size } => Some(ManifestEntry {
+                    path: SafeText::new(entry.path.as_str()),
+                    size: Some(size),
+                }),
+                _ => None,
+            });
+        Ok(Self {
+            names: names.take(Manifest::NAMES_MAX).collect(),
+            files: totals.complete.then_some(totals.files),
+            bytes: totals.complete.then_some(totals.bytes),
+            job: Job::of(roots, jobs),
+            text: false,
+            kind: WaresKind::Paths(source),
+        })
+    }
+
+    pub(super) fn manifest(&self) -> Manifest {
+        Manifest {
+            job: self.job.id,
+            files: self.files,
+            bytes: self.bytes,
+            names: self.names.clone(),
+            text: self.text,
+        }
+    }
+
+    /// What one round sends; a pipe can be read once.
+    pub(super) fn take(&mut self) -> Option<Producible> {
+        match &mut self.kind {
+            WaresKind::Paths(source) => Some(Producible::Paths(source.clone())),
+            WaresKind::Text(text) => Some(Producible::Text(text.clone())),
+            WaresKind::Pipe(pipe) => pipe
+                .take()
+                .map(|(name, reader)| Producible::Pipe(name, reader)),
+        }
+    }
+
+    pub(super) fn can_be_sent_again(&self) -> bool {
+        !matches!(self.kind, WaresKind::Pipe(None))
+    }
+}

@@ -1,0 +1,308 @@
+//! What a listener takes, and what it does when there is no room.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+use super::common::{Lab, MIB, PATIENCE, Proc, assert_same};
+
+#[test]
+fn a_transfer_that_is_too_large_is_declined_with_the_reason() {
+    let (lab, _relay) = Lab::new();
+    let alice = lab.listen("alice", &["--max-size", "1Mi"]);
+    for name in ["a", "b", "c"] {
+        lab.file(&format!("tree/{name}"), MIB / 2);
+    }
+    // Each file is small enough; all of them are not.
+    let mut sender = lab.send("sender", &["--to", "alice"], &[lab.folder().join("tree")]);
+    sender.expect(6);
+    assert!(
+        sender.stderr().contains("1048576 are taken"),
+        "{}",
+        sender.stderr()
+    );
+    assert!(lab.stored("alice").is_empty());
+    assert_eq!(alice.wait_event("failed")["code"], 6);
+}
+
+#[test]
+fn a_pipe_ends_where_the_limit_is_and_leaves_nothing() {
+    let (lab, _relay) = Lab::new();
+    let alice = lab.listen("alice", &["--max-size", "1Mi"]);
+    let file = lab.file("in.bin", 3 * MIB);
+    let mut sender = pipe(&lab, &file);
+    sender.expect(6);
+    assert!(
+        sender.stderr().contains("1048576 are taken"),
+        "{}",
+        sender.stderr()
+    );
+    let failed = alice.wait_event("failed");
+    assert_eq!(
+        (&failed["code"], &failed["file"]),
+        (&6.into(), &"piped".into())
+    );
+    alice.wait_event("done");
+    assert_eq!(
+        fs::read_dir(lab.out("alice")).unwrap().count(),
+        0,
+        "not even a part"
+    );
+    // The listener goes on.
+    let small = lab.file("small", 10);
+    lab.send("sender", &["--to", "alice"], &[&small]).expect(0);
+}
+
+#[test]
+fn a_full_disk_is_declined_beforehand_or_ends_the_transfer_with_the_reason() {
+    let (lab, _relay) = Lab::new();
+    let Some(_disk) = SmallDisk::mount(&lab.out("alice"), "4m") else {
+        println!("skipped: only root can mount a small disk");
+        return;
+    };
+    let alice = lab.listen("alice", &[]);
+    let known = lab.file("known.bin", 6 * MIB);
+    let mut sender = lab.send("sender", &["--to", "alice"], &[&known]);
+    sender.expect(6);
+    assert!(sender.stderr().contains("are free"), "{}", sender.stderr());
+
+    // Of a pipe nobody knows beforehand how long it is.
+    let mut sender = pipe(&lab, &known);
+    sender.expect(7);
+    assert!(
+        sender.stderr().contains("no space is left"),
+        "{}",
+        sender.stderr()
+    );
+    alice.wait_where("failed", 1, |e| {
+        e["code"] == 7 && e["reason"].as_str().is_some_and(|r| r.contains("no space"))
+    });
+    assert!(lab.stored("alice").is_empty());
+    alice.wait_event("done");
+
+    // What was cut off makes room, and the listener has gone on listening.
+    for part in fs::read_dir(lab.out("alice")).unwrap() {
+        fs::remove_file(part.unwrap().path()).unwrap();
+    }
+    let small = lab.file("small.bin", MIB);
+    lab.send("sender", &["--to", "alice"], &[&small]).expect(0);
+    assert_same(&small, &lab.out("alice").join("small.bin"));
+}
+
+#[test]
+fn what_an_interrupted_attempt_left_needs_no_room_again() {
+    let (lab, _relay) = Lab::new();
+    let Some(_disk) = SmallDisk::mount(&lab.out("alice"), "12m") else {
+        println!("skipped: only root can mount a small disk");
+        return;
+    };
+    let alice = lab.listen("alice", &[]);
+    let file = lab.file("x.bin", 8 * MIB);
+    let mut sender = lab.send("sender", &["--to", "alice", "--limit", "8Mi"], &[&file]);
+    alice.wait_where("progress", 1, |e| e["bytes"].as_u64() >= Some(5 * MIB));
+    sender.kill();
+    lab.send("sender", &["--to", "alice"], &[&file]).expect(0);
+    assert_same(&file, &lab.out("alice").join("x.bin"));
+    assert!(alice.wait_event("received")["resumed_from"].as_u64() > Some(4 * MIB));
+}
+
+#[test]
+fn a_yes_and_a_no_are_heard_from_one_and_from_several() {
+    let (lab, _relay) = Lab::new();
+    let mut alice = Person::listen(&lab, "alice");
+    let file = lab.file("x.txt", 100);
+    let mut sender = lab.send("sender", &["--to", "alice"], &[&file]);
+    alice.sees("x.txt");
+    alice.sees("accept? [y/N]");
+    alice.types("n\n");
+    sender.expect(6);
+    assert!(sender.stderr().contains("declined"), "{}", sender.stderr());
+    assert!(lab.stored("alice").is_empty());
+
+    let mut sender = lab.send("sender", &["--to", "alice"], &[&file]);
+    alice.sees("accept? [y/N]");
+    alice.types("y\n");
+    sender.expect(0);
+    assert_same(&file, &lab.out("alice").join("x.txt"));
+
+    // What was complete is asked about again.
+    let bob = lab.listen("bob", &[]);
+    let mut sender = lab.send("sender", &["--to", "alice", "--to", "bob"], &[&file]);
+    alice.sees("accept? [y/N]");
+    // The other one does not wait for a person to make up her mind.
+    bob.wait_event("received");
+    alice.types("yes\n");
+    sender.expect(0);
+    assert_same(&file, &lab.out("alice").join("x (1).txt"));
+    assert_eq!(
+        alice.questions(),
+        3,
+        "nobody is asked twice about one offer"
+    );
+    assert_eq!(sender.events("delivered").len(), 2);
+}
+
+#[test]
+fn a_yes_outlives_the_connection_on_which_it_was_given() {
+    let (mut lab, mut relay) = Lab::new();
+    let mut alice = Person::listen(&lab, "alice");
+    let file = lab.file("x.bin", 8 * MIB);
+    let mut sender = lab.send("sender", &["--to", "alice", "--limit", "4Mi"], &[&file]);
+    alice.sees("accept? [y/N]");
+    alice.types("y\n");
+    sender.wait_where("progress", 1, |e| e["bytes"].as_u64() >= Some(MIB));
+    relay.kill();
+    let _relay = lab.relay(&[]);
+    sender.expect(0);
+    assert_same(&file, &lab.out("alice").join("x.bin"));
+    assert_eq!(alice.questions(), 1);
+}
+
+#[test]
+fn an_answer_to_an_offer_that_was_taken_back_is_not_taken_for_the_next() {
+    let (lab, _relay) = Lab::new();
+    let mut alice = Person::listen(&lab, "alice");
+    let (first, second) = (lab.file("first.txt", 10), lab.file("second.txt", 10));
+    let mut sender = lab.send("sender", &["--to", "alice"], &[&first]);
+    alice.sees("accept? [y/N]");
+    sender.kill();
+    alice.sees("taken back");
+    let mut sender = lab.send("sender", &["--to", "alice"], &[&second]);
+    alice.sees("second.txt");
+    alice.sees("accept? [y/N]");
+    alice.types("y\n");
+    sender.expect(0);
+    assert_eq!(lab.stored("alice"), ["second.txt"]);
+}
+
+/// Sends a file as standard input, by the name `piped`.
+fn pipe(lab: &Lab, file: &Path) -> Proc {
+    let mut command = lab.command("sender");
+    command.args(["--json", "send", "--to", "alice", "--name", "piped", "-"]);
+    command.stdin(fs::File::open(file).unwrap());
+    Proc::start(command)
+}
+
+/// A disk that is soon full, and gone with the test.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Nothing where only root may.
+    fn mount(at: &Path, size: &str) -> Option<Self> {
+        let option = format!("size={size}");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &option, "tmpfs"])
+            .arg(at)
+            .stderr(Stdio::null())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Somebody at a terminal, where `p2p listen --accept ask` runs.
+struct Person {
+    keys: Box<dyn Write + Send>,
+    lines: mpsc::Receiver<String>,
+    /// What was seen and not looked for yet.
+    ahead: String,
+    questions: usize,
+    child: Box<dyn portable_pty::Child + Send + Sync>,
+}
+
+impl Person {
+    fn listen(lab: &Lab, name: &str) -> Self {
+        let size = PtySize {
+            rows: 24,
+            cols: 200,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_p2p"));
+        command.env("P2P_SERVER", lab.invite());
+        command.env("NO_COLOR", "1");
+        command.args(["--progress", "never", "--home"]);
+        command.arg(lab.home(name));
+        command.args(["listen", "--accept", "ask", "--name", name, "--out"]);
+        command.arg(lab.out(name));
+        let child = pair.slave.spawn_command(command).unwrap();
+        let keys = pair.master.take_writer().unwrap();
+        let reader = BufReader::new(pair.master.try_clone_reader().unwrap());
+        let (sender, lines) = mpsc::channel();
+        // The terminal must live as long as its reader.
+        std::thread::spawn(move || {
+            let _master = pair.master;
+            let mut reader = reader;
+            while let Ok(bytes) = reader.fill_buf() {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                let read = bytes.len();
+                reader.consume(read);
+                if read == 0 || sender.send(text).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut person = Self {
+            keys,
+            lines,
+            ahead: String::new(),
+            questions: 0,
+            child,
+        };
+        person.sees("listening as");
+        person
+    }
+
+    /// Waits until this appears, and forgets everything up to it.
+    #[track_caller]
+    fn sees(&mut self, text: &str) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.ahead.find(text) {
+                let seen: String = self.ahead.drain(..at + text.len()).collect();
+                self.questions += seen.matches("accept? [y/N]").count();
+                return;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(more) => self.ahead.push_str(&more),
+                Err(_) => panic!("no {text:?} in {:?}", self.ahead),
+            }
+        }
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// How often it was asked, once nothing more comes.
+    fn questions(&mut self) -> usize {
+        while let Ok(more) = self.lines.recv_timeout(Duration::from_millis(300)) {
+            self.ahead.push_str(&more);
+        }
+        self.questions + self.ahead.matches("accept? [y/N]").count()
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,84 @@
+//! Directories: what arrives is what was there, and nothing else.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use super::common::Lab;
+
+#[test]
+fn a_tree_arrives_whole() {
+    let (lab, _relay) = Lab::new();
+    let _alice = lab.listen("alice", &[]);
+    let tree = lab.folder().join("tree");
+    fs::create_dir_all(tree.join("sub/empty")).unwrap();
+    for name in ["ünï 文.txt", "sub/файл.csv", "سلام", "emoji 🦀.md", "zero"] {
+        fs::write(tree.join(name), name).unwrap();
+    }
+    fs::write(tree.join("run.sh"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(tree.join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("../zero", tree.join("sub/link")).unwrap();
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let zero = fs::File::options()
+        .write(true)
+        .open(tree.join("zero"))
+        .unwrap();
+    zero.set_modified(long_ago).unwrap();
+
+    lab.send("sender", &["--to", "alice"], &[&tree]).expect(0);
+    let out = lab.out("alice").join("tree");
+    assert!(out.join("sub/empty").is_dir());
+    for name in ["ünï 文.txt", "sub/файл.csv", "سلام", "emoji 🦀.md", "zero"] {
+        assert_eq!(fs::read_to_string(out.join(name)).unwrap(), name);
+    }
+    let mode = |name| fs::metadata(out.join(name)).unwrap().permissions().mode();
+    assert_eq!(
+        (mode("run.sh") & 0o111 != 0, mode("zero") & 0o111),
+        (true, 0)
+    );
+    assert_eq!(
+        fs::read_link(out.join("sub/link")).unwrap(),
+        Path::new("../zero")
+    );
+    assert_eq!(
+        fs::metadata(out.join("zero")).unwrap().modified().unwrap(),
+        long_ago
+    );
+}
+
+#[test]
+fn a_symlink_that_leaves_the_tree_is_refused_and_named() {
+    let (lab, _relay) = Lab::new();
+    let _alice = lab.listen("alice", &[]);
+    let tree = lab.folder().join("tree");
+    fs::create_dir_all(&tree).unwrap();
+    fs::write(tree.join("good.txt"), "good").unwrap();
+    symlink("../../etc/passwd", tree.join("up")).unwrap();
+    symlink("/etc/passwd", tree.join("absolute")).unwrap();
+    let mut sender = lab.send("sender", &["--to", "alice"], &[&tree]);
+    sender.expect(7);
+    let said = format!("{}{:?}", sender.stderr(), sender.events("failed"));
+    assert!(said.contains("up") && said.contains("absolute"), "{said}");
+    assert_eq!(lab.stored("alice"), ["tree/good.txt"]);
+}
+
+#[test]
+fn what_is_excluded_stays_behind() {
+    let (lab, _relay) = Lab::new();
+    let _alice = lab.listen("alice", &[]);
+    for name in [
+        "t/keep.txt",
+        "t/drop.tmp",
+        "t/sub/drop.tmp",
+        "t/cache/inside.txt",
+    ] {
+        lab.file(name, 10);
+    }
+    let options = ["--to", "alice", "--exclude", "*.tmp", "--exclude", "cache"];
+    lab.send("sender", &options, &[lab.folder().join("t")])
+        .expect(0);
+    assert_eq!(lab.stored("alice"), ["t/keep.txt"]);
+}
