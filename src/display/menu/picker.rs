@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crossterm::event::KeyEvent;
+
 use super::Audience;
 
 /// What a choice is for.
@@ -61,6 +63,8 @@ pub struct Picker {
     pub problem: Option<String>,
     /// Whether the folder is still being read.
     pub reading: bool,
+    /// Keys that were pressed meanwhile; they are meant for what will be listed.
+    pub typed: Vec<KeyEvent>,
     entries: Vec<Entry>,
 }
 
@@ -76,6 +80,7 @@ impl Picker {
             marked: BTreeSet::new(),
             problem: None,
             reading: true,
+            typed: Vec::new(),
             entries: Vec::new(),
         }
     }

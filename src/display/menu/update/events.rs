@@ -8,7 +8,7 @@ use crate::{
         show::sanitise,
     },
     protocol::{PeerId, PeerName},
-    transfer::Event,
+    transfer::{Event, FailureKind},
 };
 
 pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
@@ -87,6 +87,9 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
             };
             return arrive(state, arrival);
         }
+        // Said already, when it was declined here.
+        Event::Failed { failure, .. }
+            if send.is_none() && failure.kind == FailureKind::Declined => {}
         Event::Failed {
             transfer,
             peer,

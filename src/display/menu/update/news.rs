@@ -1,6 +1,6 @@
 //! What the menu is told by others than the keyboard.
 
-use super::{Effect, News, Parcel, events, panels};
+use super::{Effect, News, Parcel, events, panels, pick};
 use crate::{
     display::menu::{
         Audience, Job, Link, Mode, Movement, Outcome, Pane, PeerRow, State,
@@ -43,11 +43,7 @@ pub(super) fn told(state: &mut State, news: News) -> Vec<Effect> {
             stay_on(state, here);
         }
         News::Sent(send, served, failure) => sent(state, send, served, failure),
-        News::Listed(folder, listed) => {
-            if let Mode::Pick(picker) = &mut state.mode {
-                picker.listed(&folder, listed);
-            }
-        }
+        News::Listed(folder, listed) => return pick::listed(state, &folder, listed),
         News::Preview(preview) => state.preview = Some(preview),
         News::Entering {
             invite,

@@ -1,19 +1,28 @@
 //! The keys of the file picker.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{Effect, Parcel, news};
 use crate::display::{
-    menu::{Mode, Picker, Purpose, State},
+    menu::{Entry, Mode, Picker, Purpose, State},
     show::sanitise,
 };
 
 /// Rows that a page key moves by.
 const PAGE: usize = 10;
+/// Keys that are kept while a folder is being read.
+const TYPED_MAX: usize = 256;
 
 pub(super) fn keyed(state: &mut State, key: KeyEvent, mut picker: Picker) -> Vec<Effect> {
+    if picker.reading && key.code != KeyCode::Esc {
+        if picker.typed.len() < TYPED_MAX {
+            picker.typed.push(key);
+        }
+        state.mode = Mode::Pick(picker);
+        return Vec::new();
+    }
     let last = picker.matching().len().saturating_sub(1);
     let mut moved = false;
     match key.code {
@@ -56,6 +65,27 @@ pub(super) fn keyed(state: &mut State, key: KeyEvent, mut picker: Picker) -> Vec
     } else {
         Vec::new()
     }
+}
+
+/// Takes a folder's content, and then the keys that were pressed before it was there.
+pub(super) fn listed(
+    state: &mut State,
+    folder: &Path,
+    listed: Result<Vec<Entry>, String>,
+) -> Vec<Effect> {
+    let Mode::Pick(picker) = &mut state.mode else {
+        return Vec::new();
+    };
+    picker.listed(folder, listed);
+    if picker.reading {
+        return Vec::new();
+    }
+    let typed = std::mem::take(&mut picker.typed);
+    let mut effects = Vec::new();
+    for key in typed {
+        effects.extend(super::keyed(state, key));
+    }
+    effects
 }
 
 fn picked(state: &mut State, picker: Picker) -> Vec<Effect> {

@@ -21,6 +21,9 @@ const WHAT: usize = 24;
 /// Columns for a bar, at least and at most.
 const BAR: (usize, usize) = (6, 24);
 
+/// Shorter than this, a rate means nothing.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// Peer, what, and how far: each in its place, so that nothing jumps while it moves.
 pub(super) fn row(movement: &Movement, now: Duration, paint: Paint, width: usize) -> Line<'static> {
     let arrow = arrow(movement);
@@ -75,6 +78,7 @@ pub(super) fn summary(movement: &Movement, now: Duration) -> String {
             }
             text
         }
+        Outcome::Done if movement.took(now) < MOMENT => format!("{done} in a moment"),
         Outcome::Done => {
             let took = movement.took(now);
             format!(

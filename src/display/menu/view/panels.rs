@@ -185,18 +185,17 @@ pub(super) fn qr(state: &State, paint: Paint, frame: &mut Frame<'_>, area: Rect)
 
 pub(super) fn receive(state: &State, paint: Paint, frame: &mut Frame<'_>, area: Rect) {
     let rule = if state.takes_all {
-        "Everything that members of the room send is taken."
+        "Whatever members send is taken."
     } else {
         "You are asked before anything is taken."
     };
     let lines = vec![
-        Line::from("This machine receives for as long as the menu is open."),
+        Line::from("This machine receives while the menu is open."),
+        Line::styled(rule, Modifier::BOLD),
         Line::default(),
         Line::from(format!("name    {} ({})", state.name, state.id.short())),
         Line::from(format!("folder  {}", state.tilde(&state.folder))),
         Line::from(format!("others  p2p send --to {} FILE", state.name)),
-        Line::default(),
-        Line::styled(rule, Modifier::BOLD),
     ];
     let text = Paragraph::new(lines).wrap(Wrap { trim: false });
     frame.render_widget(text.block(paint.block("Receive")), area);

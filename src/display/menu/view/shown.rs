@@ -66,18 +66,23 @@ fn arrived(state: &State, arrival: &Arrival) -> (String, Vec<Line<'static>>, boo
 
 fn details(movement: &Movement, state: &State) -> Vec<Line<'static>> {
     let files = match (movement.files, movement.count) {
-        (done, Some(count)) => format!("{done} of {count} files"),
-        (done, None) => format!("{done} files"),
+        (1, Some(1)) => "1".to_owned(),
+        (done, Some(count)) => format!("{done} of {count}"),
+        (done, None) => done.to_string(),
     };
     let mut lines = vec![
         format!("{} {}", movement::arrow(movement), movement.what),
         format!("with   {} ({})", movement.name, movement.peer.short()),
         format!("files  {files}, {}", bytes(movement.bytes())),
     ];
-    if movement.outcome == Outcome::Done || movement.is_open() {
-        lines.push(format!("now    {}", movement::summary(movement, state.now)));
-    } else {
-        lines.push(format!("✗ {}", movement::summary(movement, state.now)));
-    }
+    let label = match movement.outcome {
+        Outcome::Waiting | Outcome::Running => "now   ",
+        Outcome::Done => "done  ",
+        Outcome::Failed(_) => "failed",
+    };
+    lines.push(format!(
+        "{label} {}",
+        movement::summary(movement, state.now)
+    ));
     lines.into_iter().map(Line::from).collect()
 }

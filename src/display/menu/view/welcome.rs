@@ -36,7 +36,7 @@ pub(super) fn choices(state: &State, row: usize, paint: Paint, frame: &mut Frame
         } else {
             Style::new()
         };
-        let mut line = Line::styled(format!(" {key}  {choice} "), style);
+        let mut line = Line::styled(format!(" {key}  {choice:<18} "), style);
         if area.width >= 64 {
             line.push_span(ratatui::text::Span::styled(
                 format!("  {about}"),
