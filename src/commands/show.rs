@@ -26,11 +26,14 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
         When::Always => ShowWhen::Always,
         When::Never => ShowWhen::Never,
     };
-    let mut options = ShowOptions::detect(std::io::stdout().is_terminal(), color);
+    let mut options = match args.cells {
+        Some(cells) => ShowOptions::for_cells(cells, color),
+        None => ShowOptions::detect(std::io::stdout().is_terminal(), color),
+    };
     options.verbose = context.global.verbose > 0;
     let mut out = std::io::stdout().lock();
-    // A listener shows what is made to be looked at.
-    if args.limited && !detect_kind(&args.file).is_ok_and(is_shown) {
+    // A listener shows what is made to be looked at; whoever gives it room looks at anything.
+    if args.limited && args.cells.is_none() && !detect_kind(&args.file).is_ok_and(is_shown) {
         return Ok(0);
     }
     match show(&args.file, &options, &mut out) {

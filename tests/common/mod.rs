@@ -10,6 +10,8 @@
     reason = "every test binary compiles this file and uses its own part of it"
 )]
 
+pub mod terminal;
+
 use std::{
     ffi::OsStr,
     fs::{self, File},
@@ -103,6 +105,14 @@ impl Lab {
         let path = self.folder().join(format!("home-{who}"));
         fs::create_dir_all(&path).unwrap();
         path
+    }
+
+    /// Names the machine of `who`, as `p2p listen --name` does.
+    pub fn name(&self, who: &str, name: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.home(who).join("name");
+        fs::write(&path, format!("{name}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     /// Where `who` stores what it receives.
