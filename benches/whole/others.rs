@@ -74,8 +74,9 @@ pub fn small_files() {
     let received = world.folder().join("alice/out");
     let p2p = || {
         let elapsed = world.time(&["send", "--to", "alice"], &tree);
-        let _ = fs::remove_dir_all(&received);
-        fs::create_dir_all(&received).unwrap();
+        for entry in fs::read_dir(&received).unwrap() {
+            fs::remove_dir_all(entry.unwrap().path()).unwrap();
+        }
         elapsed
     };
     match Ssh::start(world.folder()) {

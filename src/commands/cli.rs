@@ -159,6 +159,9 @@ pub struct ServerArgs {
     /// Bytes a second that each peer may send.
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Limits")]
     pub limit: Option<u64>,
+    /// Threads that encrypt, decrypt and send [default: 1].
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub threads: Option<std::num::NonZeroUsize>,
 }
 
 /// `p2p join`

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -70,6 +71,7 @@ fn config(args: &ServerArgs, admission: Admission) -> RelayConfig {
         spool: args.spool.clone().unwrap_or_else(std::env::temp_dir),
         limit_per_peer: args.limit,
         tuning: Tuning::from_env(),
+        threads: args.threads.unwrap_or(NonZeroUsize::MIN),
         ..RelayConfig::new(args.bind, admission)
     }
 }

@@ -12,6 +12,7 @@ mod link;
 mod socket;
 mod tls;
 mod tuning;
+mod workers;
 
 pub use control::{ControlReceiver, ControlSender};
 pub use endpoint::{ClientEndpoint, Knock, RelayEndpoint};

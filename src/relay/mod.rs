@@ -22,6 +22,7 @@ use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
+    num::NonZeroUsize,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
@@ -62,6 +63,8 @@ pub struct RelayConfig {
     pub limit_per_peer: Option<u64>,
     /// Transport parameters.
     pub tuning: Tuning,
+    /// Threads that encrypt, decrypt and send.
+    pub threads: NonZeroUsize,
     /// Watches or corrupts; for tests.
     pub hook: Option<Arc<dyn Hook>>,
 }
@@ -79,6 +82,7 @@ impl RelayConfig {
             spool: std::env::temp_dir(),
             limit_per_peer: None,
             tuning: Tuning::default(),
+            threads: NonZeroUsize::MIN,
             hook: None,
         }
     }
@@ -124,7 +128,8 @@ impl Relay {
     /// # Errors
     /// When the address cannot be bound or the credentials cannot be used.
     pub fn bind(config: RelayConfig, credentials: &Credentials) -> io::Result<Self> {
-        let endpoint = RelayEndpoint::bind(config.bind, credentials, config.tuning)?;
+        let endpoint =
+            RelayEndpoint::bind(config.bind, credentials, config.tuning, config.threads)?;
         let shared = Shared {
             admission: config.admission,
             rooms: Rooms::default(),
