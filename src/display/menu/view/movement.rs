@@ -25,9 +25,15 @@ const BAR: (usize, usize) = (6, 24);
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// Peer, what, and how far: each in its place, so that nothing jumps while it moves.
-pub(super) fn row(movement: &Movement, now: Duration, paint: Paint, width: usize) -> Line<'static> {
+pub(super) fn row(
+    movement: &Movement,
+    now: Duration,
+    paint: Paint,
+    names: usize,
+    width: usize,
+) -> Line<'static> {
     let arrow = arrow(movement);
-    let name = pad(movement.name.as_str(), NAME.min(width / 4));
+    let name = pad(movement.name.as_str(), names);
     let start = format!("{arrow} {name} ");
     let room = width.saturating_sub(columns(&start));
     let (end, style) = end(movement, now, paint, room);
@@ -59,6 +65,12 @@ pub(super) fn row(movement: &Movement, now: Duration, paint: Paint, width: usize
     }
     spans.push(Span::styled(end, style));
     Line::from(spans)
+}
+
+/// Columns for the names of these rows' peers, in a list of this width.
+pub(super) fn names(movements: &[Movement], width: usize) -> usize {
+    let longest = movements.iter().map(|m| columns(m.name.as_str())).max();
+    longest.unwrap_or(0).min(NAME).min(width / 4)
 }
 
 /// All that is known about a row, in one line.
