@@ -98,8 +98,7 @@ fn several_offers_are_answered_one_after_the_other() {
     let mut second = lab.send("bob", &["--to", "vera"], &files[1..]);
     menu.sees("1 of 2");
     // Other keys do nothing meanwhile: a question is not answered by accident.
-    menu.press("\x1b\rsx");
-    menu.press("n");
+    menu.press("\rsx n");
     menu.sees("two.txt");
     menu.press("y");
     menu.sees("✓ received");
