@@ -1,5 +1,7 @@
 //! However the menu ends, the terminal is as it was.
 
+use std::process::Command;
+
 use crate::{
     USUAL,
     common::{Lab, Signal, terminal::Terminal},
@@ -34,17 +36,37 @@ fn control_c_ends_it_from_anywhere_and_q_from_the_lists() {
 }
 
 #[test]
-fn control_z_hands_the_terminal_to_the_shell_and_takes_it_back() {
+fn control_z_hands_the_terminal_to_the_shell_and_fg_takes_it_back() {
+    const SCRIPT: &str = "\"$@\"; echo the shell is here; read line; fg";
     let (lab, _relay) = Lab::new();
-    let mut menu = joined(&lab, USUAL);
-    menu.press("\x1a");
-    menu.until("the shell's screen", |screen| !screen.alternate_screen());
-    menu.cooks();
-    menu.assert_given_back();
-    menu.signal(Signal::CONT);
-    menu.until("the menu's screen", vt100::Screen::alternate_screen);
-    menu.sees("vera ● ");
-    assert!(!menu.is_cooked());
+    lab.name("vera", "vera");
+    let menu = lab.command("vera");
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-m", "-c", SCRIPT, "sh"])
+        .arg(menu.get_program());
+    shell.args(menu.get_args()).current_dir(lab.folder());
+    for (name, value) in menu.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let mut terminal = Terminal::open(&shell, USUAL);
+    terminal.sees("vera ● ");
+    terminal.press("\x1a");
+    terminal.sees("the shell is here");
+    terminal.cooks();
+    terminal.assert_given_back();
+    terminal.press("\n");
+    terminal.until("the menu's screen", vt100::Screen::alternate_screen);
+    terminal.sees("vera ● ");
+    terminal.press("?");
+    terminal.sees("Ctrl-Z");
+    assert!(!terminal.is_cooked());
+    terminal.press(" q");
+    assert_eq!(terminal.ends(), 0);
+    terminal.assert_given_back();
 }
 
 #[test]

@@ -2,19 +2,20 @@
 
 use crate::{
     SMALL, USUAL,
-    common::{Lab, MIB},
+    common::{Lab, MIB, Signal},
     joined,
 };
 
 #[test]
 fn a_sender_that_dies_takes_its_question_and_its_row_along() {
     let (lab, _relay) = Lab::with_relay(&["--limit", "4Mi"]);
-    let file = lab.file("big.bin", 24 * MIB);
+    let file = lab.file("big.bin", 12 * MIB);
     let mut menu = joined(&lab, USUAL);
     let mut sending = lab.send("bob", &["--to", "vera"], &[&file]);
     menu.sees("accept? y / n");
-    sending.kill();
+    sending.signal(Signal::INT);
     menu.loses("accept? y / n");
+    sending.expect(130);
 
     let mut sending = lab.send("bob", &["--to", "vera"], &[&file]);
     menu.sees("accept? y / n");
@@ -97,8 +98,7 @@ fn several_offers_are_answered_one_after_the_other() {
     let mut second = lab.send("bob", &["--to", "vera"], &files[1..]);
     menu.sees("1 of 2");
     // Other keys do nothing meanwhile: a question is not answered by accident.
-    menu.press("\x1b\rsx");
-    menu.press("n");
+    menu.press("\rsx n");
     menu.sees("two.txt");
     menu.press("y");
     menu.sees("✓ received");

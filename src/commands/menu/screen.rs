@@ -63,7 +63,8 @@ impl Screen {
             restore();
             kill_process(getpid(), Signal::TSTP)?;
             take()?;
-            self.0.clear()?;
+            // Clearing would ask the terminal where its cursor is, while the keys are being read.
+            self.0 = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         }
         Ok(())
     }
@@ -103,4 +104,67 @@ fn restore() -> bool {
         let _ = disable_raw_mode();
     }
     had
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Read;
+
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+    use super::*;
+
+    const CHILD: &str = "P2P_TEST_PANICS_IN_A_TERMINAL";
+
+    /// Run by the test below, in a terminal of its own.
+    #[test]
+    #[ignore = "takes the terminal"]
+    fn panics_in_a_terminal() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
+        let _screen = Screen::open().unwrap();
+        let _ = std::thread::spawn(|| panic!("a fault of its own")).join();
+        assert!(Screen::is_broken());
+        // Without clean-up of any other kind.
+        std::process::abort();
+    }
+
+    #[test]
+    fn a_panic_anywhere_gives_the_terminal_back_before_it_is_told() {
+        let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+        let mut child = CommandBuilder::new(std::env::current_exe().unwrap());
+        let name = "commands::menu::screen::tests::panics_in_a_terminal";
+        child.args([
+            name,
+            "--exact",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ]);
+        child.env(CHILD, "1");
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let mut child = pair.slave.spawn_command(child).unwrap();
+        let modes = {
+            use rustix::termios::tcgetattr;
+            let tty = std::fs::File::open(pair.master.tty_name().unwrap()).unwrap();
+            move || tcgetattr(&tty).unwrap().local_modes
+        };
+        let before = modes();
+        child.wait().unwrap();
+        assert_eq!(modes(), before);
+        drop((pair.slave, modes));
+        let mut written = Vec::new();
+        // The terminal is gone once all is read.
+        let _ = reader.by_ref().take(1 << 16).read_to_end(&mut written);
+        let written = String::from_utf8_lossy(&written);
+        let at = |text: &str| {
+            written
+                .find(text)
+                .unwrap_or_else(|| panic!("{text:?} in {written:?}"))
+        };
+        assert!(at("\u{1b}[?1049h") < at("\u{1b}[?1049l"));
+        assert!(at("\u{1b}[?1049l") < at("a fault of its own"));
+        assert!(at("\u{1b}[?25h") < at("a fault of its own"));
+    }
 }

@@ -134,10 +134,10 @@ pub(super) fn footer(state: &State, width: u16) -> Line<'static> {
         }
         Mode::Pick(picker) if picker.purpose == Purpose::Folder => {
             key("⏎", "use it");
+            key("Esc", "back");
             key("→", "enter");
             key("←", "up");
             key("Tab", "complete");
-            key("Esc", "back");
         }
         Mode::Pick(picker) => {
             match picker.marked.len() {
@@ -145,9 +145,9 @@ pub(super) fn footer(state: &State, width: u16) -> Line<'static> {
                 n => key("⏎", &format!("send {n} marked")),
             }
             key("Space", "mark");
+            key("Esc", "back");
             key("→", "enter");
             key("←", "up");
-            key("Esc", "back");
             key("Tab", "complete");
             key("/", "root");
             key("~", "home");

@@ -139,11 +139,11 @@ fn rows(state: &State, pane: Pane, paint: Paint, width: usize) -> Vec<ListItem<'
                 ]))
             })
             .collect(),
-        Pane::Movements => state
-            .movements
-            .iter()
-            .map(|m| ListItem::new(movement::row(m, state.now, paint, width)))
-            .collect(),
+        Pane::Movements => {
+            let names = movement::names(&state.movements, width);
+            let row = |m| ListItem::new(movement::row(m, state.now, paint, names, width));
+            state.movements.iter().map(row).collect()
+        }
         Pane::Arrivals => state
             .arrivals
             .iter()

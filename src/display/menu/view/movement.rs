@@ -25,14 +25,22 @@ const BAR: (usize, usize) = (6, 24);
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// Peer, what, and how far: each in its place, so that nothing jumps while it moves.
-pub(super) fn row(movement: &Movement, now: Duration, paint: Paint, width: usize) -> Line<'static> {
+pub(super) fn row(
+    movement: &Movement,
+    now: Duration,
+    paint: Paint,
+    names: usize,
+    width: usize,
+) -> Line<'static> {
     let arrow = arrow(movement);
-    let name = pad(movement.name.as_str(), NAME.min(width / 4));
+    let name = pad(movement.name.as_str(), names);
     let start = format!("{arrow} {name} ");
     let room = width.saturating_sub(columns(&start));
     let (end, style) = end(movement, now, paint, room);
     let room = room.saturating_sub(columns(&end) + 1);
-    let ratio = movement.ratio().filter(|_| movement.is_open());
+    let ratio = movement
+        .ratio()
+        .filter(|_| movement.outcome == Outcome::Running);
     let bar = match ratio {
         Some(_) if room > 2 * BAR.0 + 1 => (room - room / 2 - 1).min(BAR.1),
         _ => 0,
@@ -59,24 +67,28 @@ pub(super) fn row(movement: &Movement, now: Duration, paint: Paint, width: usize
     Line::from(spans)
 }
 
+/// Columns for the names of these rows' peers, in a list of this width.
+pub(super) fn names(movements: &[Movement], width: usize) -> usize {
+    let longest = movements.iter().map(|m| columns(m.name.as_str())).max();
+    longest.unwrap_or(0).min(NAME).min(width / 4)
+}
+
 /// All that is known about a row, in one line.
 pub(super) fn summary(movement: &Movement, now: Duration) -> String {
     let done = bytes(movement.bytes());
     match &movement.outcome {
         Outcome::Waiting => "waiting for an answer".to_owned(),
         Outcome::Running => {
-            let mut text = match movement.total {
+            let done = match movement.total {
                 Some(total) => format!("{done} of {}", bytes(total)),
                 None => done,
             };
-            match (movement.rate(now), movement.left(now)) {
-                (Some(rate), Some(left)) => {
-                    text.push_str(&format!(", {}, {} left", per_second(rate), time(left)));
-                }
-                (Some(rate), None) => text.push_str(&format!(", {}", per_second(rate))),
-                (None, _) => {}
+            // What matters most first: a narrow window cuts the rest.
+            match (movement.rate(now).map(per_second), movement.left(now)) {
+                (Some(rate), Some(left)) => format!("{} left at {rate}, {done}", time(left)),
+                (Some(rate), None) => format!("{rate}, {done}"),
+                (None, _) => done,
             }
-            text
         }
         Outcome::Done if movement.took(now) < MOMENT => format!("{done} in a moment"),
         Outcome::Done => {

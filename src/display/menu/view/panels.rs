@@ -190,7 +190,6 @@ pub(super) fn receive(state: &State, paint: Paint, frame: &mut Frame<'_>, area: 
         "You are asked before anything is taken."
     };
     let lines = vec![
-        Line::from("This machine receives while the menu is open."),
         Line::styled(rule, Modifier::BOLD),
         Line::default(),
         Line::from(format!("name    {} ({})", state.name, state.id.short())),
@@ -198,7 +197,10 @@ pub(super) fn receive(state: &State, paint: Paint, frame: &mut Frame<'_>, area: 
         Line::from(format!("others  p2p send --to {} FILE", state.name)),
     ];
     let text = Paragraph::new(lines).wrap(Wrap { trim: false });
-    frame.render_widget(text.block(paint.block("Receive")), area);
+    frame.render_widget(
+        text.block(paint.block("Receiving while the menu is open")),
+        area,
+    );
 }
 
 pub(super) fn keys(from: usize, paint: Paint, frame: &mut Frame<'_>, area: Rect) {
