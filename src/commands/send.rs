@@ -111,7 +111,7 @@ fn distinct(paths: Vec<PathBuf>) -> Vec<PathBuf> {
 /// Says who has what, and turns it into the exit code.
 fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8, CommandError> {
     if !context.global.json && !context.global.quiet && summary.targets.len() >= TABLE_MIN {
-        table(summary);
+        table(context, summary);
     }
     let delivered = summary
         .targets
@@ -146,7 +146,7 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
 }
 
 /// One line for each recipient.
-fn table(summary: &Summary) {
+fn table(context: &Context, summary: &Summary) {
     let width = summary
         .targets
         .iter()
@@ -169,7 +169,9 @@ fn table(summary: &Summary) {
             ),
             (Status::Failed(failure) | Status::Pending(failure), _) => format!("✗ {failure}"),
         };
-        eprintln!("  {}{pad}  {outcome}", target.name);
+        context
+            .stage
+            .line(&format!("  {}{pad}  {outcome}", target.name));
     }
 }
 

@@ -1,51 +1,35 @@
 //! Events as lines for people, on standard error.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Instant,
+use std::time::Duration;
+
+use console::{Style as Paint, measure_text_width};
+
+use super::{
+    Bars, Stage, Style, bars::elide, bytes, duration, rate, show::sanitise, stage::window,
 };
+use crate::transfer::{Event, Observer};
 
-use console::Style as Paint;
-
-use super::{Bars, Style, bytes, duration, rate, show::sanitise};
-use crate::{
-    protocol::TransferId,
-    transfer::{Event, FailureKind, Observer},
-};
-
-/// Lines for single files of one transfer; beyond, only their number is told.
-const LINES_MAX: u64 = 20;
+/// Below this size and this time, a rate is mostly the time that answers take.
+const RATE_LEAST: (u64, Duration) = (1_000_000, Duration::from_secs(1));
+/// Columns of a name below which the numbers after it give way.
+const NAME_LEAST: usize = 16;
 
 /// Prints events for people, and keeps their bars.
+#[derive(Debug)]
 pub struct Human {
     style: Style,
+    stage: Stage,
     bars: Bars,
-    transfers: Mutex<HashMap<TransferId, Seen>>,
-}
-
-/// What was said of one transfer.
-struct Seen {
-    since: Instant,
-    lines: u64,
-}
-
-impl std::fmt::Debug for Human {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Human")
-            .field("style", &self.style)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Human {
-    /// For this style.
+    /// For this style, on this stage.
     #[must_use]
-    pub fn new(style: Style) -> Self {
+    pub fn new(style: Style, stage: Stage) -> Self {
         Self {
             style,
-            bars: Bars::new(style.bars),
-            transfers: Mutex::default(),
+            bars: Bars::new(stage.clone(), style.bars, style.color),
+            stage,
         }
     }
 
@@ -59,33 +43,8 @@ impl Human {
 
     fn line(&self, line: &str) {
         if !self.style.quiet {
-            self.bars.line(line);
+            self.stage.line(line);
         }
-    }
-
-    /// Whether one more line about a single file of this transfer is welcome.
-    fn may_say(&self, transfer: TransferId) -> bool {
-        let mut transfers = self
-            .transfers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let seen = transfers.entry(transfer).or_insert_with(|| Seen {
-            since: Instant::now(),
-            lines: 0,
-        });
-        seen.lines += 1;
-        seen.lines <= LINES_MAX
-    }
-
-    fn since(&self, transfer: TransferId) -> std::time::Duration {
-        let transfers = self
-            .transfers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        transfers
-            .get(&transfer)
-            .map(|seen| seen.since.elapsed())
-            .unwrap_or_default()
     }
 
     fn tick(&self) -> String {
@@ -98,6 +57,48 @@ impl Human {
 
     fn dim(&self, text: &str) -> String {
         self.paint(&Paint::new().dim(), text)
+    }
+
+    /// The last word on one file: `✓ name → peer  40.0 MB  8.3 s  4.82 MB/s`.
+    ///
+    /// On a terminal it is one line: the numbers at the end give way first, then the name's middle.
+    fn last_word(
+        &self,
+        (name, peer): (&str, String),
+        (size, resumed_from): (u64, u64),
+        elapsed: Option<Duration>,
+        already_there: bool,
+    ) {
+        let Some(elapsed) = elapsed else { return };
+        let moved = size.saturating_sub(resumed_from);
+        let mut facts = vec![bytes(size)];
+        if already_there {
+            facts.push("was there already".to_owned());
+        } else {
+            if resumed_from > 0 {
+                facts.push(format!("resumed from {}", bytes(resumed_from)));
+            }
+            if moved >= RATE_LEAST.0 || elapsed >= RATE_LEAST.1 {
+                facts.push(duration(elapsed));
+                facts.push(rate(moved, elapsed));
+            }
+        }
+        let mut name = name.to_owned();
+        if self.style.terminal {
+            let room = window().0.saturating_sub(3 + measure_text_width(&peer));
+            let taken = |facts: &[String]| facts.iter().map(|fact| fact.len() + 2).sum::<usize>();
+            let least = measure_text_width(&name).min(NAME_LEAST);
+            while facts.len() > 1 && taken(&facts) + least > room {
+                facts.pop();
+            }
+            name = elide(&name, room.saturating_sub(taken(&facts)));
+        }
+        let size = facts.remove(0);
+        let mut line = format!("{} {name}{peer}  {size}", self.tick());
+        if !facts.is_empty() {
+            line.push_str(&self.dim(&format!("  {}", facts.join("  "))));
+        }
+        self.line(&line);
     }
 }
 
@@ -119,15 +120,17 @@ impl Observer for Human {
         match event {
             Event::Joined { id, name, relay } => {
                 self.line(&format!(
-                    "{} listening as {name} ({}) at {relay}",
+                    "{} listening as {name} ({}) at {}",
                     self.tick(),
-                    id.short()
+                    id.short(),
+                    sanitise(&relay)
                 ));
             }
             Event::Disconnected { reason, retry_in } => {
                 self.line(&format!(
-                    "{} relay lost: {reason}; trying again in {}",
+                    "{} relay lost: {}; trying again in {}",
                     self.cross(),
+                    sanitise(&reason),
                     duration(retry_in)
                 ));
             }
@@ -142,33 +145,26 @@ impl Observer for Human {
             }
             Event::Offer {
                 transfer,
+                from,
                 from_name,
+                files,
+                bytes: size,
+            } => {
+                self.bars.offer(transfer, (from, &from_name), files, size);
+                self.line(&self.dim(&format!("{from_name} offers {}", what(files, size))));
+            }
+            Event::Offered {
+                to,
                 files,
                 bytes: size,
                 ..
             } => {
-                self.may_say(transfer);
-                self.bars.begin(transfer, files, size);
-                self.line(&self.dim(&format!("{from_name} offers {}", what(files, size))));
-            }
-            Event::Offered {
-                transfer,
-                recipients,
-                files,
-                bytes: size,
-            } => {
-                self.may_say(transfer);
-                let to = if recipients == 1 {
-                    "1 recipient".to_owned()
-                } else {
-                    format!("{recipients} recipients")
+                let whom = match to.as_slice() {
+                    [(_, name)] => name.to_string(),
+                    several => format!("{} recipients", several.len()),
                 };
-                self.bars.begin(
-                    transfer,
-                    files.map(|n| n * recipients as u64),
-                    size.map(|n| n * recipients as u64),
-                );
-                self.line(&self.dim(&format!("offering {} to {to}", what(files, size))));
+                self.bars.offered(&to, files, size);
+                self.line(&self.dim(&format!("offering {} to {whom}", what(files, size))));
             }
             Event::Progress {
                 transfer,
@@ -177,18 +173,20 @@ impl Observer for Human {
                 file,
                 bytes,
                 total,
+                resumed_from,
             } => {
+                let file = sanitise(&file).into_owned();
                 self.bars.progress(
                     transfer,
-                    peer,
-                    (peer_name.as_str(), &sanitise(&file)),
-                    bytes,
-                    total,
+                    (peer, &peer_name),
+                    (file, total),
+                    (bytes, resumed_from),
                 );
             }
             Event::Received {
                 transfer,
                 path,
+                file,
                 bytes: size,
                 from,
                 from_name,
@@ -196,23 +194,16 @@ impl Observer for Human {
                 already_there,
                 ..
             } => {
+                let elapsed =
+                    self.bars
+                        .arrived(transfer, (from, &from_name), &sanitise(&file), size);
                 let path = path.display().to_string();
-                let path = sanitise(&path);
-                self.bars.finished(transfer, from, &path, size);
-                if self.may_say(transfer) {
-                    let how = match (already_there, resumed_from) {
-                        (true, _) => " (was there already)".to_owned(),
-                        (_, 0) => String::new(),
-                        (_, from) => format!(" (resumed from {})", bytes(from)),
-                    };
-                    let took = self.since(transfer);
-                    let speed = self.dim(&format!("{}, {}", duration(took), rate(size, took)));
-                    self.line(&format!(
-                        "{} {path} from {from_name}  {}  {speed}{how}",
-                        self.tick(),
-                        bytes(size)
-                    ));
-                }
+                self.last_word(
+                    (&sanitise(&path), format!(" ← {from_name}")),
+                    (size, resumed_from),
+                    elapsed,
+                    already_there,
+                );
             }
             Event::Message {
                 from_name, text, ..
@@ -226,65 +217,65 @@ impl Observer for Human {
                 peer_name,
                 file,
                 bytes: size,
+                resumed_from,
                 already_there,
                 ..
             } => {
                 let file = sanitise(&file);
-                self.bars.finished(transfer, peer, &file, size);
-                if self.may_say(transfer) {
-                    let how = if already_there {
-                        " (was there already)"
-                    } else {
-                        ""
-                    };
-                    let took = self.since(transfer);
-                    let speed = self.dim(&format!("{}, {}", duration(took), rate(size, took)));
-                    self.line(&format!(
-                        "{} {file} to {peer_name}  {}  {speed}{how}",
-                        self.tick(),
-                        bytes(size)
-                    ));
-                }
+                let elapsed = self.bars.arrived(transfer, (peer, &peer_name), &file, size);
+                self.last_word(
+                    (&file, format!(" → {peer_name}")),
+                    (size, resumed_from),
+                    elapsed,
+                    already_there,
+                );
             }
             Event::Failed {
+                transfer,
                 peer,
                 file,
                 failure,
-                ..
             } => {
                 let mut line = self.cross();
-                if let Some(file) = file {
-                    line.push_str(&format!(" {}", sanitise(&file)));
+                if let Some(file) = &file {
+                    line.push_str(&format!(" {}", sanitise(file)));
                 }
-                if let Some((_, name)) = peer {
+                if let Some((_, name)) = &peer {
                     line.push_str(&format!(" {name}"));
                 }
-                if failure.kind != FailureKind::Interrupted || !self.style.quiet {
-                    self.bars.line(&format!("{line}: {failure}"));
+                if let (Some((peer, _)), None) = (peer, file) {
+                    self.bars.failed(transfer, peer, failure.reason.to_string());
                 }
+                self.stage.line(&format!("{line}: {failure}"));
             }
             Event::Retrying { peer, reason } => {
-                let who = peer.map(|name| format!("{name}: ")).unwrap_or_default();
+                let reason = sanitise(&reason).into_owned();
+                let who = match &peer {
+                    Some((_, name)) => format!("{name}: "),
+                    None => String::new(),
+                };
                 self.line(&self.dim(&format!("{who}{reason}; trying again")));
+                if let Some((peer, _)) = peer {
+                    self.bars.away(peer, reason);
+                }
             }
             Event::Done {
                 transfer,
                 files,
                 bytes: size,
                 elapsed,
+                failed,
                 ..
             } => {
-                self.bars.end(transfer);
-                let seen = self
-                    .transfers
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&transfer);
-                if seen.is_some_and(|seen| seen.lines > LINES_MAX) {
-                    let all = what(Some(files), Some(size));
+                if self.bars.end(transfer) {
+                    let mark = if failed == 0 {
+                        self.tick()
+                    } else {
+                        self.cross()
+                    };
                     self.line(&format!(
-                        "{} {all} in {}, {}",
-                        self.tick(),
+                        "{mark} {} in {}, {}",
+                        what(Some(files), Some(size)),
                         duration(elapsed),
                         rate(size, elapsed)
                     ));

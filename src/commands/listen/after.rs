@@ -47,13 +47,16 @@ impl AfterReceiving {
             };
         let exec = args.exec.clone();
         let json = context.global.json;
+        let stage = context.stage.clone();
         let (files, mut queue) = mpsc::unbounded_channel::<ReceivedFile>();
         let worker = tokio::spawn(async move {
             while let Some(file) = queue.recv().await {
                 if show && queue.len() < SHOWN_MAX {
+                    let _pause = stage.pause();
                     show_file(&file.path).await;
                 }
                 if let Some(command) = &exec {
+                    let _pause = stage.pause();
                     run(command, &file, json).await;
                 }
             }

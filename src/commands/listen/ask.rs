@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use tokio::sync::Mutex;
 
 use crate::{
-    display::{bytes, show::sanitise},
+    display::{Stage, bytes, show::sanitise},
     protocol::DeclineReason,
     transfer::receive::{Decision, Gate, OfferView, Refusal},
 };
@@ -14,8 +14,20 @@ use crate::{
 const NAMES_SHOWN: usize = 10;
 
 /// Asks one question at a time.
-#[derive(Debug, Default)]
-pub(super) struct Ask(Mutex<()>);
+#[derive(Debug)]
+pub(super) struct Ask {
+    turn: Mutex<()>,
+    stage: Stage,
+}
+
+impl Ask {
+    pub(super) fn new(stage: Stage) -> Self {
+        Self {
+            turn: Mutex::default(),
+            stage,
+        }
+    }
+}
 
 impl Gate for Ask {
     fn asks(&self) -> bool {
@@ -30,7 +42,9 @@ impl Gate for Ask {
                     "asks a person, and nobody is there",
                 ));
             }
-            let _turn = self.0.lock().await;
+            let _turn = self.turn.lock().await;
+            // Bars would be drawn over the question and the answer.
+            let _pause = self.stage.pause();
             let question = question(offer);
             let answer = tokio::task::spawn_blocking(move || {
                 eprint!("{question}");

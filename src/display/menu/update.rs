@@ -490,6 +490,7 @@ fn happened(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
             file,
             bytes,
             total,
+            ..
         } => {
             let movement = row(state, job(transfer), peer, peer_name);
             movement.total = movement.total.or(total);

@@ -1,9 +1,6 @@
 //! One incoming file: its stream, its frames, and where it begins.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::mpsc;
 
@@ -248,7 +245,7 @@ impl FileTask {
             };
             context.note_partial(&slot);
             let limit = context.shared.config.max_size;
-            let written = write(&mut slot, opener, received, (&active.stored, limit));
+            let written = write(&mut slot, opener, received, (&active, limit));
             (slot, written)
         });
         let mut ended = Ok(());
@@ -404,7 +401,7 @@ fn write(
     slot: &mut Slot,
     mut opener: FileOpener,
     mut frames: mpsc::Receiver<Frame>,
-    (stored, limit): (&AtomicU64, Option<u64>),
+    (active, limit): (&Active, Option<u64>),
 ) -> Result<Whole, Writing> {
     let mut resumed_from = None;
     while let Some((header, mut payload)) = frames.blocking_recv() {
@@ -429,6 +426,7 @@ fn write(
         if resumed_from.is_none() {
             // Not where this side asked, if the sender found that the prefix is not its own.
             resumed_from = Some(chunk.offset);
+            active.resumed_from.store(chunk.offset, Ordering::Relaxed);
             slot.truncate(chunk.offset).map_err(Writing::Storage)?;
         }
         let end = chunk.offset + chunk.content.len() as u64;
@@ -436,7 +434,7 @@ fn write(
             return Err(Writing::TooLarge);
         }
         slot.write_all(chunk.content).map_err(Writing::Storage)?;
-        stored.store(end, Ordering::Relaxed);
+        active.stored.store(end, Ordering::Relaxed);
     }
     Err(Writing::Incomplete)
 }

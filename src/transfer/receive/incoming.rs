@@ -394,6 +394,7 @@ impl Incoming {
         let mut tick = tokio::time::interval(PROGRESS);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batch = Vec::new();
+        let mut stopped = false;
         let end = loop {
             if tally.is_complete() {
                 break Ok(());
@@ -402,10 +403,7 @@ impl Incoming {
                 biased;
                 count = settled.recv_many(&mut batch, RECEIPTS_MAX) => {
                     debug_assert!(count > 0, "this task holds a sender");
-                    for settlement in &batch {
-                        active.remove(&settlement.index);
-                    }
-                    self.settle(&mut batch, &mut receipts, &mut tally).await;
+                    self.settle(&mut batch, &mut active, &mut receipts, &mut tally).await;
                 }
                 heard = self.hears.recv() => match heard {
                     Some(Heard::File(stream, header)) => {
@@ -419,6 +417,7 @@ impl Incoming {
                     Some(Heard::Said(_)) => {}
                     Some(Heard::Stop(code)) => {
                         self.say(PeerMessage::Cancel { code }).await;
+                        stopped = true;
                         break Err(code);
                     }
                     None => break Err(Code::Cancelled),
@@ -431,21 +430,24 @@ impl Incoming {
         files.shutdown().await;
         drop((context, settle));
         while settled.recv_many(&mut batch, RECEIPTS_MAX).await > 0 {
-            self.settle(&mut batch, &mut receipts, &mut tally).await;
+            self.settle(&mut batch, &mut active, &mut receipts, &mut tally)
+                .await;
         }
-        self.end(end, &tally, &journal)
+        self.end(end, stopped, &tally, &journal)
     }
 
     /// Tells the sender what became of files, and signs for those that are stored.
     async fn settle(
         &self,
         batch: &mut Vec<Settlement>,
+        active: &mut HashMap<FileIndex, Arc<Active>>,
         receipts: &mut ReceiptSealer,
         tally: &mut Tally,
     ) {
         let mut signed = Vec::with_capacity(batch.len());
         for Settlement { index, outcome } in batch.drain(..) {
             tally.settled += 1;
+            let name = active.remove(&index).and_then(|file| file.name());
             match outcome {
                 Ok(stored) => {
                     let outcome = if stored.already_there {
@@ -459,10 +461,9 @@ impl Incoming {
                         blake3: *stored.hash.as_bytes(),
                         outcome,
                     });
-                    tally.stored += 1;
                     tally.notable += u64::from(stored.notable);
                     tally.bytes += stored.len;
-                    self.stored(stored);
+                    self.stored(stored, name.unwrap_or_default());
                 }
                 Err(lost) => {
                     let failure = Failure {
@@ -496,7 +497,7 @@ impl Incoming {
         }
     }
 
-    fn stored(&self, stored: Stored) {
+    fn stored(&self, stored: Stored, file: String) {
         let (transfer, from, from_name) = (self.transfer, self.sender.id, self.sender.name.clone());
         if let Some(text) = stored.text {
             self.shared.observer.event(Event::Message {
@@ -509,6 +510,7 @@ impl Incoming {
             self.shared.observer.event(Event::Received {
                 transfer,
                 path: stored.path,
+                file,
                 bytes: stored.len,
                 blake3: stored.hash,
                 from,
@@ -538,13 +540,20 @@ impl Incoming {
                     file: path,
                     bytes,
                     total,
+                    resumed_from: progress.resumed_from.load(Ordering::Relaxed),
                 });
             }
             self.say(PeerMessage::Stored { file: *file, bytes }).await;
         }
     }
 
-    fn end(&self, end: Result<(), Code>, tally: &Tally, journal: &SharedJournal) -> Ended {
+    fn end(
+        &self,
+        end: Result<(), Code>,
+        stopped: bool,
+        tally: &Tally,
+        journal: &SharedJournal,
+    ) -> Ended {
         // The sender closes once it has heard of every file: nothing is missing then.
         let over = matches!(end, Ok(()) | Err(Code::Done));
         if over {
@@ -552,11 +561,18 @@ impl Incoming {
         } else if matches!(end, Err(Code::Replaced)) {
             // Not a failure: the same job goes on in a newer transfer.
             self.shared.observer.event(Event::Retrying {
-                peer: Some(self.sender.name.clone()),
+                peer: Some((self.sender.id, self.sender.name.clone())),
                 reason: "began again".to_owned(),
             });
         } else if let Err(code) = end {
-            let failure = Failure::from_code(code);
+            let failure = if stopped {
+                Failure::new(
+                    FailureKind::Interrupted,
+                    "stopped here before all of it came",
+                )
+            } else {
+                Failure::from_code(code)
+            };
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
                 peer: Some((self.sender.id, self.sender.name.clone())),
@@ -578,7 +594,7 @@ impl Incoming {
         let whole = over && failure.is_none();
         self.shared.observer.event(Event::Done {
             transfer: self.transfer,
-            files: tally.stored,
+            files: tally.notable,
             bytes: tally.bytes,
             elapsed: self.started.elapsed(),
             delivered: u64::from(whole),
@@ -624,7 +640,6 @@ impl Incoming {
 struct Tally {
     files: Option<u64>,
     settled: u64,
-    stored: u64,
     /// Files and messages: what the sender has counted.
     notable: u64,
     bytes: u64,
@@ -641,6 +656,7 @@ impl Tally {
 #[derive(Debug, Default)]
 pub(super) struct Active {
     pub(super) stored: AtomicU64,
+    pub(super) resumed_from: AtomicU64,
     told: AtomicU64,
     head: Mutex<Option<(String, Option<u64>)>>,
 }
@@ -648,6 +664,11 @@ pub(super) struct Active {
 impl Active {
     pub(super) fn describe(&self, path: &str, total: Option<u64>) {
         *self.head.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.to_owned(), total));
+    }
+
+    fn name(&self) -> Option<String> {
+        let head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        head.as_ref().map(|(path, _)| path.clone())
     }
 }
 

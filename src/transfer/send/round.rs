@@ -158,6 +158,7 @@ impl<'a> Round<'a> {
         {
             let peer = self.targets[target].id;
             self.targets[target].moved();
+            self.targets[target].is_told = false;
             let part = Part {
                 target,
                 state: PartState::Asked,
@@ -367,6 +368,7 @@ impl<'a> Round<'a> {
     fn file_ended(&mut self, end: FileEnd) {
         match end {
             FileEnd::Sealed(index, digest) => self.ledger.sealed(index, digest),
+            FileEnd::Resumed(index, peer, bytes) => self.ledger.resumed(index, peer, bytes),
             FileEnd::Failed(index, failure) => {
                 for peer in self.ledger.waiting(index) {
                     self.file_failed(peer, index, failure.clone());
@@ -446,7 +448,7 @@ impl<'a> Round<'a> {
             }
             PeerMessage::Stored { file, bytes } if self.ledger.stored(from, file, bytes) => {
                 target.moved();
-                if let Some((path, total)) = self.ledger.describe(file) {
+                if let Some((path, total, resumed_from)) = self.ledger.describe(file, from) {
                     self.observer.event(Event::Progress {
                         transfer: self.keys.transfer(),
                         peer: from,
@@ -454,6 +456,7 @@ impl<'a> Round<'a> {
                         file: path.to_owned(),
                         bytes,
                         total,
+                        resumed_from,
                     });
                 }
             }
@@ -524,14 +527,21 @@ impl<'a> Round<'a> {
         };
         for receipt in receipts {
             match self.ledger.receipt(from, &receipt) {
-                Settled::Delivered { path } => {
+                Settled::Delivered {
+                    path,
+                    notable,
+                    resumed_from,
+                } => {
                     let part = self.parts.get_mut(&from).expect("told() found it");
                     let target = &mut self.targets[part.target];
                     part.outstanding -= 1;
                     part.settled += 1;
+                    target.moved();
+                    if !notable {
+                        continue;
+                    }
                     target.files += 1;
                     target.bytes += receipt.len;
-                    target.moved();
                     self.observer.event(Event::Delivered {
                         transfer: self.keys.transfer(),
                         peer: from,
@@ -539,6 +549,7 @@ impl<'a> Round<'a> {
                         file: path,
                         bytes: receipt.len,
                         blake3: receipt.blake3.into(),
+                        resumed_from,
                         already_there: receipt.outcome == Outcome::AlreadyThere,
                     });
                 }
@@ -602,6 +613,14 @@ impl<'a> Round<'a> {
         };
         part.state = PartState::Over;
         let target = &mut self.targets[part.target];
+        if let Status::Pending(failure) = &status {
+            // At once: the round may go on for hours with the others.
+            self.observer.event(Event::Retrying {
+                peer: Some((peer, target.name.clone())),
+                reason: failure.reason.to_string(),
+            });
+            target.is_told = true;
+        }
         target.status = status;
         self.ledger.forget(peer);
     }

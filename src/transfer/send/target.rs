@@ -26,6 +26,8 @@ pub struct Target {
     pub last_progress: Instant,
     /// Whether it has ever answered.
     pub answered: bool,
+    /// Whether people have heard why it is served in a later attempt.
+    pub(super) is_told: bool,
 }
 
 /// What became of a recipient's part.
@@ -53,6 +55,7 @@ impl Target {
             status: Status::Pending(Failure::new(FailureKind::NoSuchPeer, "not reached yet")),
             last_progress: Instant::now(),
             answered: false,
+            is_told: false,
         }
     }
 
