@@ -28,11 +28,15 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
     };
     let mut options = ShowOptions::detect(std::io::stdout().is_terminal(), color);
     options.verbose = context.global.verbose > 0;
-    let mut out = std::io::stdout().lock();
+    let kind = detect_kind(&args.file);
     // A listener shows what is made to be looked at.
-    if args.limited && !detect_kind(&args.file).is_ok_and(is_shown) {
+    if args.limited && !kind.as_ref().is_ok_and(|kind| is_shown(*kind)) {
         return Ok(0);
     }
+    if kind.is_ok_and(|kind| kind == Kind::Image) && !args.unasked {
+        options.ask_terminal();
+    }
+    let mut out = std::io::stdout().lock();
     match show(&args.file, &options, &mut out) {
         Ok(_) => {}
         // Whoever read our output has seen enough.

@@ -25,6 +25,8 @@ struct Inner {
     drawn: bool,
     /// How many want the screen for themselves.
     pauses: usize,
+    /// Instead of standard error.
+    out: Option<Box<dyn Write + Send>>,
 }
 
 /// Keeps bars away until it is dropped.
@@ -44,6 +46,15 @@ impl std::fmt::Debug for Stage {
 }
 
 impl Stage {
+    /// A stage that is not standard error.
+    #[must_use]
+    pub fn on(out: impl Write + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            out: Some(Box::new(out)),
+            ..Inner::default()
+        })))
+    }
+
     /// Prints a line that stays, above the bars.
     pub fn line(&self, line: &str) {
         self.raw(&format!("{line}\n"));
@@ -60,7 +71,7 @@ impl Stage {
         inner.bars = bars;
         let mut out = String::new();
         inner.paint(&mut out);
-        emit(&out);
+        inner.emit(&out);
     }
 
     /// Takes the bars off the screen until the result is dropped: something else needs it.
@@ -69,7 +80,7 @@ impl Stage {
         inner.pauses += 1;
         let mut out = String::new();
         inner.erase(&mut out);
-        emit(&out);
+        inner.emit(&out);
         Pause(self.clone())
     }
 
@@ -79,7 +90,7 @@ impl Stage {
         inner.erase(&mut out);
         out.push_str(text);
         inner.paint(&mut out);
-        emit(&out);
+        inner.emit(&out);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -117,13 +128,27 @@ impl Inner {
     }
 }
 
+impl Inner {
+    fn emit(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let write = |out: &mut dyn Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        // A closed standard error leaves nobody to tell.
+        let _ = match &mut self.out {
+            Some(out) => write(out),
+            None => write(&mut io::stderr().lock()),
+        };
+    }
+}
+
 impl Drop for Pause {
     fn drop(&mut self) {
         let mut inner = self.0.lock();
         inner.pauses -= 1;
         let mut out = String::new();
         inner.paint(&mut out);
-        emit(&out);
+        inner.emit(&out);
     }
 }
 
@@ -168,12 +193,4 @@ pub(super) fn window() -> (usize, usize) {
 fn escaped(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(super::show::sanitise).collect();
     lines.join("\n") + "\n"
-}
-
-fn emit(text: &str) {
-    if !text.is_empty() {
-        // A closed standard error leaves nobody to tell.
-        let mut out = io::stderr().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    }
 }

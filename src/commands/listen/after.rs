@@ -12,7 +12,7 @@ use tokio::{process::Command, sync::mpsc, task::JoinHandle, time::timeout};
 
 use crate::{
     commands::{
-        cli::{CommandLine, ListenArgs, When},
+        cli::{Accept, CommandLine, ListenArgs, When},
         context::Context,
     },
     transfer::{Event, Observer},
@@ -45,6 +45,8 @@ impl AfterReceiving {
                 When::Never => false,
                 When::Auto => on_terminal && !context.global.quiet,
             };
+        // The terminal's answer would be taken for the answer to a question about an offer.
+        let may_ask = args.accept != Accept::Ask;
         let exec = args.exec.clone();
         let json = context.global.json;
         let stage = context.stage.clone();
@@ -53,7 +55,7 @@ impl AfterReceiving {
             while let Some(file) = queue.recv().await {
                 if show && queue.len() < SHOWN_MAX {
                     let _pause = stage.pause();
-                    show_file(&file.path).await;
+                    show_file(&file.path, may_ask).await;
                 }
                 if let Some(command) = &exec {
                     let _pause = stage.pause();
@@ -117,13 +119,15 @@ impl Observer for Noting {
 }
 
 /// Shows a file in a process of its own, which limits its own time and memory.
-async fn show_file(path: &Path) {
+async fn show_file(path: &Path, may_ask: bool) {
     let Ok(program) = std::env::current_exe() else {
         return;
     };
     let mut child = Command::new(program);
     child
-        .args(["show", "--limited", "--"])
+        .args(["show", "--limited"])
+        .args((!may_ask).then_some("--unasked"))
+        .arg("--")
         .arg(path)
         .stdin(Stdio::null())
         .kill_on_drop(true);
