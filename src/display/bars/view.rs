@@ -316,7 +316,7 @@ mod tests {
         );
         assert_eq!(
             lines(&one, 40, false),
-            ["big.bin → alice ┅┅━━╸    60% 10.0 MB/s"]
+            ["big.bin → alice ┅┅━━╸     60% 10.0 MB/s"]
         );
     }
 
