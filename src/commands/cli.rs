@@ -408,6 +408,7 @@ Examples:
   p2p trust add alice k7m2qx-…        her whole ID, as `p2p id` prints it on her machine")]
     Add {
         /// The name.
+        #[arg(add = clap_complete::ArgValueCompleter::new(super::completions::complete_known))]
         name: PeerName,
         /// The peer's whole ID.
         id: PeerId,
@@ -418,6 +419,7 @@ Examples:
   p2p trust rm alice                  the next peer of that name is a new acquaintance")]
     Rm {
         /// The name.
+        #[arg(add = clap_complete::ArgValueCompleter::new(super::completions::complete_known))]
         name: PeerName,
     },
 }
