@@ -20,8 +20,9 @@ use crate::{
 
 /// How long showing one file may take.
 const SHOW_LIMIT: Duration = Duration::from_secs(10);
-/// Files that are shown of those that arrive close together.
-const SHOWN_MAX: usize = 20;
+/// Files that are shown of those that arrive close together: a folder of hundreds is not looked at
+/// as it comes.
+const SHOWN_MAX: usize = 5;
 
 /// Shows files and runs the program, one file after the other, beside the network.
 pub(super) struct AfterReceiving {
