@@ -494,3 +494,22 @@ fn resumed(lab: &Lab, listener: &Proc, file: &Path, least: u64) {
         "{received}"
     );
 }
+
+#[test]
+fn a_listener_that_also_sends_stays_a_listener_for_all_who_watch() {
+    let (lab, _relay) = Lab::new();
+    let _alice = lab.listen("alice", &[]);
+    let _bob = lab.listen("bob", &[]);
+    let watcher = lab.run("watcher", ["peers", "--watch"]);
+    let of_alice = |e: &serde_json::Value| e["name"] == "alice";
+    watcher.wait_where("peer", 1, of_alice);
+    let file = lab.file("x.txt", 10);
+    lab.send("alice", &["--to", "bob"], &[&file]).expect(0);
+    // Whatever was told of alice's send was told before this.
+    let _carol = lab.listen("carol", &[]);
+    watcher.wait_where("peer", 1, |e| e["name"] == "carol");
+    let told = watcher.events("peer");
+    let told: Vec<_> = told.iter().filter(|e| of_alice(e)).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["state"], "listening");
+}

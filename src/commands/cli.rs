@@ -443,6 +443,17 @@ pub struct ShowArgs {
     /// Do not ask the terminal what it can draw: somebody else reads its answers.
     #[arg(long, hide = true)]
     pub unasked: bool,
+    /// Show it as in a terminal of so many columns and rows, without any graphics protocol.
+    #[arg(long, hide = true, value_name = "COLUMNSxROWS", value_parser = parse_cells)]
+    pub cells: Option<(u16, u16)>,
+}
+
+fn parse_cells(text: &str) -> Result<(u16, u16), String> {
+    let (columns, rows) = text
+        .split_once('x')
+        .ok_or("no x between columns and rows")?;
+    let number = |text: &str| text.parse().map_err(|e| format!("{text:?}: {e}"));
+    Ok((number(columns)?, number(rows)?))
 }
 
 /// `p2p demo`

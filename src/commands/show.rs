@@ -30,17 +30,21 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
         When::Always => ShowWhen::Always,
         When::Never => ShowWhen::Never,
     };
-    let mut options = ShowOptions::detect(std::io::stdout().is_terminal(), color);
+    let mut options = match args.cells {
+        Some(cells) => ShowOptions::for_cells(cells, color),
+        None => ShowOptions::detect(std::io::stdout().is_terminal(), color),
+    };
     options.verbose = context.global.verbose > 0;
     let kind = detect_kind(&args.file).ok();
-    // A listener shows what is made to be looked at.
-    if args.limited && !kind.is_some_and(is_shown) {
+    // A listener shows what is made to be looked at; whoever gives it room looks at anything.
+    let is_listener = args.limited && args.cells.is_none();
+    if is_listener && !kind.is_some_and(is_shown) {
         return Ok(0);
     }
-    if kind == Some(Kind::Image) && !args.unasked {
+    if kind == Some(Kind::Image) && args.cells.is_none() && !args.unasked {
         options.ask_terminal();
     }
-    if args.limited {
+    if is_listener {
         // It came unasked, and others may come after it: a part of the window is enough.
         options.max_lines = options.max_lines.min(match kind {
             Some(Kind::Text) => TEXT_LINES,

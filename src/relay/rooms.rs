@@ -119,11 +119,26 @@ impl Room {
         self.sessions.iter().find(|s| s.listening && s.peer == peer)
     }
 
+    /// The connection that speaks for `peer`: the one on which it listens, if it does.
+    fn face(&self, peer: PeerId) -> Option<&Arc<Session>> {
+        let any = || self.sessions.iter().find(|s| s.peer == peer);
+        self.listener(peer).or_else(any)
+    }
+
     fn tell_watchers(&self, about: &Session, state: PeerState) {
         for session in &self.sessions {
             if session.watching.load(Ordering::Relaxed) {
                 session.say(about.presence(state));
             }
+        }
+    }
+
+    /// Tells of a connection that came or changed, unless its peer is known by another.
+    fn tell_of(&self, session: &Arc<Session>) {
+        if let Some(face) = self.face(session.peer)
+            && Arc::ptr_eq(face, session)
+        {
+            self.tell_watchers(face, face.state());
         }
     }
 }
@@ -164,7 +179,7 @@ impl Rooms {
             }
             // First, so that it is found before the one that it replaces.
             room.sessions.insert(0, session.clone());
-            room.tell_watchers(session, session.state());
+            room.tell_of(session);
             Ok(())
         })
     }
@@ -176,12 +191,13 @@ impl Rooms {
             return;
         };
         room.sessions.retain(|s| !Arc::ptr_eq(s, session));
-        if !room
-            .sessions
-            .iter()
-            .any(|s| s.peer == session.peer && s.listening == session.listening)
-        {
-            room.tell_watchers(session, PeerState::Gone);
+        match room.face(session.peer) {
+            None => room.tell_watchers(session, PeerState::Gone),
+            // It still sends, and is no longer to be sent to.
+            Some(face) if session.listening && !face.listening => {
+                room.tell_watchers(face, face.state());
+            }
+            Some(_) => {}
         }
         room.transfers
             .retain(|id, transfer| transfer.leave(*id, session, code));
@@ -191,19 +207,19 @@ impl Rooms {
     }
 
     /// Tells the room's watchers that a peer has published a newer bundle.
-    pub(super) fn published(&self, session: &Session) {
-        self.with(session.room, |room| {
-            room.tell_watchers(session, session.state())
-        });
+    pub(super) fn published(&self, session: &Arc<Session>) {
+        self.with(session.room, |room| room.tell_of(session));
     }
 
-    /// Who is in a room now, each identity once per thing that it does.
+    /// Who is in a room now: each identity once, as a listener if it listens.
     pub(super) fn present(&self, room: RoomId, except: &Arc<Session>) -> Vec<ServerToClient> {
         self.with(room, |room| {
+            let listening = room.sessions.iter().filter(|s| s.listening);
+            let others = room.sessions.iter().filter(|s| !s.listening);
             let mut seen = std::collections::HashSet::new();
-            room.sessions
-                .iter()
-                .filter(|s| !Arc::ptr_eq(s, except) && seen.insert((s.peer, s.listening)))
+            listening
+                .chain(others)
+                .filter(|s| !Arc::ptr_eq(s, except) && seen.insert(s.peer))
                 .map(|s| s.presence(s.state()))
                 .collect()
         })

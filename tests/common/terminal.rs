@@ -137,6 +137,35 @@ impl Terminal {
         &self.written
     }
 
+    /// Whether lines are edited and keys echoed as a shell expects it.
+    pub fn is_cooked(&self) -> bool {
+        use rustix::termios::{LocalModes, tcgetattr};
+        let name = self.master.tty_name().expect("a terminal has a name");
+        let tty = std::fs::File::open(name).unwrap();
+        let modes = tcgetattr(tty).unwrap().local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO)
+    }
+
+    /// Waits until lines are edited and keys echoed again.
+    #[track_caller]
+    pub fn cooks(&self) {
+        let deadline = Instant::now() + LIMIT;
+        while !self.is_cooked() {
+            assert!(Instant::now() < deadline, "still raw");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Asserts that the terminal is as it was before a full-screen program had it.
+    #[track_caller]
+    pub fn assert_given_back(&self) {
+        let screen = self.screen();
+        assert!(!screen.alternate_screen(), "still on the other screen");
+        assert!(!screen.hide_cursor(), "the cursor is hidden");
+        assert!(!screen.bracketed_paste(), "pastes still come in brackets");
+        assert!(self.is_cooked(), "still raw");
+    }
+
     /// Sends the program a signal.
     pub fn signal(&self, signal: Signal) {
         let id = self.child.process_id().expect("it runs");

@@ -7,23 +7,28 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{CommandError, Context};
+use super::{
+    CommandError, Context,
+    board::{Board, Observed},
+};
 use crate::{
     display::menu::News,
     identity::{Invite, KnownPeers},
     protocol::{Code, DeclineReason, TransferId},
     storage::{Conflict, Target},
     transfer::{
-        Event, Member, Observer, Presence,
+        FailureKind, Member, Presence,
         receive::{Decision, Destination, Gate, ListenConfig, OfferView, Refusal, listen},
     },
 };
 
 /// The pause before the relay is asked again who is there.
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
+/// The pause before a relay that did not answer at all is tried again.
+const ENTER_PAUSE: Duration = Duration::from_secs(5);
 
 /// A room that is listened in.
 pub(super) struct Room {
@@ -40,7 +45,7 @@ impl Room {
         context: &Context,
         invite: Invite,
         folder: &Path,
-        news: &UnboundedSender<News>,
+        board: &Arc<Board>,
     ) -> Result<Self, CommandError> {
         let member = context.member_of(invite)?;
         let known = context.known(&member.invite)?;
@@ -51,28 +56,47 @@ impl Room {
             CommandError::other(format!("cannot receive into {}: {e}", folder.display()))
         })?;
         let asked = Arc::new(Asked {
-            news: news.clone(),
+            board: board.clone(),
             waiting: Mutex::default(),
         });
-        let config = ListenConfig {
-            destination: Destination::Directory(Arc::new(target)),
-            out: folder.to_owned(),
-            conflict: Conflict::Rename,
-            max_size: None,
-            once: false,
-            journal,
-            gate: asked.clone(),
-            known: known.clone(),
+        let target = Arc::new(target);
+        let config = {
+            let (out, asked, known) = (folder.to_owned(), asked.clone(), known.clone());
+            move || ListenConfig {
+                destination: Destination::Directory(target.clone()),
+                out: out.clone(),
+                conflict: Conflict::Rename,
+                max_size: None,
+                once: false,
+                journal: journal.clone(),
+                gate: asked.clone(),
+                known: known.clone(),
+            }
         };
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let (listening, telling, ending) = (member.clone(), news.clone(), end.clone());
+        let (listening, telling, ending) = (member.clone(), board.clone(), end.clone());
         tasks.spawn(async move {
             let observer = Arc::new(Observed(None, telling.clone()));
-            if let Err(failure) = listen(listening, config, observer, ending).await {
-                let _ = telling.send(News::NoRoom(failure.to_string()));
+            // A relay that was reached once is tried again by the listener itself.
+            while let Err(failure) = listen(
+                listening.clone(),
+                config(),
+                observer.clone(),
+                ending.clone(),
+            )
+            .await
+            {
+                telling.tell(News::NoRoom(failure.to_string()));
+                if failure.kind != FailureKind::Unreachable {
+                    return;
+                }
+                tokio::select! {
+                    () = ending.cancelled() => return,
+                    () = tokio::time::sleep(ENTER_PAUSE) => {}
+                }
             }
         });
-        let (watching, telling, ending) = (member.clone(), news.clone(), end.clone());
+        let (watching, telling, ending) = (member.clone(), board.clone(), end.clone());
         tasks.spawn(async move {
             tokio::select! {
                 () = ending.cancelled() => {}
@@ -96,26 +120,24 @@ impl Room {
         }
     }
 
-    /// Leaves, once everything that is open is put away.
-    pub(super) async fn close(self) {
+    /// Leaves; the future is done once everything that is open is put away.
+    pub(super) fn close(self) -> impl Future<Output = ()> {
         self.end.cancel();
-        self.tasks.wait().await;
+        async move { self.tasks.wait().await }
     }
 }
 
 /// Tells who is there, for as long as it is polled.
-async fn watch(member: &Member, news: &UnboundedSender<News>) {
+async fn watch(member: &Member, board: &Board) {
     let presence = Presence::new(member.member_key());
     loop {
         if let Ok(mut connection) = member.enter(None).await {
             if let Some(peers) = presence.list(&mut connection, true).await {
-                let _ = news.send(News::PeersUnknown);
-                for peer in peers {
-                    let _ = news.send(News::Peer(peer.id, peer.name, peer.state));
-                }
+                let peers = peers.into_iter().map(|it| (it.id, it.name, it.state));
+                board.tell(News::Peers(peers.collect()));
                 while let Some(message) = connection.hear().await {
                     if let Some(peer) = presence.hear(message) {
-                        let _ = news.send(News::Peer(peer.id, peer.name, peer.state));
+                        board.tell(News::Peer(peer.id, peer.name, peer.state));
                     }
                 }
             }
@@ -125,18 +147,9 @@ async fn watch(member: &Member, news: &UnboundedSender<News>) {
     }
 }
 
-/// Tells the menu what happens in one of its sends, or in what it receives.
-pub(super) struct Observed(pub(super) Option<u64>, pub(super) UnboundedSender<News>);
-
-impl Observer for Observed {
-    fn event(&self, event: Event) {
-        let _ = self.1.send(News::Transfer(self.0, event));
-    }
-}
-
 /// Asks the person at the menu.
 struct Asked {
-    news: UnboundedSender<News>,
+    board: Arc<Board>,
     waiting: Mutex<HashMap<TransferId, oneshot::Sender<bool>>>,
 }
 
@@ -155,7 +168,7 @@ impl Gate for Asked {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
             self.lock().insert(offer.transfer, answer);
-            let _ = self.news.send(News::Offer(offer.clone()));
+            self.board.tell(News::Offer(offer.clone()));
             // A sender that gives up drops this future: its question must go as well.
             let _gone = Gone(self, offer.transfer);
             match answered.await {
@@ -172,6 +185,6 @@ struct Gone<'a>(&'a Asked, TransferId);
 impl Drop for Gone<'_> {
     fn drop(&mut self) {
         self.0.lock().remove(&self.1);
-        let _ = self.0.news.send(News::OfferGone(self.1));
+        self.0.board.tell(News::OfferGone(self.1));
     }
 }

@@ -39,10 +39,7 @@ impl Screen {
                 usual(panic);
             }));
         });
-        OPEN.store(true, Ordering::Relaxed);
-        let opened = enable_raw_mode()
-            .and_then(|()| execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste))
-            .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+        let opened = take().and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
         if opened.is_err() {
             restore();
         }
@@ -58,6 +55,19 @@ impl Screen {
         self.0.draw(|frame| view(state, frame)).map(|_| ())
     }
 
+    /// Gives the terminal to the shell until this process is to go on.
+    pub(super) fn suspend(&mut self) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            use rustix::process::{Signal, getpid, kill_process};
+            restore();
+            kill_process(getpid(), Signal::TSTP)?;
+            take()?;
+            self.0.clear()?;
+        }
+        Ok(())
+    }
+
     /// Hands a text to the terminal's clipboard (xterm's OSC 52).
     pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
         let text = data_encoding::BASE64.encode(text.as_bytes());
@@ -71,6 +81,13 @@ impl Drop for Screen {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// Takes the terminal.
+fn take() -> io::Result<()> {
+    OPEN.store(true, Ordering::Relaxed);
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)
 }
 
 /// Gives the terminal back, once; says whether the menu had it.

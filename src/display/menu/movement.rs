@@ -1,7 +1,8 @@
 //! One row of what is being sent or received.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, time::Duration};
 
+use super::speed::Speed;
 use crate::protocol::{PeerId, PeerName, TransferId};
 
 /// What a row belongs to.
@@ -16,7 +17,9 @@ pub enum Job {
 /// How far it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Still moving.
+    /// Offered, and not answered yet.
+    Waiting,
+    /// Moving.
     Running,
     /// Everything arrived.
     Done,
@@ -25,7 +28,7 @@ pub enum Outcome {
 }
 
 /// What moves between me and one peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Movement {
     /// What it belongs to.
     pub job: Job,
@@ -33,6 +36,10 @@ pub struct Movement {
     pub peer: PeerId,
     /// Its name.
     pub name: PeerName,
+    /// What moves: a file's name, or how many there are; safe to print.
+    pub what: String,
+    /// Files of the whole, where known.
+    pub count: Option<u64>,
     /// Bytes of the whole, where known.
     pub total: Option<u64>,
     /// Files that have arrived.
@@ -41,42 +48,76 @@ pub struct Movement {
     pub outcome: Outcome,
     arrived: u64,
     moving: HashMap<String, u64>,
+    speed: Speed,
+    began: Duration,
+    ended: Option<Duration>,
 }
 
+/// Files under way whose progress is followed; more than may be under way at once.
+const MOVING_MAX: usize = 1024;
+
 impl Movement {
-    /// A row that begins.
+    /// A row that begins now.
     #[must_use]
-    pub fn new(job: Job, peer: PeerId, name: PeerName, total: Option<u64>) -> Self {
+    pub fn new(job: Job, (peer, name): (PeerId, PeerName), what: String, now: Duration) -> Self {
         Self {
             job,
             peer,
             name,
-            total,
+            what,
+            count: None,
+            total: None,
             files: 0,
-            outcome: Outcome::Running,
+            outcome: Outcome::Waiting,
             arrived: 0,
             moving: HashMap::new(),
+            speed: Speed::default(),
+            began: now,
+            ended: None,
         }
+    }
+
+    /// Notes how much there is altogether; what was told first stays, since a later attempt is
+    /// only about what is left.
+    pub fn expect(&mut self, files: Option<u64>, bytes: Option<u64>) {
+        self.count = self.count.or(files);
+        self.total = self.total.or(bytes);
     }
 
     /// Notes how much of a file has arrived.
-    pub fn progress(&mut self, file: String, bytes: u64) {
-        self.moving.insert(file, bytes);
+    pub fn progress(&mut self, file: String, bytes: u64, now: Duration) {
+        self.run(now);
+        if self.moving.len() < MOVING_MAX || self.moving.contains_key(&file) {
+            self.moving.insert(file, bytes);
+        }
+        self.speed.note(now, self.bytes());
     }
 
     /// Notes that a file has arrived whole.
-    pub fn arrive(&mut self, file: &Path, bytes: u64) {
+    pub fn arrive(&mut self, file: &Path, bytes: u64, now: Duration) {
+        self.run(now);
         self.moving.retain(|moving, _| !file.ends_with(moving));
         self.arrived = self.arrived.saturating_add(bytes);
         self.files += 1;
+        self.speed.note(now, self.bytes());
+        if self.count == Some(self.files) {
+            self.end(Outcome::Done, now);
+        }
     }
 
     /// Ends the row; a failure that was told before stays.
-    pub fn end(&mut self, outcome: Outcome) {
-        if self.outcome == Outcome::Running {
+    pub fn end(&mut self, outcome: Outcome, now: Duration) {
+        if self.is_open() {
             self.outcome = outcome;
+            self.ended = Some(now);
             self.moving.clear();
         }
+    }
+
+    /// Whether it is not over.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.outcome, Outcome::Waiting | Outcome::Running)
     }
 
     /// Bytes that have arrived, never more than there are.
@@ -99,6 +140,33 @@ impl Movement {
             #[expect(clippy::cast_precision_loss)]
             (_, Some(total)) => Some(self.bytes() as f64 / total as f64),
             (_, None) => None,
+        }
+    }
+
+    /// Bytes per second; `None` while nothing is known, or nothing moves.
+    #[must_use]
+    pub fn rate(&self, now: Duration) -> Option<u64> {
+        self.speed.rate(now)
+    }
+
+    /// How long it will take at this rate.
+    #[must_use]
+    pub fn left(&self, now: Duration) -> Option<Duration> {
+        let left = self.total?.saturating_sub(self.bytes());
+        Some(Duration::from_secs(left.div_ceil(self.rate(now)?)))
+    }
+
+    /// How long it took, or has taken so far.
+    #[must_use]
+    pub fn took(&self, now: Duration) -> Duration {
+        self.ended.unwrap_or(now).saturating_sub(self.began)
+    }
+
+    fn run(&mut self, now: Duration) {
+        if self.outcome == Outcome::Waiting {
+            self.outcome = Outcome::Running;
+            // Time that somebody took to answer is no part of it.
+            self.began = now;
         }
     }
 }

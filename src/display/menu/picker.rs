@@ -2,16 +2,19 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
-use crate::protocol::PeerId;
+use crossterm::event::KeyEvent;
+
+use super::Audience;
 
 /// What a choice is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// Files to send to these peers; `None` is everyone.
-    Send(Option<Vec<PeerId>>),
+    /// Files to send to these.
+    Send(Audience),
     /// Where to put what arrives.
     Folder,
 }
@@ -21,8 +24,26 @@ pub enum Purpose {
 pub struct Entry {
     /// Files come after folders.
     pub is_file: bool,
-    /// Its name, as the disk has it: escape it before it is printed.
+    /// Its name, as far as it is text: escape it before it is printed.
     pub name: String,
+    /// Its name, as the disk has it.
+    pub on_disk: OsString,
+    /// A file's length.
+    pub bytes: u64,
+}
+
+impl Entry {
+    /// A file or folder of this name.
+    #[must_use]
+    pub fn new(on_disk: OsString, is_file: bool, bytes: u64) -> Self {
+        let name = on_disk.to_string_lossy().into_owned();
+        Self {
+            is_file,
+            name,
+            on_disk,
+            bytes,
+        }
+    }
 }
 
 /// A folder's content, what is typed to narrow it, and what is chosen.
@@ -40,6 +61,10 @@ pub struct Picker {
     pub marked: BTreeSet<PathBuf>,
     /// Why the folder cannot be shown.
     pub problem: Option<String>,
+    /// Whether the folder is still being read.
+    pub reading: bool,
+    /// Keys that were pressed meanwhile; they are meant for what will be listed.
+    pub typed: Vec<KeyEvent>,
     entries: Vec<Entry>,
 }
 
@@ -54,6 +79,8 @@ impl Picker {
             cursor: 0,
             marked: BTreeSet::new(),
             problem: None,
+            reading: true,
+            typed: Vec::new(),
             entries: Vec::new(),
         }
     }
@@ -63,6 +90,7 @@ impl Picker {
         if folder != self.folder {
             return;
         }
+        self.reading = false;
         match listed {
             Ok(mut entries) => {
                 if self.purpose == Purpose::Folder {
@@ -90,7 +118,7 @@ impl Picker {
     #[must_use]
     pub fn current(&self) -> Option<PathBuf> {
         let entry = self.matching().get(self.cursor).copied()?;
-        Some(self.folder.join(&entry.name))
+        Some(self.folder.join(&entry.on_disk))
     }
 
     /// Shows another folder; its content is asked for by the caller.
@@ -99,6 +127,7 @@ impl Picker {
         self.filter.clear();
         self.cursor = 0;
         self.problem = None;
+        self.reading = true;
         self.entries.clear();
     }
 
@@ -108,7 +137,7 @@ impl Picker {
             return false;
         };
         if !entry.is_file {
-            self.go(self.folder.join(entry.name));
+            self.go(self.folder.join(entry.on_disk));
         }
         !entry.is_file
     }
@@ -193,11 +222,8 @@ mod tests {
     use super::*;
 
     fn picker(names: &[(&str, bool)]) -> Picker {
-        let mut picker = Picker::new(Purpose::Send(None), "/a".into());
-        let entry = |(name, is_file): &(&str, bool)| Entry {
-            is_file: *is_file,
-            name: (*name).to_owned(),
-        };
+        let mut picker = Picker::new(Purpose::Send(Audience::Everyone), "/a".into());
+        let entry = |(name, is_file): &(&str, bool)| Entry::new((*name).into(), *is_file, 0);
         picker.listed(Path::new("/a"), Ok(names.iter().map(entry).collect()));
         picker
     }

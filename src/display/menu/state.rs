@@ -1,8 +1,8 @@
 //! Everything that the menu shows.
 
-use std::{collections::VecDeque, path::PathBuf};
+use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
-use super::{Job, Movement, Outcome, Picker};
+use super::{Job, Movement, Picker};
 use crate::{
     protocol::{PeerId, PeerName},
     transfer::receive::OfferView,
@@ -13,6 +13,8 @@ use crate::{
 pub struct State {
     /// Whether colour may be used.
     pub color: bool,
+    /// For how long the menu has been open: the clock by which rates are measured.
+    pub now: Duration,
     /// My name.
     pub name: PeerName,
     /// My ID.
@@ -21,10 +23,16 @@ pub struct State {
     pub link: Link,
     /// The invite, where there is one: secret, shown on demand only.
     pub invite: Option<String>,
+    /// Whether the relay runs in this menu, and ends with it.
+    pub hosting: bool,
     /// Where what arrives is put.
     pub folder: PathBuf,
     /// Where the file picker begins.
     pub browse: PathBuf,
+    /// The user's own directory, which is shown as `~`.
+    pub home: Option<PathBuf>,
+    /// Whether everything that is offered is taken without asking.
+    pub takes_all: bool,
     /// Who is in the room, by name.
     pub peers: Vec<PeerRow>,
     /// What moves and moved, newest first.
@@ -41,8 +49,8 @@ pub struct State {
     pub cursors: [usize; 3],
     /// What the file under the cursor looks like.
     pub preview: Option<Preview>,
-    /// The last thing to know: safe to print, and whether it is bad.
-    pub notice: Option<(String, bool)>,
+    /// The last thing to know.
+    pub notice: Option<Notice>,
     /// Sends so far.
     pub sends: u64,
 }
@@ -52,12 +60,12 @@ pub struct State {
 pub enum Link {
     /// Not asked for yet.
     None,
-    /// Being made.
-    Connecting,
+    /// Being made, to this relay.
+    Connecting(String),
     /// In the room at this relay.
     Joined(String),
-    /// Lost, and why.
-    Lost(String),
+    /// Lost; it is being tried again.
+    Lost,
 }
 
 /// What the keys do.
@@ -69,15 +77,21 @@ pub enum Mode {
     Welcome(usize),
     /// An invite is typed or pasted.
     Paste(String),
+    /// A pasted invite is tried; kept so that it need not be pasted again.
+    Trying(String),
+    /// A message is typed.
+    Message(Audience, String),
     /// Files or a folder are chosen.
     Pick(Picker),
     /// The invite is shown; as a QR code or not.
     Invite(bool),
+    /// How others send to this machine, and what happens then.
+    Receive,
     /// A file is shown on the whole screen, from this line on.
     Show(usize),
-    /// All keys are shown.
-    Keys,
-    /// Something still moves: really quit?
+    /// All keys are shown, from this line on.
+    Keys(usize),
+    /// Something would end with the menu: really quit?
     Quit,
 }
 
@@ -90,6 +104,15 @@ pub enum Pane {
     Movements,
     /// What arrived.
     Arrivals,
+}
+
+/// To whom something is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// Everyone in the room who listens.
+    Everyone,
+    /// These.
+    Peers(Vec<(PeerId, PeerName)>),
 }
 
 /// One peer.
@@ -108,14 +131,23 @@ pub struct PeerRow {
 /// Something that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// Where it is; a message is nowhere.
-    pub path: Option<PathBuf>,
-    /// Its name, or the message: safe to print.
+    /// What it is.
+    pub what: Arrived,
+    /// Its name, or a message's first line: safe to print.
     pub title: String,
     /// Who sent it.
     pub from: PeerName,
     /// Its length.
     pub bytes: u64,
+}
+
+/// A file, or words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrived {
+    /// A file that is stored here.
+    File(PathBuf),
+    /// A message, as it came: escape it before it is printed.
+    Message(String),
 }
 
 /// What a file looks like.
@@ -127,8 +159,21 @@ pub struct Preview {
     pub text: String,
 }
 
-/// Rows that are kept of what is over.
+/// Something to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Safe to print.
+    pub text: String,
+    /// Whether it is bad: then it stays until a key was pressed.
+    pub bad: bool,
+    /// Whether a key was pressed since.
+    pub seen: bool,
+}
+
+/// Rows that are kept of what is over, and of what has arrived.
 pub(super) const KEPT: usize = 200;
+/// Peers that are listed; a room has no more than the relay's limit, and nobody reads more.
+pub(super) const PEERS_MAX: usize = 4096;
 
 impl State {
     /// A menu that has just opened.
@@ -136,12 +181,16 @@ impl State {
     pub fn new(name: PeerName, id: PeerId, folder: PathBuf, color: bool) -> Self {
         Self {
             color,
+            now: Duration::ZERO,
             name,
             id,
             link: Link::None,
             invite: None,
+            hosting: false,
             browse: folder.clone(),
             folder,
+            home: None,
+            takes_all: false,
             peers: Vec::new(),
             movements: Vec::new(),
             arrivals: Vec::new(),
@@ -171,21 +220,72 @@ impl State {
         }
     }
 
+    /// The peer under the cursor.
+    #[must_use]
+    pub fn peer(&self) -> Option<&PeerRow> {
+        self.peers.get(self.cursors[Pane::Peers as usize])
+    }
+
+    /// What moves under the cursor.
+    #[must_use]
+    pub fn movement(&self) -> Option<&Movement> {
+        self.movements.get(self.cursors[Pane::Movements as usize])
+    }
+
+    /// What arrived under the cursor.
+    #[must_use]
+    pub fn arrival(&self) -> Option<&Arrival> {
+        self.arrivals.get(self.cursors[Pane::Arrivals as usize])
+    }
+
     /// Whether anything moves.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.movements.iter().any(|m| m.outcome == Outcome::Running)
+        self.movements.iter().any(Movement::is_open)
     }
 
     /// Whether anything is being received.
     #[must_use]
     pub fn is_receiving(&self) -> bool {
+        let receives = |m: &&Movement| matches!(m.job, Job::Receive(_));
         self.movements
             .iter()
-            .any(|m| m.outcome == Outcome::Running && matches!(m.job, Job::Receive(_)))
+            .filter(receives)
+            .any(Movement::is_open)
     }
 
-    pub(super) fn say(&mut self, text: impl Into<String>, bad: bool) {
-        self.notice = Some((text.into(), bad));
+    /// A path as people write it: with `~` for their own directory; safe to print.
+    #[must_use]
+    pub fn tilde(&self, path: &std::path::Path) -> String {
+        let below = self
+            .home
+            .as_ref()
+            .and_then(|home| path.strip_prefix(home).ok());
+        let text = match below {
+            Some(below) if below.as_os_str().is_empty() => "~".to_owned(),
+            Some(below) => format!("~/{}", below.to_string_lossy()),
+            None => path.to_string_lossy().into_owned(),
+        };
+        crate::display::show::sanitise(&text).into_owned()
+    }
+
+    /// Shows good news, unless there is bad news that nobody can have read yet.
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        if self.notice.as_ref().is_none_or(|old| !old.bad || old.seen) {
+            self.notice = Some(Notice {
+                text: text.into(),
+                bad: false,
+                seen: false,
+            });
+        }
+    }
+
+    /// Shows bad news.
+    pub(super) fn warn(&mut self, text: impl Into<String>) {
+        self.notice = Some(Notice {
+            text: text.into(),
+            bad: true,
+            seen: false,
+        });
     }
 }

@@ -25,6 +25,7 @@ use std::{
     path::Path,
 };
 
+pub(in crate::display) use self::sanitise::{columns, fit};
 pub use self::{
     error::ShowError,
     kind::Kind,

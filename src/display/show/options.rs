@@ -101,6 +101,22 @@ impl ShowOptions {
         Self::for_terminal(stdout_is_terminal, color, window, variable)
     }
 
+    /// For a part of so many columns and rows of this process's terminal: pictures are drawn with
+    /// characters there, since no protocol for graphics keeps to a part.
+    #[must_use]
+    pub fn for_cells(cells: (u16, u16), color: When) -> Self {
+        let window = Window {
+            cells: Some(cells),
+            pixels: None,
+        };
+        let variable = |name: &str| std::env::var_os(name)?.into_string().ok();
+        let mut options = Self::for_terminal(true, color, window, variable);
+        if options.graphics != Graphics::None {
+            options.graphics = Graphics::HalfBlocks;
+        }
+        options
+    }
+
     /// Asks the terminal itself whether it draws pixels, if that is not known yet.
     ///
     /// Worth the wait, of a second at most and a moment mostly, only where a picture is to be

@@ -58,7 +58,7 @@ pub(super) fn push_escape(safe: &mut String, c: char) {
 }
 
 /// How many columns of a terminal a sanitised text takes.
-pub(super) fn columns(text: &str) -> usize {
+pub(in crate::display) fn columns(text: &str) -> usize {
     text.width()
 }
 
@@ -66,7 +66,7 @@ pub(super) fn columns(text: &str) -> usize {
 ///
 /// Also bounds the characters that take no column of their own, of which a text may carry any
 /// number.
-pub(super) fn fit(text: &str, width: usize) -> Cow<'_, str> {
+pub(in crate::display) fn fit(text: &str, width: usize) -> Cow<'_, str> {
     if text.len() <= width {
         // Every character takes at least as many bytes as columns.
         return Cow::Borrowed(text);

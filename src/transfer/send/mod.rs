@@ -385,7 +385,7 @@ impl Sender<'_> {
         if let Some(peer) = self.presence.hear(message) {
             if listens(&peer) {
                 self.present.insert(peer.id, peer);
-            } else if peer.state == PeerState::Gone {
+            } else {
                 self.present.remove(&peer.id);
             }
         }

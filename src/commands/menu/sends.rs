@@ -1,0 +1,107 @@
+//! The sends that the menu runs.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+
+use globset::GlobSet;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    board::{Board, Observed},
+    room::Room,
+};
+use crate::{
+    display::menu::{Audience, News, Parcel, Served},
+    transfer::{
+        Observer,
+        send::{SendRequest, SourceSpec, Status, Target, To, send},
+    },
+};
+
+/// How long a send may stand still, as of `p2p send`.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sends under way.
+pub(super) struct Sends {
+    tasks: TaskTracker,
+    end: CancellationToken,
+    running: HashMap<u64, CancellationToken>,
+}
+
+impl Sends {
+    /// None yet; all of them end with this token.
+    pub(super) fn new(tasks: TaskTracker, end: CancellationToken) -> Self {
+        Self {
+            tasks,
+            end,
+            running: HashMap::new(),
+        }
+    }
+
+    /// Begins one.
+    pub(super) fn begin(
+        &mut self,
+        number: u64,
+        to: Audience,
+        parcel: Parcel,
+        jobs: PathBuf,
+        room: &Room,
+        board: &Arc<Board>,
+    ) {
+        let request = SendRequest {
+            source: match parcel {
+                Parcel::Paths(roots) => SourceSpec::Paths {
+                    roots,
+                    exclude: GlobSet::empty(),
+                },
+                Parcel::Text(text) => SourceSpec::Text(text),
+            },
+            to: match to {
+                Audience::Everyone => To::Everyone,
+                Audience::Peers(peers) => {
+                    To::Peers(peers.iter().map(|(id, _)| id.to_string()).collect())
+                }
+            },
+            wait: Duration::ZERO,
+            timeout: PATIENCE,
+            limit: None,
+            compress: true,
+            jobs,
+        };
+        let (member, known, board) = (room.member.clone(), room.known.clone(), board.clone());
+        let end = self.end.child_token();
+        self.running.retain(|_, end| !end.is_cancelled());
+        self.running.insert(number, end.clone());
+        self.tasks.spawn(async move {
+            let observer: Arc<dyn Observer> = Arc::new(Observed(Some(number), board.clone()));
+            let (served, failure) = match send(&member, &known, request, &observer, &end).await {
+                Ok(summary) => (
+                    summary.targets.iter().map(served).collect(),
+                    summary.failure(),
+                ),
+                Err(error) => (Vec::new(), Some(error.failure())),
+            };
+            let failure = failure.map(|failure| failure.to_string());
+            board.tell(News::Sent(number, served, failure));
+            end.cancel();
+        });
+    }
+
+    /// Stops one, if it still runs.
+    pub(super) fn stop(&self, number: u64) {
+        if let Some(end) = self.running.get(&number) {
+            end.cancel();
+        }
+    }
+}
+
+fn served(target: &Target) -> Served {
+    let why = match (&target.status, target.failed_files.as_slice()) {
+        (Status::Done, []) => None,
+        (Status::Done, [(_, failure), ..]) => {
+            let failed = target.failed_files.len();
+            Some(format!("{failed} failed: {failure}"))
+        }
+        (Status::Failed(failure) | Status::Pending(failure), _) => Some(failure.to_string()),
+    };
+    (target.id, target.name.clone(), why)
+}

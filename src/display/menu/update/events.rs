@@ -1,0 +1,169 @@
+//! What happens to files, as rows and arrivals.
+
+use super::{Effect, lists, news};
+use crate::{
+    display::{
+        bytes,
+        menu::{Arrival, Arrived, Job, Link, Mode, Movement, Outcome, Pane, State, state::KEPT},
+        show::sanitise,
+    },
+    protocol::{PeerId, PeerName},
+    transfer::{Event, FailureKind},
+};
+
+pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
+    let now = state.now;
+    let job = |transfer| send.map_or(Job::Receive(transfer), Job::Send);
+    match event {
+        Event::Joined { relay, .. } => {
+            state.link = Link::Joined(relay);
+            state.notice = None;
+            if matches!(state.mode, Mode::Welcome(_)) {
+                state.mode = Mode::Main;
+            }
+        }
+        Event::Disconnected { reason, .. } => {
+            state.link = Link::Lost;
+            state.warn(format!("the relay was lost: {}", sanitise(&reason)));
+        }
+        Event::Offered { files, bytes, .. } => {
+            if let Some(send) = send {
+                let mine = |m: &&mut Movement| m.job == Job::Send(send);
+                for movement in state.movements.iter_mut().filter(mine) {
+                    movement.expect(files, bytes);
+                }
+            }
+        }
+        Event::Progress {
+            transfer,
+            peer,
+            peer_name,
+            file,
+            bytes,
+            total,
+            ..
+        } => {
+            let movement = row(state, job(transfer), peer, peer_name);
+            if movement.count == Some(1) {
+                movement.expect(None, total);
+            }
+            movement.progress(file, bytes, now);
+        }
+        Event::Delivered {
+            transfer,
+            peer,
+            peer_name,
+            file,
+            bytes,
+            ..
+        } => row(state, job(transfer), peer, peer_name).arrive(file.as_ref(), bytes, now),
+        Event::Received {
+            transfer,
+            path,
+            bytes,
+            from,
+            from_name,
+            ..
+        } => {
+            row(state, job(transfer), from, from_name.clone()).arrive(&path, bytes, now);
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            let title = sanitise(&name.to_string_lossy()).into_owned();
+            let arrival = Arrival {
+                what: Arrived::File(path),
+                title,
+                from: from_name,
+                bytes,
+            };
+            return arrive(state, arrival);
+        }
+        Event::Message {
+            from_name, text, ..
+        } => {
+            let title = sanitise(text.lines().next().unwrap_or_default()).into_owned();
+            let arrival = Arrival {
+                title,
+                bytes: text.len() as u64,
+                what: Arrived::Message(text),
+                from: from_name,
+            };
+            return arrive(state, arrival);
+        }
+        // Said already, when it was declined here.
+        Event::Failed { failure, .. }
+            if send.is_none() && failure.kind == FailureKind::Declined => {}
+        Event::Failed {
+            transfer,
+            peer,
+            file,
+            failure,
+        } => {
+            let reason = sanitise(&failure.to_string()).into_owned();
+            let file = file.map_or_else(String::new, |file| format!("{}: ", sanitise(&file)));
+            match peer {
+                Some((peer, name)) => {
+                    state.warn(format!("✗ {name}: {file}{reason}"));
+                    // The others of several files go on.
+                    if file.is_empty() {
+                        row(state, job(transfer), peer, name).end(Outcome::Failed(reason), now);
+                    }
+                }
+                None => state.warn(format!("✗ {file}{reason}")),
+            }
+        }
+        Event::Retrying { peer, reason } => {
+            let who = peer.map_or_else(String::new, |(_, peer)| format!("{peer}: "));
+            state.warn(format!("{who}{}; trying again", sanitise(&reason)));
+        }
+        // A send goes on after a transfer that failed; its end is told by itself.
+        Event::Done {
+            transfer,
+            failed,
+            bytes: size,
+            ..
+        } if send.is_none() => {
+            let outcome = match failed {
+                0 => Outcome::Done,
+                _ => Outcome::Failed("not received whole".to_owned()),
+            };
+            let mine = |m: &&mut Movement| m.job == Job::Receive(transfer);
+            for movement in state.movements.iter_mut().filter(mine) {
+                movement.end(outcome.clone(), now);
+            }
+            if failed == 0 {
+                state.say(format!("✓ received {}", bytes(size)));
+            }
+        }
+        Event::Notice(text) => state.say(sanitise(&text)),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// The row of this job and peer; made where there is none.
+pub(super) fn row(state: &mut State, job: Job, peer: PeerId, name: PeerName) -> &mut Movement {
+    let at = state
+        .movements
+        .iter()
+        .position(|m| m.job == job && m.peer == peer);
+    let at = at.unwrap_or_else(|| {
+        let same = state.movements.iter().find(|m| m.job == job);
+        let what = same.map_or_else(|| "files".to_owned(), |same| same.what.clone());
+        let movement = Movement::new(job, (peer, name), what, state.now);
+        news::add(state, movement);
+        0
+    });
+    &mut state.movements[at]
+}
+
+/// Adds an arrival; the cursor stays on what it is on, unless it follows the newest.
+fn arrive(state: &mut State, arrival: Arrival) -> Vec<Effect> {
+    state.arrivals.insert(0, arrival);
+    state.arrivals.truncate(KEPT);
+    let cursor = &mut state.cursors[Pane::Arrivals as usize];
+    let looks = matches!(state.mode, Mode::Show(_)) && state.pane == Pane::Arrivals;
+    if (*cursor > 0 || looks) && state.arrivals.len() > 1 {
+        *cursor = (*cursor + 1).min(state.arrivals.len() - 1);
+        return Vec::new();
+    }
+    lists::preview(state)
+}

@@ -1,0 +1,184 @@
+//! What the menu is told by others than the keyboard.
+
+use super::{Effect, News, Parcel, events, panels, pick};
+use crate::{
+    display::menu::{
+        Audience, Job, Link, Mode, Movement, Outcome, Pane, PeerRow, State,
+        state::{KEPT, PEERS_MAX},
+    },
+    protocol::{PeerId, PeerName, PeerState},
+};
+
+/// Offers that wait at once; a relay's connection carries no more transfers.
+const OFFERS_MAX: usize = 64;
+
+pub(super) fn told(state: &mut State, news: News) -> Vec<Effect> {
+    match news {
+        News::Transfer(send, event) => return events::happened(state, send, event),
+        News::Offer(offer) if state.offers.len() >= OFFERS_MAX => {
+            return vec![Effect::Answer(offer.transfer, false)];
+        }
+        News::Offer(offer) => {
+            let transfer = offer.transfer;
+            state.offers.push_back(offer);
+            if state.takes_all {
+                return panels::answer(state, transfer, true);
+            }
+        }
+        News::OfferGone(transfer) => state.offers.retain(|offer| offer.transfer != transfer),
+        News::Peers(all) => {
+            let here = state.peer().map(|peer| peer.id);
+            let old = std::mem::take(&mut state.peers);
+            for (id, name, now) in all {
+                let marked = old.iter().any(|peer| peer.id == id && peer.marked);
+                put(state, id, name, now, marked);
+            }
+            stay_on(state, here);
+        }
+        News::Peer(id, name, now) => {
+            let here = state.peer().map(|peer| peer.id);
+            let old = state.peers.iter().position(|peer| peer.id == id);
+            let marked = old.is_some_and(|at| state.peers.remove(at).marked);
+            put(state, id, name, now, marked);
+            stay_on(state, here);
+        }
+        News::Sent(send, served, failure) => sent(state, send, served, failure),
+        News::Listed(folder, listed) => return pick::listed(state, &folder, listed),
+        News::Preview(preview) => state.preview = Some(preview),
+        News::Entering {
+            invite,
+            relay,
+            hosting,
+        } => {
+            if state.invite.as_ref() != Some(&invite) {
+                state.peers.clear();
+            }
+            state.invite = Some(invite);
+            state.hosting = hosting;
+            state.link = Link::Connecting(relay);
+            if matches!(state.mode, Mode::Welcome(_) | Mode::Trying(_)) {
+                state.mode = Mode::Main;
+            }
+        }
+        News::Reached(invite) => return vec![Effect::Enter(invite)],
+        News::NotJoined(reason) => {
+            if let Mode::Trying(text) = &mut state.mode {
+                state.mode = Mode::Paste(std::mem::take(text));
+            }
+            state.warn(reason);
+        }
+        News::NoRoom(reason) => {
+            state.warn(reason);
+            state.link = Link::None;
+            if state.mode == Mode::Main {
+                state.mode = Mode::Welcome(if state.invite.is_some() { 2 } else { 0 });
+            }
+        }
+        News::Folder(folder) => {
+            let text = format!("files go to {}", state.tilde(&folder));
+            state.say(text);
+            state.folder = folder;
+        }
+        News::Warning(text) => state.warn(text),
+    }
+    Vec::new()
+}
+
+/// Begins a send: a row for everyone whom it is for.
+pub(super) fn sending(
+    state: &mut State,
+    to: Audience,
+    what: String,
+    parcel: Parcel,
+) -> Vec<Effect> {
+    state.sends += 1;
+    let number = state.sends;
+    let peers = match &to {
+        Audience::Peers(peers) => peers.clone(),
+        Audience::Everyone => state
+            .peers
+            .iter()
+            .filter(|peer| peer.listening)
+            .map(|peer| (peer.id, peer.name.clone()))
+            .collect(),
+    };
+    for peer in peers.into_iter().rev() {
+        add(
+            state,
+            Movement::new(Job::Send(number), peer, what.clone(), state.now),
+        );
+    }
+    for peer in &mut state.peers {
+        peer.marked = false;
+    }
+    vec![Effect::Send(number, to, parcel)]
+}
+
+/// Adds a row; the cursor stays on the row that it is on, unless that is the newest.
+pub(super) fn add(state: &mut State, movement: Movement) {
+    state.movements.insert(0, movement);
+    let cursor = &mut state.cursors[Pane::Movements as usize];
+    if *cursor > 0 {
+        *cursor += 1;
+    }
+    if state.movements.len() > KEPT
+        && let Some(last) = state.movements.iter().rposition(|m| !m.is_open())
+    {
+        state.movements.remove(last);
+        if *cursor >= last {
+            *cursor = cursor.saturating_sub(1);
+        }
+    }
+}
+
+fn sent(state: &mut State, send: u64, served: Vec<super::Served>, failure: Option<String>) {
+    let now = state.now;
+    let several = served.len() > 1;
+    for (peer, name, why) in served {
+        let outcome = why.map_or(Outcome::Done, Outcome::Failed);
+        events::row(state, Job::Send(send), peer, name).end(outcome, now);
+    }
+    // Whoever it was not even offered to, since it had gone by then.
+    let rest = failure
+        .clone()
+        .unwrap_or_else(|| "no longer here".to_owned());
+    for movement in state
+        .movements
+        .iter_mut()
+        .filter(|m| m.job == Job::Send(send))
+    {
+        movement.end(Outcome::Failed(rest.clone()), now);
+    }
+    let row = state.movements.iter().find(|m| m.job == Job::Send(send));
+    let what = row.map_or_else(String::new, |row| row.what.clone());
+    match failure {
+        Some(failure) => state.warn(format!("✗ {what}: {failure}")),
+        None if several => state.say(format!("✓ {what}: delivered to all")),
+        None => state.say(format!("✓ {what}: delivered")),
+    }
+}
+
+fn put(state: &mut State, id: PeerId, name: PeerName, now: PeerState, marked: bool) {
+    if now == PeerState::Gone || id == state.id || state.peers.len() >= PEERS_MAX {
+        return;
+    }
+    let listening = now == PeerState::Listening;
+    let row = PeerRow {
+        id,
+        name,
+        listening,
+        marked: marked && listening,
+    };
+    let at = state
+        .peers
+        .partition_point(|peer| (&peer.name, peer.id) < (&row.name, id));
+    state.peers.insert(at, row);
+}
+
+/// Keeps the cursor on the same peer: a key must not meet another one than was seen.
+fn stay_on(state: &mut State, peer: Option<PeerId>) {
+    let cursor = state.cursors[Pane::Peers as usize];
+    let found = state.peers.iter().position(|row| Some(row.id) == peer);
+    let last = state.peers.len().saturating_sub(1);
+    state.cursors[Pane::Peers as usize] = found.unwrap_or(cursor.min(last));
+}
