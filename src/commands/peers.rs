@@ -3,7 +3,7 @@
 use super::{CommandError, cli::PeersArgs, context::Context, join::enter_error, signal::Signals};
 use crate::{
     display::print_line,
-    protocol::Code,
+    protocol::{Code, PeerId},
     transfer::{FailureKind, Peer, Presence},
 };
 
@@ -52,11 +52,29 @@ fn print(context: &Context, peer: &Peer) {
             "event": "peer", "id": peer.id, "name": peer.name, "state": state, "since": peer.since.as_secs(),
         }));
     } else {
-        println!(
-            "{:<16}  {}  {state:<9}  {}",
-            peer.name,
-            peer.id,
-            crate::display::duration(peer.since)
-        );
+        let name = pad(peer.name.as_str(), NAME);
+        let since = crate::display::duration(peer.since);
+        println!("{name}  {state:<9}  {since:>9}  {}", shown(peer.id));
     }
 }
+
+/// An ID, cut to the window where it is shown in one: its beginning is all that `--to` needs.
+fn shown(id: PeerId) -> String {
+    let id = id.to_string();
+    match console::Term::stdout().size_checked() {
+        Some((_, columns)) => {
+            let room = usize::from(columns).saturating_sub(NAME + 2 + 9 + 2 + 9 + 2);
+            console::truncate_str(&id, room.max(7), "…").into_owned()
+        }
+        None => id,
+    }
+}
+
+/// Letters of some scripts take two columns.
+fn pad(text: &str, columns: usize) -> String {
+    let used = console::measure_text_width(text);
+    format!("{text}{}", " ".repeat(columns.saturating_sub(used)))
+}
+
+/// Columns of a name; longer ones push the rest to the right.
+const NAME: usize = 16;
