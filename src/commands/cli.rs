@@ -131,7 +131,7 @@ Examples:
   p2p completions bash > ~/.local/share/bash-completion/completions/p2p
   p2p completions zsh > ~/.zfunc/_p2p
   p2p completions fish > ~/.config/fish/completions/p2p.fish
-  p2p completions powershell >> $PROFILE
+  p2p completions powershell | Out-String | Invoke-Expression
 
 Peers of the room are completed by name: p2p send --to <TAB>")]
     Completions {
