@@ -160,7 +160,10 @@ fn a_window_that_is_resized_keeps_one_bar_and_no_remains() {
 fn log_lines_messages_and_shown_files_leave_the_bar_whole() {
     let (lab, _relay) = Lab::new();
     let out = lab.out("alice");
-    let args = ["-v", "listen", "--out", out.to_str().unwrap()];
+    // Slower than bars are drawn, so that it would meet with one.
+    let program = "sh -c 'sleep 0.4; echo a program speaks; sleep 0.2'";
+    let out = out.to_str().unwrap();
+    let args = ["-v", "listen", "--out", out, "--exec", program];
     let mut alice = open(&lab, "alice", &args, (80, 40));
     alice.sees("listening as alice");
     let large = lab.file("large.bin", 12 * MIB);
@@ -177,6 +180,12 @@ fn log_lines_messages_and_shown_files_leave_the_bar_whole() {
     alice.until("a table above the bar", |screen| {
         screen.contents().contains("[2 rows x 2 columns]") && shows(screen, &["large.bin ← "])
     });
+    alice.until("a program's line above the bar", |screen| {
+        screen.contents().contains("a program speaks") && shows(screen, &["large.bin ← "])
+    });
+    let text = alice.text();
+    let spoken: Vec<_> = text.lines().filter(|it| it.contains("speaks")).collect();
+    assert_eq!(spoken, ["a program speaks"], "{text}");
     slow.expect(0);
     alice.sees("large.bin ← ");
     alice.until("the end of the bar", |screen| bars(screen).is_empty());
