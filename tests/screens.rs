@@ -8,6 +8,10 @@
 mod common;
 #[path = "screens/menu.rs"]
 mod menu;
+#[path = "screens/transfer.rs"]
+mod transfer;
+#[path = "screens/viewer.rs"]
+mod viewer;
 
 use std::{fs, path::Path};
 

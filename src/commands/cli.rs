@@ -81,8 +81,14 @@ pub enum Command {
     Server(ServerArgs),
     /// Save an invite after reaching its relay
     Join(JoinArgs),
-    /// Rooms
-    #[command(subcommand)]
+    /// Make a room of your own
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  p2p room new relay.example.org:4433/FINGERPRINT
+                                      a room whose secret the relay never has"
+    )]
     Room(RoomCommand),
     /// Wait for files, store and show them
     Listen(ListenArgs),
@@ -93,22 +99,51 @@ pub enum Command {
     /// Who is in the room
     Peers(PeersArgs),
     /// My peer ID and name
+    #[command(after_help = "\
+Examples:
+  p2p id                              what others give to `p2p trust add`
+  p2p id --qr                         to be read by a camera")]
     Id(QrArgs),
     /// The saved invite
+    #[command(after_help = "\
+Examples:
+  p2p invite                          it lets whoever has it into the room: pass it on with care
+  p2p invite --qr                     to be read by a camera
+  p2p invite | ssh nas p2p join -     another machine joins the same room")]
     Invite(QrArgs),
     /// Known peers: which name belongs to which ID
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  p2p trust ls                        whom this machine knows
+  p2p trust add alice k7m2qx-…        alice has a new machine
+  p2p trust rm alice                  forget her"
+    )]
     Trust(TrustCommand),
     /// Show JSON, CSV or an image in the terminal, as listen does
     Show(ShowArgs),
     /// A relay, two listeners, a relayed JSON, CSV and picture, a broadcast: all on this machine
     Demo(DemoArgs),
     /// Print a shell's completion script
+    #[command(after_help = "\
+Examples:
+  p2p completions bash > ~/.local/share/bash-completion/completions/p2p
+  p2p completions zsh > ~/.zfunc/_p2p
+  p2p completions fish > ~/.config/fish/completions/p2p.fish
+  p2p completions powershell | Out-String | Invoke-Expression
+
+Peers of the room are completed by name: p2p send --to <TAB>")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write all pages into a directory
+    #[command(after_help = "\
+Examples:
+  p2p man | man -l -                  read it at once
+  p2p man --out ~/.local/share/man/man1
+                                      a page for each command: man p2p-send")]
     Man {
         /// Write one page for each command into this directory.
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -134,10 +169,10 @@ pub struct ServerArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub certs: Option<PathBuf>,
     /// Admit this room, now and after every restart.
-    #[arg(long, value_name = "ROOM-ID")]
+    #[arg(long, value_name = "ROOM-ID", help_heading = "Rooms")]
     pub admit: Vec<RoomId>,
     /// Admit every room.
-    #[arg(long)]
+    #[arg(long, help_heading = "Rooms")]
     pub open: bool,
     /// Connections at once.
     #[arg(
@@ -166,6 +201,10 @@ pub struct ServerArgs {
 
 /// `p2p join`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  p2p join 'p2p://host:4433/…#…'     quotes, since the shell reads # and &
+  pass show relay | p2p join -        the secret appears in no process list")]
 pub struct JoinArgs {
     /// The invite; `-` reads it from standard input, so that no process list shows it.
     #[arg(value_name = "INVITE")]
@@ -176,6 +215,10 @@ pub struct JoinArgs {
 #[derive(Debug, Subcommand)]
 pub enum RoomCommand {
     /// Make a room on this machine: prints its invite, and the room ID for `p2p server --admit`
+    #[command(after_help = "\
+Examples:
+  p2p room new relay.example.org:4433/FINGERPRINT
+                                      the relay's host, port and fingerprint: its invite up to the #")]
     New {
         /// The relay.
         #[arg(value_name = "HOST:PORT/RELAY-FINGERPRINT")]
@@ -266,13 +309,13 @@ pub struct WhatArgs {
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath, required_unless_present = "text")]
     pub paths: Vec<PathBuf>,
     /// What the recipient calls what comes from standard input.
-    #[arg(long)]
+    #[arg(long, help_heading = "What to send")]
     pub name: Option<String>,
     /// Send this message instead of files: it is shown, not stored.
-    #[arg(long, conflicts_with_all = ["paths", "name"])]
+    #[arg(long, conflicts_with_all = ["paths", "name"], help_heading = "What to send")]
     pub text: Option<String>,
     /// Leave out what matches; repeatable.
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", help_heading = "What to send")]
     pub exclude: Vec<String>,
     /// Wait so long for a recipient that is not there.
     #[arg(long, value_name = "DUR", default_value = "0s", value_parser = parse_duration, help_heading = "Time and speed")]
@@ -324,7 +367,8 @@ pub struct SendArgs {
 #[command(after_help = "\
 Examples:
   p2p broadcast dataset.tar
-  p2p broadcast --exclude '*.tmp' results/")]
+  p2p broadcast --exclude '*.tmp' results/
+  p2p broadcast --text 'going down in five minutes'")]
 pub struct BroadcastArgs {
     /// What to send, and how.
     #[command(flatten)]
@@ -333,6 +377,11 @@ pub struct BroadcastArgs {
 
 /// `p2p peers`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  p2p peers                           who is there now
+  p2p peers --watch                   and who comes and goes
+  p2p --json peers | jq -r .name      for scripts")]
 pub struct PeersArgs {
     /// Stay, and tell every change.
     #[arg(long)]
@@ -351,23 +400,42 @@ pub struct QrArgs {
 #[derive(Debug, Subcommand)]
 pub enum TrustCommand {
     /// List known peers
+    #[command(after_help = "\
+Examples:
+  p2p trust ls                        name, ID, since when
+  p2p --json trust ls | jq -r .id     for scripts")]
     Ls,
     /// Trust this name to be this peer, also where it was another
+    #[command(after_help = "\
+Examples:
+  p2p trust add alice k7m2qx-…        her whole ID, as `p2p id` prints it on her machine")]
     Add {
         /// The name.
+        #[arg(add = clap_complete::ArgValueCompleter::new(super::completions::complete_known))]
         name: PeerName,
         /// The peer's whole ID.
         id: PeerId,
     },
     /// Forget a name
+    #[command(after_help = "\
+Examples:
+  p2p trust rm alice                  the next peer of that name is a new acquaintance")]
     Rm {
         /// The name.
+        #[arg(add = clap_complete::ArgValueCompleter::new(super::completions::complete_known))]
         name: PeerName,
     },
 }
 
 /// `p2p show`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  p2p show readings.csv               a table that fits the window, its head and its tail
+  p2p -v show readings.csv            and what is in each column, and how much is missing
+  p2p show response.json              indented, in colour, what is long left out
+  p2p show photo.jpg                  drawn: kitty, iTerm2, sixel, or in half blocks
+  p2p --color always show a.json | less -R")]
 pub struct ShowArgs {
     /// The file.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -375,6 +443,9 @@ pub struct ShowArgs {
     /// Stop at a limit of time and memory, as for files from others.
     #[arg(long, hide = true)]
     pub limited: bool,
+    /// Do not ask the terminal what it can draw: somebody else reads its answers.
+    #[arg(long, hide = true)]
+    pub unasked: bool,
     /// Show it as in a terminal of so many columns and rows, without any graphics protocol.
     #[arg(long, hide = true, value_name = "COLUMNSxROWS", value_parser = parse_cells)]
     pub cells: Option<(u16, u16)>,
@@ -390,6 +461,10 @@ fn parse_cells(text: &str) -> Result<(u16, u16), String> {
 
 /// `p2p demo`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  p2p demo                            nothing is left behind, nothing leaves this machine
+  p2p demo report.json photo.png      with files of your own")]
 pub struct DemoArgs {
     /// Relay these instead of the demo's own JSON, CSV and picture.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -10,7 +10,7 @@ use super::{
     cli::{Global, When},
 };
 use crate::{
-    display::{self, Style},
+    display::{self, Stage, Style},
     identity::{BUNDLE_LIFETIME, Home, Identity, Invite, KnownPeers, Name},
     quic::Tuning,
     transfer::{FailureKind, Member, Observer},
@@ -20,6 +20,8 @@ use crate::{
 pub(super) struct Context {
     pub(super) global: Global,
     home: OnceLock<Home>,
+    /// The one way to standard error while bars may be on it.
+    pub(super) stage: Stage,
 }
 
 impl Context {
@@ -27,6 +29,7 @@ impl Context {
         Self {
             global,
             home: OnceLock::new(),
+            stage: Stage::default(),
         }
     }
 
@@ -41,7 +44,7 @@ impl Context {
         };
         let _ = tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(std::io::stderr)
+            .with_writer(self.stage.clone())
             .with_ansi(false)
             .without_time()
             .try_init();
@@ -119,9 +122,7 @@ impl Context {
             When::Never => false,
             // https://no-color.org: any value but the empty one.
             When::Auto => {
-                std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-                    && std::io::stderr().is_terminal()
+                std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && is_terminal()
             }
         }
     }
@@ -131,19 +132,20 @@ impl Context {
         let bars = match self.global.progress {
             When::Always => true,
             When::Never => false,
-            When::Auto => std::io::stderr().is_terminal() && !self.global.json,
+            When::Auto => is_terminal() && !self.global.json,
         };
         Style {
             json: self.global.json,
             quiet: self.global.quiet,
             color: self.color(),
+            terminal: is_terminal(),
             bars: bars && !self.global.quiet,
         }
     }
 
     /// Who shows events.
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
-        display::observer(self.style())
+        display::observer(self.style(), &self.stage)
     }
 
     pub(super) fn paint_error(&self, text: &str) -> String {
@@ -172,4 +174,9 @@ impl Context {
         runtime.shutdown_background();
         Ok(output)
     }
+}
+
+/// Whether standard error is a terminal that can do more than a typewriter.
+fn is_terminal() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

@@ -70,9 +70,10 @@ impl CommandError {
 
     /// Prints it for people on standard error, and for programs on standard output.
     pub(super) fn report(&self, context: &Context) {
-        eprintln!("{}: {}", context.paint_error("p2p"), self.message);
+        let stage = &context.stage;
+        stage.line(&format!("{}: {}", context.paint_error("p2p"), self.message));
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            stage.line(&format!("hint: {hint}"));
         }
         if context.global.json {
             print_line(

@@ -45,7 +45,7 @@ pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandErro
     let gate: Arc<dyn Gate> = match args.accept {
         Accept::All => Arc::new(AcceptAll),
         Accept::Trusted => Arc::new(Trusted(known.clone())),
-        Accept::Ask => Arc::new(Ask::start()),
+        Accept::Ask => Arc::new(Ask::start(context.stage.clone())),
     };
     let conflict = match args.conflict {
         ConflictArg::Rename => Conflict::Rename,

@@ -1,16 +1,11 @@
 //! `p2p peers`: who is in the room.
 
-use std::time::Duration;
-
 use super::{CommandError, cli::PeersArgs, context::Context, join::enter_error, signal::Signals};
 use crate::{
     display::print_line,
-    protocol::{Code, PeerState},
+    protocol::{Code, PeerId},
     transfer::{FailureKind, Peer, Presence},
 };
-
-/// How long completion may wait for the relay.
-const COMPLETION_LIMIT: Duration = Duration::from_millis(700);
 
 pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandError> {
     let member = context.member()?;
@@ -57,60 +52,29 @@ fn print(context: &Context, peer: &Peer) {
             "event": "peer", "id": peer.id, "name": peer.name, "state": state, "since": peer.since.as_secs(),
         }));
     } else {
-        println!(
-            "{:<16}  {}  {state:<9}  {}",
-            peer.name,
-            peer.id,
-            crate::display::duration(peer.since)
-        );
+        let name = pad(peer.name.as_str(), NAME);
+        let since = crate::display::duration(peer.since);
+        println!("{name}  {state:<9}  {since:>9}  {}", shown(peer.id));
     }
 }
 
-/// Names of those who listen now, or are known, for completion.
-pub(super) fn names_for_completion() -> Vec<String> {
-    let global = super::cli::Global {
-        home: std::env::var_os("P2P_HOME").map(Into::into),
-        server: std::env::var("P2P_SERVER")
-            .ok()
-            .and_then(|text| text.parse().ok()),
-        json: false,
-        quiet: true,
-        verbose: 0,
-        color: super::cli::When::Never,
-        progress: super::cli::When::Never,
-    };
-    let context = Context::new(global);
-    let Ok(member) = context.member() else {
-        return Vec::new();
-    };
-    let mut names: Vec<String> = context
-        .known(&member.invite)
-        .and_then(|known| known.load().map_err(CommandError::other))
-        .map(|roster| roster.iter().map(|peer| peer.name.to_string()).collect())
-        .unwrap_or_default();
-    let asking = async {
-        let mut connection = member.enter(None).await.ok()?;
-        let peers = Presence::new(member.member_key())
-            .list(&mut connection, false)
-            .await?;
-        connection.close(Code::Done).await;
-        Some(peers)
-    };
-    let asked = context.block_on(async {
-        tokio::time::timeout(COMPLETION_LIMIT, asking)
-            .await
-            .ok()
-            .flatten()
-    });
-    if let Ok(Some(peers)) = asked {
-        names.extend(
-            peers
-                .into_iter()
-                .filter(|p| p.state == PeerState::Listening)
-                .map(|p| p.name.to_string()),
-        );
+/// An ID, cut to the window where it is shown in one: its beginning is all that `--to` needs.
+fn shown(id: PeerId) -> String {
+    let id = id.to_string();
+    match console::Term::stdout().size_checked() {
+        Some((_, columns)) => {
+            let room = usize::from(columns).saturating_sub(NAME + 2 + 9 + 2 + 9 + 2);
+            console::truncate_str(&id, room.max(7), "…").into_owned()
+        }
+        None => id,
     }
-    names.sort();
-    names.dedup();
-    names
 }
+
+/// Letters of some scripts take two columns.
+fn pad(text: &str, columns: usize) -> String {
+    let used = console::measure_text_width(text);
+    format!("{text}{}", " ".repeat(columns.saturating_sub(used)))
+}
+
+/// Columns of a name; longer ones push the rest to the right.
+const NAME: usize = 16;

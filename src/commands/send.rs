@@ -15,11 +15,13 @@ use crate::{
     identity::ResolveError,
     transfer::{
         FailureKind,
-        send::{SendError, SendRequest, SourceSpec, Status, Summary, To, send as send_files},
+        send::{
+            SendError, SendRequest, SourceSpec, Status, Summary, Target, To, send as send_files,
+        },
     },
 };
 
-/// Recipients from how many on a table tells who has what.
+/// Recipients from how many on a table tells who has what, where a line for each has not done so.
 const TABLE_MIN: usize = 2;
 
 pub(super) fn send(context: &Context, args: SendArgs) -> Result<u8, CommandError> {
@@ -110,8 +112,13 @@ fn distinct(paths: Vec<PathBuf>) -> Vec<PathBuf> {
 
 /// Says who has what, and turns it into the exit code.
 fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8, CommandError> {
-    if !context.global.json && !context.global.quiet && summary.targets.len() >= TABLE_MIN {
-        table(summary);
+    let tells_more = |target: &Target| target.files != 1 || target.failure().is_some();
+    if !context.global.json
+        && !context.global.quiet
+        && summary.targets.len() >= TABLE_MIN
+        && summary.targets.iter().any(tells_more)
+    {
+        table(context, summary);
     }
     let delivered = summary
         .targets
@@ -146,7 +153,7 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
 }
 
 /// One line for each recipient.
-fn table(summary: &Summary) {
+fn table(context: &Context, summary: &Summary) {
     let width = summary
         .targets
         .iter()
@@ -169,7 +176,9 @@ fn table(summary: &Summary) {
             ),
             (Status::Failed(failure) | Status::Pending(failure), _) => format!("✗ {failure}"),
         };
-        eprintln!("  {}{pad}  {outcome}", target.name);
+        context
+            .stage
+            .line(&format!("  {}{pad}  {outcome}", target.name));
     }
 }
 

@@ -14,6 +14,10 @@ use crate::{
 
 /// Memory, in bytes of address space, that showing a file from someone else may take.
 const MEMORY_LIMIT: u64 = 1 << 30;
+/// Lines of a text that a listener shows.
+const TEXT_LINES: usize = 12;
+/// Rows that a picture or a table takes at most where a listener shows it.
+const LISTENED_ROWS: u16 = 24;
 /// Seconds of processor time that it may take.
 const TIME_LIMIT: u64 = 8;
 
@@ -31,18 +35,37 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
         None => ShowOptions::detect(std::io::stdout().is_terminal(), color),
     };
     options.verbose = context.global.verbose > 0;
-    let mut out = std::io::stdout().lock();
+    let kind = detect_kind(&args.file).ok();
     // A listener shows what is made to be looked at; whoever gives it room looks at anything.
-    if args.limited && args.cells.is_none() && !detect_kind(&args.file).is_ok_and(is_shown) {
+    let is_listener = args.limited && args.cells.is_none();
+    if is_listener && !kind.is_some_and(is_shown) {
         return Ok(0);
     }
+    if kind == Some(Kind::Image) && args.cells.is_none() && !args.unasked {
+        options.ask_terminal();
+    }
+    if is_listener {
+        // It came unasked, and others may come after it: a part of the window is enough.
+        options.max_lines = options.max_lines.min(match kind {
+            Some(Kind::Text) => TEXT_LINES,
+            _ => usize::from(options.height)
+                .saturating_sub(4)
+                .max(TEXT_LINES),
+        });
+        options.height = options.height.min(LISTENED_ROWS);
+    }
+    let mut out = std::io::stdout().lock();
     match show(&args.file, &options, &mut out) {
         Ok(_) => {}
         // Whoever read our output has seen enough.
         Err(ShowError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             return Ok(0);
         }
-        Err(error) => return Err(CommandError::new(FailureKind::LocalFile, error)),
+        Err(error) => {
+            let why = std::error::Error::source(&error).map(|it| format!(": {it}"));
+            let message = format!("{error}{}", why.unwrap_or_default());
+            return Err(CommandError::new(FailureKind::LocalFile, message));
+        }
     }
     let _ = out.flush();
     Ok(0)

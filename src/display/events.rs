@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
+use super::{Stage, show::sanitise};
 use crate::{
     protocol::TransferId,
     transfer::{Event, Observer},
@@ -18,8 +19,9 @@ use crate::{
 const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 
 /// Prints events for programs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JsonEvents {
+    stage: Stage,
     progress: Mutex<HashMap<TransferId, Instant>>,
 }
 
@@ -36,13 +38,23 @@ impl Observer for JsonEvents {
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(transfer);
         }
-        if let Some(value) = to_json(event) {
-            print_line(&value);
+        match to_json(event) {
+            Ok(value) => print_line(&value),
+            Err(notice) => self.stage.line(&sanitise(&notice)),
         }
     }
 }
 
 impl JsonEvents {
+    /// What is for people goes to this stage.
+    #[must_use]
+    pub fn new(stage: Stage) -> Self {
+        Self {
+            stage,
+            progress: Mutex::default(),
+        }
+    }
+
     fn is_due(&self, transfer: TransferId) -> bool {
         let mut last = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last
@@ -62,8 +74,9 @@ pub fn print_line(value: &Value) {
     let _ = writeln!(out, "{value}").and_then(|()| out.flush());
 }
 
-fn to_json(event: Event) -> Option<Value> {
-    Some(match event {
+/// An event for programs, or a notice for people.
+fn to_json(event: Event) -> Result<Value, String> {
+    Ok(match event {
         Event::Joined { id, name, relay } => {
             json!({"event": "joined", "id": id, "name": name, "relay": relay})
         }
@@ -89,11 +102,11 @@ fn to_json(event: Event) -> Option<Value> {
         }),
         Event::Offered {
             transfer,
-            recipients,
+            to,
             files,
             bytes,
         } => json!({
-            "event": "offered", "transfer": transfer, "recipients": recipients, "files": files, "bytes": bytes,
+            "event": "offered", "transfer": transfer, "recipients": to.len(), "files": files, "bytes": bytes,
         }),
         Event::Progress {
             transfer,
@@ -102,13 +115,15 @@ fn to_json(event: Event) -> Option<Value> {
             file,
             bytes,
             total,
+            resumed_from,
         } => json!({
             "event": "progress", "transfer": transfer, "peer": peer, "peer_name": peer_name, "file": file,
-            "bytes": bytes, "total": total,
+            "bytes": bytes, "total": total, "resumed_from": resumed_from,
         }),
         Event::Received {
             transfer,
             path,
+            file,
             bytes,
             blake3,
             from,
@@ -116,7 +131,7 @@ fn to_json(event: Event) -> Option<Value> {
             resumed_from,
             already_there,
         } => json!({
-            "event": "received", "transfer": transfer, "path": path.to_string_lossy(), "bytes": bytes,
+            "event": "received", "transfer": transfer, "path": path.to_string_lossy(), "file": file, "bytes": bytes,
             "blake3": blake3.to_hex().as_str(), "from": from, "from_name": from_name, "resumed_from": resumed_from,
             "already_there": already_there,
         }),
@@ -135,10 +150,11 @@ fn to_json(event: Event) -> Option<Value> {
             file,
             bytes,
             blake3,
+            resumed_from,
             already_there,
         } => json!({
             "event": "delivered", "transfer": transfer, "peer": peer, "peer_name": peer_name, "file": file,
-            "bytes": bytes, "blake3": blake3.to_hex().as_str(), "already_there": already_there,
+            "bytes": bytes, "blake3": blake3.to_hex().as_str(), "resumed_from": resumed_from, "already_there": already_there,
         }),
         Event::Failed {
             transfer,
@@ -159,7 +175,12 @@ fn to_json(event: Event) -> Option<Value> {
             value
         }
         Event::Retrying { peer, reason } => {
-            json!({"event": "retrying", "peer_name": peer, "reason": reason})
+            let mut value = json!({"event": "retrying", "reason": reason});
+            if let Some((id, name)) = peer {
+                value["peer"] = json!(id);
+                value["peer_name"] = json!(name);
+            }
+            value
         }
         Event::Done {
             transfer,
@@ -172,9 +193,6 @@ fn to_json(event: Event) -> Option<Value> {
             "event": "done", "transfer": transfer, "files": files, "bytes": bytes, "seconds": elapsed.as_secs_f64(),
             "delivered": delivered, "failed": failed,
         }),
-        Event::Notice(text) => {
-            eprintln!("{text}");
-            return None;
-        }
+        Event::Notice(text) => return Err(text),
     })
 }

@@ -8,6 +8,7 @@ mod format;
 mod human;
 pub mod menu;
 pub mod show;
+mod stage;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use bars::Bars;
 pub use events::{JsonEvents, print_line};
 pub use format::{bytes, duration, rate};
 pub use human::Human;
+pub use stage::{Pause, Stage};
 
 use crate::transfer::Observer;
 
@@ -27,16 +29,18 @@ pub struct Style {
     pub quiet: bool,
     /// Colour on standard error.
     pub color: bool,
+    /// Whether standard error is a terminal, where lines are fitted to its width.
+    pub terminal: bool,
     /// Progress bars on standard error.
     pub bars: bool,
 }
 
-/// The observer for a style.
+/// The observer for a style, on this stage.
 #[must_use]
-pub fn observer(style: Style) -> Arc<dyn Observer> {
+pub fn observer(style: Style, stage: &Stage) -> Arc<dyn Observer> {
     if style.json {
-        Arc::new(JsonEvents::default())
+        Arc::new(JsonEvents::new(stage.clone()))
     } else {
-        Arc::new(Human::new(style))
+        Arc::new(Human::new(style, stage.clone()))
     }
 }

@@ -59,8 +59,8 @@ pub enum Event {
     Offered {
         /// The transfer.
         transfer: TransferId,
-        /// To how many.
-        recipients: usize,
+        /// To whom.
+        to: Vec<(PeerId, PeerName)>,
         /// How many files, where it is known.
         files: Option<u64>,
         /// How many bytes, where it is known.
@@ -80,6 +80,8 @@ pub enum Event {
         bytes: u64,
         /// Bytes of the whole, where it is known.
         total: Option<u64>,
+        /// Bytes that an earlier attempt had stored already.
+        resumed_from: u64,
     },
     /// A file is verified and stored here.
     Received {
@@ -87,6 +89,8 @@ pub enum Event {
         transfer: TransferId,
         /// Where it is.
         path: PathBuf,
+        /// Its path within the transfer, which may differ where a name was taken.
+        file: String,
         /// Its length.
         bytes: u64,
         /// Its hash.
@@ -125,6 +129,8 @@ pub enum Event {
         bytes: u64,
         /// Its hash.
         blake3: blake3::Hash,
+        /// Bytes that an earlier attempt had brought already, as far as this end has heard of them.
+        resumed_from: u64,
         /// The recipient had it already.
         already_there: bool,
     },
@@ -142,7 +148,7 @@ pub enum Event {
     /// Something was lost and is being tried again.
     Retrying {
         /// Whom it concerns.
-        peer: Option<PeerName>,
+        peer: Option<(PeerId, PeerName)>,
         /// Why.
         reason: String,
     },

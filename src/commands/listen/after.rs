@@ -12,7 +12,7 @@ use tokio::{process::Command, sync::mpsc, task::JoinHandle, time::timeout};
 
 use crate::{
     commands::{
-        cli::{CommandLine, ListenArgs, When},
+        cli::{Accept, CommandLine, ListenArgs, When},
         context::Context,
     },
     transfer::{Event, Observer},
@@ -20,8 +20,9 @@ use crate::{
 
 /// How long showing one file may take.
 const SHOW_LIMIT: Duration = Duration::from_secs(10);
-/// Files that are shown of those that arrive close together.
-const SHOWN_MAX: usize = 20;
+/// Files that are shown of those that arrive close together: a folder of hundreds is not looked at
+/// as it comes.
+const SHOWN_MAX: usize = 5;
 
 /// Shows files and runs the program, one file after the other, beside the network.
 pub(super) struct AfterReceiving {
@@ -45,15 +46,20 @@ impl AfterReceiving {
                 When::Never => false,
                 When::Auto => on_terminal && !context.global.quiet,
             };
+        // The terminal's answer would be taken for the answer to a question about an offer.
+        let may_ask = args.accept != Accept::Ask;
         let exec = args.exec.clone();
         let json = context.global.json;
+        let stage = context.stage.clone();
         let (files, mut queue) = mpsc::unbounded_channel::<ReceivedFile>();
         let worker = tokio::spawn(async move {
             while let Some(file) = queue.recv().await {
                 if show && queue.len() < SHOWN_MAX {
-                    show_file(&file.path).await;
+                    let _pause = stage.pause();
+                    show_file(&file.path, may_ask).await;
                 }
                 if let Some(command) = &exec {
+                    let _pause = stage.pause();
                     run(command, &file, json).await;
                 }
             }
@@ -114,13 +120,15 @@ impl Observer for Noting {
 }
 
 /// Shows a file in a process of its own, which limits its own time and memory.
-async fn show_file(path: &Path) {
+async fn show_file(path: &Path, may_ask: bool) {
     let Ok(program) = std::env::current_exe() else {
         return;
     };
     let mut child = Command::new(program);
     child
-        .args(["show", "--limited", "--"])
+        .args(["show", "--limited"])
+        .args((!may_ask).then_some("--unasked"))
+        .arg("--")
         .arg(path)
         .stdin(Stdio::null())
         .kill_on_drop(true);

@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::{
-    display::{bytes, show::sanitise},
+    display::{Stage, bytes, show::sanitise},
     protocol::DeclineReason,
     transfer::receive::{Decision, Gate, OfferView, Refusal},
 };
@@ -21,6 +21,7 @@ const TYPED_AHEAD: usize = 64;
 pub(super) struct Ask {
     /// What is typed, line by line; held by whoever asks.
     lines: Mutex<mpsc::Receiver<String>>,
+    stage: Stage,
 }
 
 impl Ask {
@@ -28,7 +29,7 @@ impl Ask {
     ///
     /// One thread reads for as long as the process lives: a read cannot be taken back, and one that
     /// was left over from an offer that is gone would swallow the answer to the next.
-    pub(super) fn start() -> Self {
+    pub(super) fn start(stage: Stage) -> Self {
         let (typed, lines) = mpsc::channel(TYPED_AHEAD);
         if std::io::stdin().is_terminal() {
             std::thread::spawn(move || {
@@ -42,6 +43,7 @@ impl Ask {
         }
         Self {
             lines: Mutex::new(lines),
+            stage,
         }
     }
 }
@@ -62,6 +64,8 @@ impl Gate for Ask {
             let mut lines = self.lines.lock().await;
             // What was typed before the question is no answer to it.
             while lines.try_recv().is_ok() {}
+            // Bars would be drawn over the question and the answer.
+            let _pause = self.stage.pause();
             let mut asked = Asked(true);
             eprint!("{}", question(offer));
             let _ = std::io::stderr().flush();

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use super::{
     ShowError, ShowOptions,
-    sanitise::size,
     screen::{Role, Screen},
     source::Source,
 };
+use crate::display::bytes as size;
 
 /// Prints the type and the first bytes of a file.
 pub(super) fn show(

@@ -105,23 +105,6 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{s}", grouped(number))
 }
 
-/// A size in bytes as people read it: `812 B`, `3.4 KiB`, `2.0 GiB`.
-pub(super) fn size(bytes: u64) -> String {
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1024.0;
-    let mut units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].into_iter();
-    let mut unit = units.next().expect("the list is not empty");
-    // 1023.95 would be rounded to a four-digit 1024.0.
-    while value >= 1023.95 {
-        let Some(next) = units.next() else { break };
-        value /= 1024.0;
-        unit = next;
-    }
-    format!("{value:.1} {unit}")
-}
-
 /// Marks upon a letter are real in many scripts, but never this many.
 const CHARS_PER_COLUMN: usize = 4;
 
@@ -172,10 +155,6 @@ mod tests {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(counted(1, "row"), "1 row");
         assert_eq!(counted(1000, "row"), "1,000 rows");
-        assert_eq!(size(1023), "1023 B");
-        assert_eq!(size(1024 * 1024 - 1), "1.0 MiB");
-        assert_eq!(size(2 << 30), "2.0 GiB");
-        assert_eq!(size(u64::MAX), "16.0 EiB");
     }
 
     proptest! {

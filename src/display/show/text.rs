@@ -4,10 +4,11 @@ use std::io::{BufRead, Read as _};
 
 use super::{
     ShowError, ShowOptions,
-    sanitise::{counted, fit, sanitise_bytes, size},
+    sanitise::{counted, fit, sanitise_bytes},
     screen::{Role, Screen},
     source::Source,
 };
+use crate::display::bytes as size;
 
 /// Prints the first lines of a text, and how many more there are.
 pub(super) fn show(

@@ -1,9 +1,6 @@
 //! One incoming file: its stream, its frames, and where it begins.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::mpsc;
 
@@ -255,7 +252,7 @@ impl FileTask {
             context.note_partial(&slot);
             // What has announced its size was counted by it.
             let allowance = unknown.then_some(&context.allowance);
-            let written = write(&mut slot, opener, received, (&active.stored, allowance));
+            let written = write(&mut slot, opener, received, (&active, allowance));
             (slot, written)
         });
         let buffers = Buffers::default();
@@ -333,7 +330,7 @@ fn write(
     slot: &mut Slot,
     mut opener: FileOpener,
     mut frames: mpsc::Receiver<Frame>,
-    (stored, allowance): (&AtomicU64, Option<&Allowance>),
+    (active, allowance): (&Active, Option<&Allowance>),
 ) -> Result<Whole, Writing> {
     let mut resumed_from = None;
     while let Some((header, mut payload)) = frames.blocking_recv() {
@@ -361,6 +358,7 @@ fn write(
             if let Some(allowance) = allowance {
                 allowance.take(chunk.offset).map_err(Writing::TooMuch)?;
             }
+            active.resumed_from.store(chunk.offset, Ordering::Relaxed);
             slot.truncate(chunk.offset).map_err(Writing::Storage)?;
         }
         let end = chunk.offset + chunk.content.len() as u64;
@@ -369,7 +367,7 @@ fn write(
             allowance.take(len).map_err(Writing::TooMuch)?;
         }
         slot.write_all(chunk.content).map_err(Writing::Storage)?;
-        stored.store(end, Ordering::Relaxed);
+        active.stored.store(end, Ordering::Relaxed);
     }
     Err(Writing::Incomplete)
 }

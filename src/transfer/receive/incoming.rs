@@ -226,6 +226,7 @@ impl Incoming {
         let mut tick = tokio::time::interval(PROGRESS);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batch = Vec::new();
+        let mut stopped = false;
         let end = loop {
             if let Some((code, _)) = tally.stopped {
                 break Err(code);
@@ -237,10 +238,7 @@ impl Incoming {
                 biased;
                 count = settled.recv_many(&mut batch, RECEIPTS_MAX) => {
                     debug_assert!(count > 0, "this task holds a sender");
-                    for settlement in &batch {
-                        active.remove(&settlement.index);
-                    }
-                    self.settle(&mut batch, &mut receipts, &mut tally).await;
+                    self.settle(&mut batch, &mut active, &mut receipts, &mut tally).await;
                 }
                 heard = self.hears.recv() => match heard {
                     Some(Heard::File(stream, header)) => {
@@ -254,6 +252,7 @@ impl Incoming {
                     Some(Heard::Said(_)) => {}
                     Some(Heard::Stop(code)) => {
                         self.say(PeerMessage::Cancel { code }).await;
+                        stopped = true;
                         break Err(code);
                     }
                     None => break Err(Code::Cancelled),
@@ -266,9 +265,10 @@ impl Incoming {
         files.shutdown().await;
         drop((context, settle));
         while settled.recv_many(&mut batch, RECEIPTS_MAX).await > 0 {
-            self.settle(&mut batch, &mut receipts, &mut tally).await;
+            self.settle(&mut batch, &mut active, &mut receipts, &mut tally)
+                .await;
         }
-        let ended = self.end(end, &tally);
+        let ended = self.end(end, stopped, &tally);
         let over = match end {
             Ok(()) => acknowledged(&mut self.hears).await,
             // The sender closes once it has heard of every file: nothing is missing then.
@@ -284,11 +284,13 @@ impl Incoming {
     async fn settle(
         &self,
         batch: &mut Vec<Settlement>,
+        active: &mut HashMap<FileIndex, Arc<Active>>,
         receipts: &mut ReceiptSealer,
         tally: &mut Tally,
     ) {
         let mut signed = Vec::with_capacity(batch.len());
         for Settlement { index, outcome } in batch.drain(..) {
+            let name = active.remove(&index).and_then(|file| file.name());
             match outcome {
                 Ok(stored) => {
                     tally.settled += 1;
@@ -303,10 +305,9 @@ impl Incoming {
                         blake3: *stored.hash.as_bytes(),
                         outcome,
                     });
-                    tally.stored += 1;
                     tally.notable += u64::from(stored.notable);
                     tally.bytes += stored.len;
-                    self.stored(stored);
+                    self.stored(stored, name.unwrap_or_default());
                 }
                 Err(lost) => self.lost(index, lost, tally).await,
             }
@@ -355,7 +356,7 @@ impl Incoming {
         .await;
     }
 
-    fn stored(&self, stored: Stored) {
+    fn stored(&self, stored: Stored, file: String) {
         let (transfer, from, from_name) = (self.transfer, self.sender.id, self.sender.name.clone());
         if let Some(text) = stored.text {
             self.shared.observer.event(Event::Message {
@@ -368,6 +369,7 @@ impl Incoming {
             self.shared.observer.event(Event::Received {
                 transfer,
                 path: stored.path,
+                file,
                 bytes: stored.len,
                 blake3: stored.hash,
                 from,
@@ -397,13 +399,14 @@ impl Incoming {
                     file: path,
                     bytes,
                     total,
+                    resumed_from: progress.resumed_from.load(Ordering::Relaxed),
                 });
             }
             self.say(PeerMessage::Stored { file: *file, bytes }).await;
         }
     }
 
-    fn end(&self, end: Result<(), Code>, tally: &Tally) -> Ended {
+    fn end(&self, end: Result<(), Code>, stopped: bool, tally: &Tally) -> Ended {
         let over = matches!(end, Ok(()) | Err(Code::Done));
         if over {
             let approvals = &self.shared.approvals;
@@ -415,12 +418,16 @@ impl Incoming {
                 _ => "began while you decided",
             };
             self.shared.observer.event(Event::Retrying {
-                peer: Some(self.sender.name.clone()),
+                peer: Some((self.sender.id, self.sender.name.clone())),
                 reason: reason.to_owned(),
             });
         } else if let Err(code) = end {
             let failure = match &tally.stopped {
                 Some((_, failure)) => failure.clone(),
+                None if stopped => Failure::new(
+                    FailureKind::Interrupted,
+                    "stopped here before all of it came",
+                ),
                 None => Failure::from_code(code),
             };
             self.shared.observer.event(Event::Failed {
@@ -444,7 +451,7 @@ impl Incoming {
         let whole = over && failure.is_none();
         self.shared.observer.event(Event::Done {
             transfer: self.transfer,
-            files: tally.stored,
+            files: tally.notable,
             bytes: tally.bytes,
             elapsed: self.started.elapsed(),
             delivered: u64::from(whole),

@@ -75,7 +75,6 @@ impl Lost {
 pub(super) struct Tally {
     pub(super) files: Option<u64>,
     pub(super) settled: u64,
-    pub(super) stored: u64,
     /// Files and messages: what the sender has counted.
     pub(super) notable: u64,
     pub(super) bytes: u64,
@@ -96,6 +95,7 @@ impl Tally {
 #[derive(Debug, Default)]
 pub(super) struct Active {
     pub(super) stored: AtomicU64,
+    pub(super) resumed_from: AtomicU64,
     pub(super) told: AtomicU64,
     pub(super) head: Mutex<Option<(String, Option<u64>)>>,
 }
@@ -103,5 +103,10 @@ pub(super) struct Active {
 impl Active {
     pub(super) fn describe(&self, path: &str, total: Option<u64>) {
         *self.head.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.to_owned(), total));
+    }
+
+    pub(super) fn name(&self) -> Option<String> {
+        let head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        head.as_ref().map(|(path, _)| path.clone())
     }
 }

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     protocol::{
-        Base64, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerId, PlanEntry, encode_plan,
+        Base64, CHUNK_SIZE, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerId, PlanEntry,
+        encode_plan,
     },
     quic::{FileSender, Link, RateLimit, StreamError},
     sealing::{FileDigest, FileSealer, Start},
@@ -60,6 +61,8 @@ pub(super) struct SealedStart {
 pub(super) enum FileEnd {
     /// The content is known; its last frame leaves after this.
     Sealed(FileIndex, FileDigest),
+    /// A recipient has so many bytes of it already.
+    Resumed(FileIndex, PeerId, u64),
     /// It cannot be sent whole.
     Failed(FileIndex, Failure),
 }
@@ -198,6 +201,12 @@ impl FileTask {
         }
         if let Some(digest) = checked.whole {
             let _ = self.ends.send(FileEnd::Sealed(index, digest));
+        }
+        for entry in &checked.plan {
+            if entry.first_chunk != PlanEntry::NOTHING {
+                let bytes = u64::from(entry.first_chunk) * CHUNK_SIZE as u64;
+                let _ = self.ends.send(FileEnd::Resumed(index, entry.peer, bytes));
+            }
         }
         let nothing = |entry: &&PlanEntry| entry.first_chunk == PlanEntry::NOTHING;
         if checked.plan.iter().filter(nothing).count() == everyone as usize {

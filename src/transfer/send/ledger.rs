@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     protocol::{FileIndex, PeerId},
-    sealing::{FileDigest, Head, Receipt},
+    sealing::{FileDigest, Head, HeadKind, Receipt},
 };
 
 /// The files of one round that at least one recipient has not settled.
@@ -26,12 +26,15 @@ pub(super) struct Ledger {
 #[derive(Debug)]
 struct Record {
     path: String,
+    /// Whether people want to hear of it: directories and links go without saying.
+    notable: bool,
     size: Option<u64>,
     /// Set once the whole content is sealed, and before its last frame leaves.
     content: Option<FileDigest>,
     sent: Arc<AtomicU64>,
     waiting: HashSet<PeerId>,
     stored: HashMap<PeerId, u64>,
+    resumed_from: HashMap<PeerId, u64>,
 }
 
 /// What a receipt says about a file.
@@ -41,6 +44,10 @@ pub(super) enum Settled {
     Delivered {
         /// The file's path.
         path: String,
+        /// Whether it is a file or a message, and not a directory or a link.
+        notable: bool,
+        /// Bytes that the recipient had before.
+        resumed_from: u64,
     },
     /// It is for something else.
     Mismatch,
@@ -59,11 +66,13 @@ impl Ledger {
         let sent = Arc::new(AtomicU64::new(0));
         let record = Record {
             path: head.path.clone(),
+            notable: matches!(head.kind, HeadKind::File | HeadKind::Text),
             size: head.size,
             content: None,
             sent: sent.clone(),
             waiting: to.collect(),
             stored: HashMap::new(),
+            resumed_from: HashMap::new(),
         };
         self.files.insert(index, record);
         self.next = self.next.max(index.0 + 1);
@@ -79,6 +88,13 @@ impl Ledger {
     pub(super) fn sealed(&mut self, index: FileIndex, digest: FileDigest) {
         if let Some(record) = self.files.get_mut(&index) {
             record.content = Some(digest);
+        }
+    }
+
+    /// Notes from where on a recipient is given a file.
+    pub(super) fn resumed(&mut self, index: FileIndex, peer: PeerId, bytes: u64) {
+        if let Some(record) = self.files.get_mut(&index) {
+            record.resumed_from.insert(peer, bytes);
         }
     }
 
@@ -105,11 +121,20 @@ impl Ledger {
         more
     }
 
-    /// A file's path and size.
-    pub(super) fn describe(&self, index: FileIndex) -> Option<(&str, Option<u64>)> {
-        self.files
-            .get(&index)
-            .map(|record| (record.path.as_str(), record.size))
+    /// A file's path and size, and from where on a recipient is given it.
+    pub(super) fn describe(
+        &self,
+        index: FileIndex,
+        peer: PeerId,
+    ) -> Option<(&str, Option<u64>, u64)> {
+        self.files.get(&index).map(|record| {
+            let resumed_from = record.resumed_from.get(&peer).copied();
+            (
+                record.path.as_str(),
+                record.size,
+                resumed_from.unwrap_or_default(),
+            )
+        })
     }
 
     /// Settles a file for a recipient that has signed for it.
@@ -130,9 +155,13 @@ impl Ledger {
         {
             return Settled::Mismatch;
         }
-        let path = record.path.clone();
+        let settled = Settled::Delivered {
+            path: record.path.clone(),
+            notable: record.notable,
+            resumed_from: record.resumed_from.get(&peer).copied().unwrap_or_default(),
+        };
         self.settle(peer, receipt.file);
-        Settled::Delivered { path }
+        settled
     }
 
     /// Settles a file for a recipient that will not get it; its path, if that was open.

@@ -140,6 +140,7 @@ impl<'a> Round<'a> {
         {
             let peer = self.targets[target].id;
             self.targets[target].moved();
+            self.targets[target].is_told = false;
             let part = Part {
                 target,
                 state: PartState::Asked,

@@ -142,7 +142,11 @@ impl Sender<'_> {
         let transfer = keys.transfer();
         self.observer.event(Event::Offered {
             transfer,
-            recipients: offers.len(),
+            to: offers
+                .iter()
+                .map(|offer| &self.targets[offer.target])
+                .map(|target| (target.id, target.name.clone()))
+                .collect(),
             files: self.wares.files,
             bytes: self.wares.bytes,
         });
@@ -189,10 +193,12 @@ impl Sender<'_> {
         }
     }
 
-    fn tell_retries(&self) {
-        for target in &self.targets {
-            if let Status::Pending(failure) = &target.status {
-                let peer = Some(target.name.clone());
+    fn tell_retries(&mut self) {
+        for target in &mut self.targets {
+            if let Status::Pending(failure) = &target.status
+                && !std::mem::replace(&mut target.is_told, true)
+            {
+                let peer = Some((target.id, target.name.clone()));
                 self.observer.event(Event::Retrying {
                     peer,
                     reason: failure.reason.to_string(),

@@ -28,6 +28,8 @@ pub struct Target {
     pub answered: bool,
     /// Since when it waits for the next round, while others are served.
     pub(super) left_since: Option<Instant>,
+    /// Whether people have heard why it is served in a later attempt.
+    pub(super) is_told: bool,
 }
 
 /// What became of a recipient's part.
@@ -56,6 +58,7 @@ impl Target {
             last_progress: Instant::now(),
             answered: false,
             left_since: None,
+            is_told: false,
         }
     }
 

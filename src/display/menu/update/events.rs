@@ -41,6 +41,7 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
             file,
             bytes,
             total,
+            ..
         } => {
             let movement = row(state, job(transfer), peer, peer_name);
             if movement.count == Some(1) {
@@ -110,7 +111,7 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
             }
         }
         Event::Retrying { peer, reason } => {
-            let who = peer.map_or_else(String::new, |peer| format!("{peer}: "));
+            let who = peer.map_or_else(String::new, |(_, peer)| format!("{peer}: "));
             state.warn(format!("{who}{}; trying again", sanitise(&reason)));
         }
         // A send goes on after a transfer that failed; its end is told by itself.

@@ -90,6 +90,7 @@ fn progress(n: u8, bytes: u64) -> Event {
         file: "a".into(),
         bytes,
         total: Some(1000),
+        resumed_from: 0,
     }
 }
 
@@ -244,6 +245,7 @@ fn what_is_looked_at_stays_while_more_arrives() {
     let received = |n: u8| Event::Received {
         transfer: transfer(n),
         path: format!("/in/{n}").into(),
+        file: n.to_string(),
         bytes: 1,
         blake3: blake3::hash(b""),
         from: id(1),

@@ -14,11 +14,12 @@ use self::{
 };
 use super::{
     ShowError, ShowOptions,
-    sanitise::{columns, counted, fit, grouped, sanitise_bytes, size},
+    sanitise::{columns, counted, fit, grouped, sanitise_bytes},
     screen::{Role, Screen},
     source::Source,
     text,
 };
+use crate::display::bytes as size;
 
 /// Whether a text without a name that says so is a table: several records of two fields or more,
 /// all of as many.

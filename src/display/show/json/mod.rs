@@ -18,11 +18,12 @@ use self::{
 };
 use super::{
     ShowError, ShowOptions,
-    sanitise::{columns, counted, fit, sanitise_bytes, size},
+    sanitise::{columns, counted, fit, sanitise_bytes},
     screen::{Role, Screen},
     source::Source,
     text,
 };
+use crate::display::bytes as size;
 
 /// Whether a text without a name that says so is JSON: an object or an array, without a flaw as
 /// far as the sample goes.

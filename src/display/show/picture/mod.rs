@@ -12,10 +12,11 @@ use image::{
 
 use super::{
     ColorLevel, Graphics, ShowError, ShowOptions, kind,
-    sanitise::{counted, fit, sanitise, size},
+    sanitise::{counted, fit, sanitise},
     screen::{Role, Screen},
     source::Source,
 };
+use crate::display::bytes as size;
 
 /// Prints what a picture is, and draws it.
 pub(super) fn show(

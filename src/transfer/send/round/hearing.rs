@@ -19,6 +19,7 @@ impl Round<'_> {
     pub(super) fn file_ended(&mut self, end: FileEnd) {
         match end {
             FileEnd::Sealed(index, digest) => self.ledger.sealed(index, digest),
+            FileEnd::Resumed(index, peer, bytes) => self.ledger.resumed(index, peer, bytes),
             FileEnd::Failed(index, failure) => {
                 for peer in self.ledger.waiting(index) {
                     self.file_failed(peer, index, failure.clone());
@@ -98,7 +99,7 @@ impl Round<'_> {
             }
             PeerMessage::Stored { file, bytes } if self.ledger.stored(from, file, bytes) => {
                 target.moved();
-                if let Some((path, total)) = self.ledger.describe(file) {
+                if let Some((path, total, resumed_from)) = self.ledger.describe(file, from) {
                     self.observer.event(Event::Progress {
                         transfer: self.keys.transfer(),
                         peer: from,
@@ -106,6 +107,7 @@ impl Round<'_> {
                         file: path.to_owned(),
                         bytes,
                         total,
+                        resumed_from,
                     });
                 }
             }
@@ -176,14 +178,21 @@ impl Round<'_> {
         };
         for receipt in receipts {
             match self.ledger.receipt(from, &receipt) {
-                Settled::Delivered { path } => {
+                Settled::Delivered {
+                    path,
+                    notable,
+                    resumed_from,
+                } => {
                     let part = self.parts.get_mut(&from).expect("told() found it");
                     let target = &mut self.targets[part.target];
                     part.outstanding -= 1;
                     part.settled += 1;
+                    target.moved();
+                    if !notable {
+                        continue;
+                    }
                     target.files += 1;
                     target.bytes += receipt.len;
-                    target.moved();
                     self.observer.event(Event::Delivered {
                         transfer: self.keys.transfer(),
                         peer: from,
@@ -191,6 +200,7 @@ impl Round<'_> {
                         file: path,
                         bytes: receipt.len,
                         blake3: receipt.blake3.into(),
+                        resumed_from,
                         already_there: receipt.outcome == Outcome::AlreadyThere,
                     });
                 }
@@ -255,7 +265,15 @@ impl Round<'_> {
         part.state = PartState::Over;
         let target = &mut self.targets[part.target];
         match status {
-            Status::Pending(failure) => target.leave(failure),
+            Status::Pending(failure) => {
+                // At once: the round may go on for hours with the others.
+                self.observer.event(Event::Retrying {
+                    peer: Some((peer, target.name.clone())),
+                    reason: failure.reason.to_string(),
+                });
+                target.is_told = true;
+                target.leave(failure);
+            }
             status => target.status = status,
         }
         self.ledger.forget(peer);
