@@ -33,6 +33,11 @@ use crate::{
     transfer::{Event, Failure, FailureKind, Voice},
 };
 
+/// Files of one chunk that are in memory on their way to the disk: as many as a sender has under way.
+///
+/// Without a bound a sender that is faster than the disk would fill the memory, since a stream that
+/// is read to its end makes room for the next.
+const SMALL_AT_ONCE: usize = 128;
 /// Larger files of one transfer that are written at once; the sender sends no more than three.
 const BULK_AT_ONCE: usize = 4;
 /// How often the sender hears how much is stored.
@@ -216,6 +221,7 @@ impl Incoming {
                     .bytes
                     .filter(|_| self.shared.config.gate.asks()),
             ),
+            small: Semaphore::new(SMALL_AT_ONCE),
             bulk: Semaphore::new(BULK_AT_ONCE),
             store,
             journal: journal.clone(),
@@ -235,6 +241,8 @@ impl Incoming {
             }
             tokio::select! {
                 biased;
+                // First, since a task that has ended keeps its memory until then.
+                Some(_) = files.join_next(), if !files.is_empty() => {}
                 count = settled.recv_many(&mut batch, RECEIPTS_MAX) => {
                     debug_assert!(count > 0, "this task holds a sender");
                     for settlement in &batch {
@@ -258,7 +266,6 @@ impl Incoming {
                     }
                     None => break Err(Code::Cancelled),
                 },
-                Some(_) = files.join_next(), if !files.is_empty() => {}
                 _ = tick.tick() => self.progress(&active).await,
             }
         };
