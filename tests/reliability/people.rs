@@ -22,7 +22,7 @@ fn several_recipients_make_a_table_of_who_has_what() {
             .find(|line| line.starts_with(start))
             .unwrap_or_else(|| panic!("no line {start:?} in {said}"))
     };
-    assert_eq!(line("  yes     "), "  yes       ✓ 1 file, 5.0 kB");
+    assert_eq!(line("  yes     "), "  yes       ✓ 1 file, 5.00 kB");
     assert!(line("  declines  ✗ ").contains("5000 bytes, where 1000 are taken"));
     assert!(
         !said.contains('\u{1b}'),

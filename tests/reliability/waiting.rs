@@ -8,7 +8,7 @@ use std::{
 use super::common::{Lab, MIB, Proc, Signal, assert_same};
 
 /// The default of `--timeout`, and time for a busy machine.
-const IN_TIME: Duration = Duration::from_secs(30 + 8);
+const IN_TIME: Duration = Duration::from_secs(30 + 4);
 
 #[test]
 fn a_sender_waits_for_a_recipient_that_is_not_there_yet() {

@@ -446,7 +446,14 @@ impl Incoming {
         let mut failure = tally.failure.clone();
         if over && missing > 0 && failure.is_none() {
             let reason = format!("{missing} of the files that were announced did not come");
-            failure = Some(Failure::new(FailureKind::Other, reason));
+            let missed = Failure::new(FailureKind::Other, reason);
+            self.shared.observer.event(Event::Failed {
+                transfer: self.transfer,
+                peer: Some((self.sender.id, self.sender.name.clone())),
+                file: None,
+                failure: missed.clone(),
+            });
+            failure = Some(missed);
         }
         let whole = over && failure.is_none();
         self.shared.observer.event(Event::Done {
