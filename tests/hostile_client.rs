@@ -1,10 +1,15 @@
 //! A client that breaks the protocol is told so and cut off, and nobody else notices.
 //!
 //! The relay and the honest peers are real processes; the offender speaks through the library's own
-//! QUIC room, which lets it say whatever it wants. Length prefixes over the limit are refused where
-//! they are read: see `protocol::control`.
+//! QUIC room, which lets it say whatever it wants, or through quinn itself.
 
 mod common;
+#[path = "hostile_client/member.rs"]
+mod member;
+#[path = "hostile_client/names.rs"]
+mod names;
+#[path = "hostile_client/raw.rs"]
+mod raw;
 
 use std::{
     future::Future,

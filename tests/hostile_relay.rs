@@ -23,3 +23,5 @@ mod on_receipts;
 mod relay;
 #[path = "hostile_relay/stage.rs"]
 mod stage;
+#[path = "hostile_relay/through_the_binary.rs"]
+mod through_the_binary;

@@ -11,7 +11,7 @@ use crate::protocol::{Code, encode_control, parse_control, parse_length};
 
 /// From a message's first byte to its last. Between messages a peer may be silent for ever; in the
 /// middle of one only a peer that wants to hold on to us is.
-const MESSAGE_LIMIT: Duration = Duration::from_secs(30);
+const MESSAGE_LIMIT: Duration = Duration::from_secs(15);
 
 /// Sends control messages of one type.
 #[derive(Debug)]

@@ -13,6 +13,7 @@
 pub mod terminal;
 
 use std::{
+    collections::HashMap,
     ffi::OsStr,
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
@@ -38,6 +39,11 @@ pub const MIB: u64 = 1 << 20;
 pub fn scaled(small: u64, full: u64) -> u64 {
     let scale = std::env::var("P2P_TEST_SCALE").map_or(1, |s| s.parse().expect("a number"));
     small.saturating_mul(scale).min(full).max(small)
+}
+
+/// The longest wait in this scale.
+fn patience() -> Duration {
+    PATIENCE * u32::try_from(scaled(1, 10)).expect("small")
 }
 
 /// A relay, homes, outboxes and the processes of one test.
@@ -218,6 +224,8 @@ struct Output {
 #[derive(Default)]
 struct Heard {
     events: Vec<Value>,
+    /// How many there are of each name.
+    counts: HashMap<String, usize>,
     stderr: String,
     open: usize,
 }
@@ -244,6 +252,8 @@ impl Proc {
         follow(stdout, output.clone(), |heard, line| {
             let value = serde_json::from_str(line)
                 .unwrap_or_else(|_| serde_json::json!({"event": "NOT JSON", "line": line}));
+            let name = value["event"].as_str().unwrap_or_default();
+            *heard.counts.entry(name.to_owned()).or_default() += 1;
             heard.events.push(value);
         });
         follow(stderr, output.clone(), |heard, line| {
@@ -277,6 +287,13 @@ impl Proc {
         found.expect("waited for")
     }
 
+    /// Waits until there are so many events of this name, however many there may be.
+    pub fn wait_count(&self, name: &str, count: usize) {
+        self.wait_until(&format!("{count} events {name}"), |heard| {
+            heard.counts.get(name).is_some_and(|there| *there >= count)
+        });
+    }
+
     /// Waits until a relay is ready.
     pub fn ready(self) -> Self {
         self.wait_event("ready");
@@ -305,7 +322,7 @@ impl Proc {
     /// Waits for the end; the exit code, or minus the signal.
     pub fn wait(&mut self) -> i32 {
         let mut heard = self.output.lock();
-        let end = Instant::now() + PATIENCE * u32::try_from(scaled(1, 10)).expect("small");
+        let end = Instant::now() + patience();
         while heard.open > 0 {
             let left = end.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "it does not end: {}", heard.describe());
@@ -356,7 +373,7 @@ impl Proc {
 
     #[track_caller]
     fn wait_until(&self, what: &str, mut done: impl FnMut(&Heard) -> bool) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience();
         let mut heard = self.output.lock();
         while !done(&heard) {
             let left = end.saturating_duration_since(Instant::now());

@@ -53,3 +53,18 @@ fn a_program_runs_after_each_file_with_its_facts_and_no_shell() {
     assert_eq!((lines[4], lines[5]), (&*digest(&file), "10"));
     assert!(!lab.folder().join("owned").exists());
 }
+
+#[test]
+fn a_listener_for_one_transfer_ends_with_it_and_says_whether_it_was_whole() {
+    let (lab, _relay) = Lab::new();
+    let mut alice = lab.listen("alice", &["--once"]);
+    let file = lab.file("x.txt", 10);
+    lab.send("sender", &["--to", "alice"], &[&file]).expect(0);
+    alice.expect(0);
+    // What is declined is not the one.
+    let mut alice = lab.listen("alice", &["--once", "--max-size", "1k"]);
+    let large = lab.file("large.bin", 5000);
+    lab.send("sender", &["--to", "alice"], &[&large]).expect(6);
+    lab.send("sender", &["--to", "alice"], &[&file]).expect(0);
+    alice.expect(0);
+}

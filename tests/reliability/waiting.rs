@@ -1,6 +1,14 @@
 //! Waiting for peers, and giving up on them.
 
-use super::common::{Lab, Signal, assert_same};
+use std::{
+    net::UdpSocket,
+    time::{Duration, Instant},
+};
+
+use super::common::{Lab, MIB, Proc, Signal, assert_same};
+
+/// The default of `--timeout`, and time for a busy machine.
+const IN_TIME: Duration = Duration::from_secs(30 + 4);
 
 #[test]
 fn a_sender_waits_for_a_recipient_that_is_not_there_yet() {
@@ -24,4 +32,70 @@ fn a_listener_whose_identity_listens_elsewhere_gives_way() {
     assert!(first.stderr().contains("elsewhere"), "{}", first.stderr());
     assert!(second.events("disconnected").is_empty());
     second.signal(Signal::TERM);
+}
+
+#[test]
+fn every_failure_is_reported_in_time_by_default() {
+    // Each in a laboratory of its own, all at once: they only wait.
+    let reports: [(&str, fn()); 4] = [
+        ("a network that swallows everything", nothing_answers),
+        ("a relay that hangs", || the_relay_hangs(false)),
+        ("a relay that hangs under way", || the_relay_hangs(true)),
+        ("a listener that hangs", a_listener_hangs),
+    ];
+    std::thread::scope(|scope| {
+        let running = reports.map(|(what, report)| (what, scope.spawn(report)));
+        for (what, report) in running {
+            assert!(report.join().is_ok(), "{what}");
+        }
+    });
+}
+
+fn nothing_answers() {
+    let (mut lab, relay) = Lab::new();
+    let (silent, invite) = (
+        UdpSocket::bind("127.0.0.1:0").unwrap(),
+        lab.invite().to_owned(),
+    );
+    drop(relay);
+    let silence = silent.local_addr().unwrap().to_string();
+    lab.use_invite(Some(invite.replace(lab.address(), &silence)));
+    let file = lab.file("x.txt", 10);
+    in_time(lab.send("sender", &["--to", "alice"], &[&file]), &[3]);
+}
+
+fn the_relay_hangs(under_way: bool) {
+    let (lab, relay) = Lab::new();
+    let alice = lab.listen("alice", &[]);
+    let file = lab.file("x.bin", 64 * MIB);
+    let send = || lab.send("sender", &["--to", "alice", "--limit", "1Mi"], &[&file]);
+    let early = under_way.then(send);
+    if early.is_some() {
+        alice.wait_event("progress");
+    }
+    relay.signal(Signal::STOP);
+    in_time(early.unwrap_or_else(send), &[3, 10]);
+    assert!(lab.stored("alice").is_empty());
+}
+
+fn a_listener_hangs() {
+    let (lab, _relay) = Lab::new();
+    let alice = lab.listen("alice", &[]);
+    let file = lab.file("x.bin", 64 * MIB);
+    let sender = lab.send("sender", &["--to", "alice", "--limit", "1Mi"], &[&file]);
+    alice.wait_event("progress");
+    alice.signal(Signal::STOP);
+    in_time(sender, &[5, 10]);
+}
+
+/// Asserts that a send fails with one of these codes, and soon enough.
+#[track_caller]
+fn in_time(mut sender: Proc, codes: &[i32]) {
+    let start = Instant::now();
+    let code = sender.wait();
+    let took = start.elapsed();
+    println!("exit {code} after {took:.1?}: {}", sender.stderr().trim());
+    assert!(codes.contains(&code), "{code}: {}", sender.stderr());
+    assert!(took < IN_TIME, "{took:?}");
+    assert!(sender.stderr().starts_with("p2p: "), "{}", sender.stderr());
 }

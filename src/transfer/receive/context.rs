@@ -27,6 +27,9 @@ pub(super) struct Context {
     /// Whether this side says for each file where to begin.
     pub(super) each: bool,
     pub(super) allowance: Allowance,
+    /// Places for files of one chunk, which are held in memory until they are stored.
+    pub(super) small: Semaphore,
+    /// Places for larger ones.
     pub(super) bulk: Semaphore,
     pub(super) store: mpsc::Sender<store::Job>,
     pub(super) journal: SharedJournal,

@@ -80,12 +80,12 @@ impl FileTask {
         let path = self.admit(&head).map_err(named)?;
         let small =
             head.kind != HeadKind::File || head.size.is_some_and(|size| size <= CHUNK_SIZE as u64);
-        // Few larger files at a time; their streams wait without holding up anything else.
-        let _permit = if small {
-            None
-        } else {
-            self.context.bulk.acquire().await.ok()
+        // So many files at a time; the streams of others wait, and so in the end does their sender.
+        let places = match small {
+            true => &self.context.small,
+            false => &self.context.bulk,
         };
+        let _place = places.acquire().await.ok();
         let mut here = Here::Part(None);
         if self.context.each && head.kind == HeadKind::File {
             (here, opener) = self.agree(&head, &path, opener).await.map_err(named)?;

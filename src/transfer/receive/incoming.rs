@@ -33,6 +33,11 @@ use crate::{
     transfer::{Event, Failure, FailureKind, Voice},
 };
 
+/// Files of one chunk that are in memory on their way to the disk: as many as a sender has under way.
+///
+/// Without a bound a sender that is faster than the disk would fill the memory, since a stream that
+/// is read to its end makes room for the next.
+const SMALL_AT_ONCE: usize = 128;
 /// Larger files of one transfer that are written at once; the sender sends no more than three.
 const BULK_AT_ONCE: usize = 4;
 /// How often the sender hears how much is stored.
@@ -216,6 +221,7 @@ impl Incoming {
                     .bytes
                     .filter(|_| self.shared.config.gate.asks()),
             ),
+            small: Semaphore::new(SMALL_AT_ONCE),
             bulk: Semaphore::new(BULK_AT_ONCE),
             store,
             journal: journal.clone(),
@@ -236,6 +242,8 @@ impl Incoming {
             }
             tokio::select! {
                 biased;
+                // First, since a task that has ended keeps its memory until then.
+                Some(_) = files.join_next(), if !files.is_empty() => {}
                 count = settled.recv_many(&mut batch, RECEIPTS_MAX) => {
                     debug_assert!(count > 0, "this task holds a sender");
                     self.settle(&mut batch, &mut active, &mut receipts, &mut tally).await;
@@ -257,7 +265,6 @@ impl Incoming {
                     }
                     None => break Err(Code::Cancelled),
                 },
-                Some(_) = files.join_next(), if !files.is_empty() => {}
                 _ = tick.tick() => self.progress(&active).await,
             }
         };
@@ -446,7 +453,14 @@ impl Incoming {
         let mut failure = tally.failure.clone();
         if over && missing > 0 && failure.is_none() {
             let reason = format!("{missing} of the files that were announced did not come");
-            failure = Some(Failure::new(FailureKind::Other, reason));
+            let missed = Failure::new(FailureKind::Other, reason);
+            self.shared.observer.event(Event::Failed {
+                transfer: self.transfer,
+                peer: Some((self.sender.id, self.sender.name.clone())),
+                file: None,
+                failure: missed.clone(),
+            });
+            failure = Some(missed);
         }
         let whole = over && failure.is_none();
         self.shared.observer.event(Event::Done {

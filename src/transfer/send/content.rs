@@ -165,11 +165,14 @@ pub(super) fn seal(
     note: impl FnOnce(FileDigest),
 ) -> Result<(), ContentError> {
     let buffers = Buffers::default();
+    let mut begun = 0;
     loop {
         let mut frame = buffers.take();
         let before = sealer.position();
         // Compression pays where the network is what is waited for, not where the processor is.
-        let compression = if frames.capacity() == 0 {
+        // Before the queue can have filled nobody knows, and a little is cheap to compress.
+        begun += 1;
+        let compression = if frames.capacity() == 0 || begun <= frames.max_capacity() {
             compression
         } else {
             Compression::Never

@@ -42,6 +42,11 @@ const BULK_AT_ONCE: usize = 3;
 const STRAGGLERS: Duration = Duration::from_secs(2);
 /// How long a person may think about an offer, once the recipient says that it asks one.
 const ASKING_LIMIT: Duration = Duration::from_secs(300);
+/// Files that even the fastest recipient has not settled before no further one is sent.
+///
+/// What is on its way is remembered here and held at the relay: without a bound, for as many small
+/// files as the relay has memory for.
+const AHEAD_MAX: usize = 2048;
 /// Files that one recipient may be behind with before it is left to a later round.
 const OUTSTANDING_MAX: usize = 16_384;
 /// How often time limits are looked at.
@@ -295,7 +300,9 @@ impl<'a> Round<'a> {
             FileClass::Small => (small, SMALL_AT_ONCE),
             FileClass::Bulk => (bulk, BULK_AT_ONCE),
         };
-        if *count >= max {
+        let taking_part = self.parts.values().filter(|part| part.takes_part());
+        let least = taking_part.map(|part| part.outstanding).min();
+        if *count >= max || least.is_some_and(|least| least >= AHEAD_MAX) {
             return Some(job);
         }
         *count += 1;

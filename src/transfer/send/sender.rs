@@ -8,6 +8,7 @@ use std::{
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,9 +20,11 @@ use super::{
 use crate::{
     identity::KnownPeers,
     protocol::{Code, PeerId},
-    quic::RateLimit,
+    quic::{LinkError, RateLimit},
     sealing::{Compression, NewTransfer, Suite, TransferSealer},
-    transfer::{Connection, Event, Failure, FailureKind, Member, Observer, Peer, Presence},
+    transfer::{
+        Connection, EnterError, Event, Failure, FailureKind, Member, Observer, Peer, Presence,
+    },
 };
 
 /// The pause before the first attempt to reconnect, and the longest one.
@@ -78,7 +81,7 @@ impl Sender<'_> {
                 break;
             }
             self.tell_retries();
-            let pause = backoff.next().unwrap_or(BACKOFF.1);
+            let pause = backoff.next().unwrap_or(BACKOFF.1).min(self.patience(wait));
             let again = tokio::select! {
                 () = cancel.cancelled() => Err(interrupted()),
                 again = self.come_back(connection, pause) => again,
@@ -193,6 +196,16 @@ impl Sender<'_> {
         }
     }
 
+    /// How long the most patient of those who are pending is waited for: `--timeout` is kept to the
+    /// moment, whatever is tried meanwhile.
+    fn patience(&self, wait: Duration) -> Duration {
+        let pending = self.targets.iter().filter(|target| target.is_pending());
+        let quiet = pending.map(|target| target.last_progress.elapsed()).min();
+        quiet.map_or(Duration::ZERO, |quiet| {
+            self.timeout.max(wait).saturating_sub(quiet)
+        })
+    }
+
     fn tell_retries(&mut self) {
         for target in &mut self.targets {
             if let Status::Pending(failure) = &target.status
@@ -219,7 +232,12 @@ impl Sender<'_> {
         loop {
             let attempt = match connection.take() {
                 Some(connection) => Ok(connection),
-                None => self.member.enter(None).await,
+                None => {
+                    let patience = self.patience(Duration::ZERO);
+                    timeout(patience, self.member.enter(None))
+                        .await
+                        .unwrap_or(Err(EnterError::TurnedAway(LinkError::TimedOut)))
+                }
             };
             let failure = match attempt {
                 Ok(mut fresh) => match self.look_around(&mut fresh, false).await {
@@ -229,16 +247,11 @@ impl Sender<'_> {
                 Err(error) if error.is_passing() => error.failure(),
                 Err(error) => return Err(error.failure()),
             };
-            let moved = self
-                .targets
-                .iter()
-                .filter(|t| t.is_pending())
-                .map(|t| t.last_progress)
-                .max();
-            if moved.is_none_or(|at| at.elapsed() >= self.timeout) {
+            let patience = self.patience(Duration::ZERO);
+            if patience.is_zero() {
                 return Err(failure);
             }
-            tokio::time::sleep(backoff.next().unwrap_or(BACKOFF.1)).await;
+            tokio::time::sleep(backoff.next().unwrap_or(BACKOFF.1).min(patience)).await;
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a round hears, and what follows from it.
 
-use super::{ASKING_LIMIT, OUTSTANDING_MAX, Part, PartState, Round};
+use std::time::Duration;
+
+use super::{ASKING_LIMIT, OUTSTANDING_MAX, Part, PartState, Round, TICK};
 use crate::{
     protocol::{Answer, Code, FileIndex, PeerId, PeerMessage, SafeText, ServerToClient},
     sealing::Outcome,
@@ -283,8 +285,13 @@ impl Round<'_> {
     pub(super) fn check_time(&mut self) {
         let mut over = Vec::new();
         for (peer, part) in &self.parts {
-            let target = &self.targets[part.target];
-            let quiet = target.last_progress.elapsed();
+            let target = &mut self.targets[part.target];
+            let mut quiet = target.last_progress.elapsed();
+            if part.takes_part() && quiet > TICK && !self.ledger.is_waiting(*peer) {
+                // It has all that there is, as of a pipe that is quiet: it waits for this side.
+                target.moved();
+                quiet = Duration::ZERO;
+            }
             match part.state {
                 PartState::Asked => {
                     let limit = if part.asking {
@@ -301,7 +308,7 @@ impl Round<'_> {
                     over.push((*peer, Status::Pending(Failure::from_code(Code::Behind))));
                 }
                 PartState::Accepted { .. } => {
-                    if quiet > self.timeout && self.ledger.is_waiting(*peer) {
+                    if quiet > self.timeout {
                         let seconds = self.timeout.as_secs();
                         let failure = Failure::new(
                             FailureKind::TimedOut,

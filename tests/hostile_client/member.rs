@@ -1,0 +1,195 @@
+//! A member of the room who sends by the rules, and means harm by what it sends.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use p2p::{
+    identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
+    protocol::{
+        Answer, CHUNK_SIZE, ClientToServer, FileClass, FileHeader, PeerId, PeerMessage,
+        ServerToClient,
+    },
+    quic::Tuning,
+    sealing::{
+        Compression, Head, HeadKind, JobId, Manifest, NewTransfer, Outcome, ReceiptOpener, Suite,
+        TransferSealer, chunk_frame,
+    },
+    transfer::{Connection, Member, Presence},
+};
+use tokio::time::timeout;
+
+/// Longer than anything here may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What became of one file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The recipient has signed for it.
+    Stored,
+    /// The recipient has refused it, and says why.
+    Refused(String),
+}
+
+/// A file as no honest sender would name it.
+pub fn file(path: &str) -> (Head, Vec<u8>) {
+    let content = format!("content of {path:?}").into_bytes();
+    let head = Head {
+        path: path.to_owned(),
+        kind: HeadKind::File,
+        size: Some(content.len() as u64),
+        target: None,
+        exec: false,
+        mtime: None,
+    };
+    (head, content)
+}
+
+/// A symbolic link.
+pub fn link(path: &str, target: &str) -> (Head, Vec<u8>) {
+    let (mut head, _) = file(path);
+    head.kind = HeadKind::Symlink;
+    head.size = None;
+    head.target = Some(target.to_owned());
+    (head, Vec::new())
+}
+
+/// A directory.
+pub fn directory(path: &str) -> (Head, Vec<u8>) {
+    let (mut head, _) = file(path);
+    head.kind = HeadKind::Dir;
+    head.size = None;
+    (head, Vec::new())
+}
+
+/// Enters a room as a member who sends.
+pub struct Mallory {
+    member: Member,
+    connection: Connection,
+}
+
+impl Mallory {
+    pub async fn enter(invite: &Invite, identity: &Arc<Identity>) -> Self {
+        let member = Member {
+            identity: identity.clone(),
+            name: Name {
+                name: "mallory".parse().unwrap(),
+                chosen: true,
+            },
+            invite: invite.clone(),
+            tuning: Tuning::default(),
+            bundle_lifetime: BUNDLE_LIFETIME,
+        };
+        let connection = member.enter(None).await.unwrap();
+        Self { member, connection }
+    }
+
+    /// Sends these, one after the other, in one transfer whose offer says that it is `announced`
+    /// bytes; says what became of each.
+    pub async fn send(
+        &mut self,
+        files: &[(Head, Vec<u8>)],
+        announced: Option<u64>,
+    ) -> Result<Vec<Fate>, String> {
+        timeout(LIMIT, self.sending(files, announced))
+            .await
+            .expect("a transfer ends")
+    }
+
+    async fn sending(
+        &mut self,
+        files: &[(Head, Vec<u8>)],
+        announced: Option<u64>,
+    ) -> Result<Vec<Fate>, String> {
+        let presence = Presence::new(self.member.member_key());
+        let peers = presence.list(&mut self.connection, false).await.unwrap();
+        let victim = peers.iter().find(|p| p.bundle.hpke.is_some()).unwrap();
+        let sealer = TransferSealer::new(&NewTransfer {
+            identity: &self.member.identity,
+            name: &self.member.name,
+            room: self.member.room(),
+            member_key: &self.member.member_key(),
+            suite: Suite::preferred(),
+            recipients: NonZeroU32::MIN,
+            manifest: &Manifest {
+                job: JobId::generate(),
+                files: None,
+                bytes: announced,
+                names: vec![],
+                text: false,
+            },
+        });
+        let (voice, transfer) = (self.connection.voice(), sealer.transfer());
+        let offer = sealer.offer_to(&victim.bundle).unwrap();
+        let mut receipts = sealer.receipts(victim.bundle.key);
+        voice
+            .tell(transfer, Some(victim.id), PeerMessage::Offer { offer })
+            .await;
+        match self.hear(victim.id).await {
+            PeerMessage::Answer {
+                answer: Answer::Accept { .. },
+            } => {}
+            other => return Err(format!("{other:?}")),
+        }
+        voice.say(ClientToServer::Begin { transfer }).await;
+        let mut fates = Vec::new();
+        for (head, content) in files {
+            let (mut file, head_frame) = sealer.seal_file(head).unwrap();
+            let index = file.file();
+            let class = FileClass::Small;
+            let header = FileHeader {
+                transfer,
+                file: index,
+                class,
+            };
+            let mut bytes = [&header.encode()[..], &head_frame].concat();
+            for chunk in content.chunks(CHUNK_SIZE) {
+                let mut frame = chunk_frame();
+                frame.extend_from_slice(chunk);
+                file.seal_chunk(&mut frame, Compression::Never).unwrap();
+                bytes.extend_from_slice(&frame);
+            }
+            bytes.extend_from_slice(&file.finish().unwrap().0);
+            let mut stream = self.connection.link().open_file(class).await.unwrap();
+            // It may be refused by its head already.
+            let _ = stream.write(bytes.into()).await;
+            let _ = stream.finish();
+            match self.fate(victim.id, &mut receipts).await {
+                Ok(fate) => fates.push(fate),
+                Err(ended) => return Err(ended),
+            }
+        }
+        let files = sealer.files();
+        voice.tell(transfer, None, PeerMessage::End { files }).await;
+        voice.say(ClientToServer::Close { transfer }).await;
+        Ok(fates)
+    }
+
+    async fn fate(&mut self, victim: PeerId, receipts: &mut ReceiptOpener) -> Result<Fate, String> {
+        loop {
+            match self.hear(victim).await {
+                PeerMessage::Receipts { batch } => {
+                    let batch = receipts.open(&batch.0).unwrap();
+                    assert_eq!(batch[0].outcome, Outcome::Stored);
+                    return Ok(Fate::Stored);
+                }
+                PeerMessage::Failed {
+                    file: Some(_),
+                    reason,
+                    ..
+                } => return Ok(Fate::Refused(reason.to_string())),
+                PeerMessage::Failed {
+                    file: None, reason, ..
+                } => return Err(reason.to_string()),
+                _ => {}
+            }
+        }
+    }
+
+    async fn hear(&mut self, victim: PeerId) -> PeerMessage {
+        loop {
+            match self.connection.hear().await.expect("the relay stays") {
+                ServerToClient::Told { from, message, .. } if from == victim => return message,
+                _ => {}
+            }
+        }
+    }
+}
