@@ -47,7 +47,10 @@ async fn a_file_that_was_tampered_with_exits_8_at_both_ends_and_gets_no_name() {
         let output = output.expect("it ends").unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(8), "{who}: {said}");
-        assert!(said.contains("was not sealed for this place"), "{who}: {said}");
+        assert!(
+            said.contains("was not sealed for this place"),
+            "{who}: {said}"
+        );
     }
     telling.await.unwrap();
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
