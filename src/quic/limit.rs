@@ -12,8 +12,9 @@ use governor::{
 
 /// Units that the limiter counts in, in bytes: it holds at most 2^32 of them a second.
 const UNIT: u64 = 1024;
-/// What may pass at once after a pause, as a share of a second.
-const BURST_SHARE: u64 = 20;
+/// What may pass at once after a pause, as a share of a second: a machine that is busy with other
+/// things catches up on pauses of so long.
+const BURST_SHARE: u64 = 8;
 
 /// Lets a given number of bytes pass each second; several tasks may share it.
 #[derive(Debug)]

@@ -70,7 +70,7 @@ fn an_interrupt_gives_the_terminal_back_and_says_what_was_delivered() {
     assert_eq!(child.wait().unwrap().exit_code(), 130);
     drop(pair.master);
     let seen = reading.join().unwrap();
-    assert!(seen.contains("a.txt to alice"), "{seen}");
+    assert!(seen.contains("a.txt → alice"), "{seen}");
     assert!(
         seen.contains("interrupted: 0 of 1 recipients have everything"),
         "{seen}"

@@ -105,7 +105,7 @@ fn what_an_interrupted_attempt_left_needs_no_room_again() {
     };
     let alice = lab.listen("alice", &[]);
     let file = lab.file("x.bin", 8 * MIB);
-    let mut sender = lab.send("sender", &["--to", "alice", "--limit", "8Mi"], &[&file]);
+    let mut sender = lab.send("sender", &["--to", "alice", "--limit", "3Mi"], &[&file]);
     alice.wait_where("progress", 1, |e| e["bytes"].as_u64() >= Some(5 * MIB));
     sender.kill();
     lab.send("sender", &["--to", "alice"], &[&file]).expect(0);
