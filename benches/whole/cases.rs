@@ -94,7 +94,7 @@ pub fn stalled() {
     let mut listeners = world.listen_all(7);
     let file = world.file("file", bytes);
     let mut number = 0;
-    let mut others = |world: &World| {
+    let mut others = |world: &World, stop: Option<&Lines>| {
         // Another name is another job: none resumes what was broken off before.
         number += 1;
         let copy = world.folder().join(format!("file{number}"));
@@ -103,6 +103,10 @@ pub fn stalled() {
         command.args(["broadcast", "--timeout", "2s"]).arg(&copy);
         let start = Instant::now();
         let mut sender = Lines::spawn(command);
+        if let Some(listener) = stop {
+            sender.event("progress");
+            listener.signal(Signal::STOP);
+        }
         for _ in 0..7 {
             while sender.event("delivered")["peer_name"] == "peer7" {}
         }
@@ -116,13 +120,12 @@ pub fn stalled() {
         }
         elapsed
     };
-    let alone: Vec<_> = (0..rounds()).map(|_| others(&world)).collect();
+    let alone: Vec<_> = (0..rounds()).map(|_| others(&world, None)).collect();
     listeners.push(world.listen("peer7"));
     let (mut healthy, mut stopped) = (Vec::new(), Vec::new());
     for _ in 0..rounds() {
-        healthy.push(others(&world));
-        listeners[7].signal(Signal::STOP);
-        stopped.push(others(&world));
+        healthy.push(others(&world, None));
+        stopped.push(others(&world, Some(&listeners[7])));
         listeners[7].signal(Signal::CONT);
         std::thread::sleep(Duration::from_secs(1));
     }
@@ -131,7 +134,7 @@ pub fn stalled() {
     let slow: Vec<_> = (0..rounds())
         .map(|_| {
             let slow = Slow::listen(slow_world, "peer7", MIB);
-            let elapsed = others(slow_world);
+            let elapsed = others(slow_world, None);
             drop(slow);
             elapsed
         })

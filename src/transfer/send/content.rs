@@ -1,6 +1,9 @@
 //! Content on its way from its source into sealed frames. Blocking.
 
-use std::io::{self, Cursor, Read};
+use std::{
+    io::{self, Cursor, Read},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -165,14 +168,11 @@ pub(super) fn seal(
     note: impl FnOnce(FileDigest),
 ) -> Result<(), ContentError> {
     let buffers = Buffers::default();
-    let mut begun = 0;
+    let mut link = LinkPace::new();
     loop {
         let mut frame = buffers.take();
         let before = sealer.position();
-        // Compression pays where the network is what is waited for, not where the processor is.
-        // Before the queue can have filled nobody knows, and a little is cheap to compress.
-        begun += 1;
-        let compression = if frames.capacity() == 0 || begun <= frames.max_capacity() {
+        let compression = if link.is_slow(frames) {
             compression
         } else {
             Compression::Never
@@ -180,9 +180,11 @@ pub(super) fn seal(
         if !next_chunk(&mut reader, &mut sealer, &mut frame, compression)? {
             break;
         }
+        let len = frame.len();
         frames
             .blocking_send((sealer.position() - before, frame.freeze()))
             .map_err(|_| ContentError::Over)?;
+        link.passed(len);
     }
     reader.check_unchanged()?;
     let (trailer, digest) = sealer.finish()?;
@@ -191,6 +193,48 @@ pub(super) fn seal(
         .blocking_send((0, trailer.into()))
         .map_err(|_| ContentError::Over)
 }
+
+/// How fast sealed chunks leave.
+struct LinkPace {
+    since: Instant,
+    seconds_per_byte: f64,
+    chunks: usize,
+}
+
+impl LinkPace {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            seconds_per_byte: 0.0,
+            chunks: 0,
+        }
+    }
+
+    /// Whether compression pays: where the network is what is waited for, and is slower than
+    /// compressing is.
+    ///
+    /// Before the queue can have filled nobody knows, and a little is cheap to compress.
+    fn is_slow(&self, queue: &mpsc::Sender<(u64, Bytes)>) -> bool {
+        let is_waited_for = queue.capacity() == 0 && self.seconds_per_byte > 1.0 / FAST;
+        is_waited_for || self.chunks < queue.max_capacity()
+    }
+
+    /// Notes that so many bytes were handed over, after waiting for room.
+    fn passed(&mut self, bytes: usize) {
+        let now = Instant::now();
+        let took = now.duration_since(self.since).as_secs_f64();
+        self.since = now;
+        self.chunks += 1;
+        #[expect(clippy::cast_precision_loss, reason = "at most a chunk")]
+        let each = took / bytes.max(1) as f64;
+        // Over some ten chunks: a single one that is scheduled late says nothing.
+        self.seconds_per_byte += (each - self.seconds_per_byte) / 10.0;
+    }
+}
+
+/// A network that takes so many bytes a second is not worth compressing for: a quarter of what the
+/// compressor takes in, and more than a gigabit carries.
+const FAST: f64 = 130e6;
 
 /// A file of at most one chunk, sealed in one go: all frames after its head.
 pub(super) fn seal_small(

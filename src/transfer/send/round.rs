@@ -38,8 +38,12 @@ const SMALL_AT_ONCE: usize = 128;
 /// Larger files that are under way at once: few finish sooner than many, and keep the send window
 /// free for small ones.
 const BULK_AT_ONCE: usize = 3;
-/// Once someone has accepted, how long the others may take before the files start without them.
-const STRAGGLERS: Duration = Duration::from_secs(2);
+/// Once someone has accepted, how long the others may take before the files start without them: so
+/// many times what the first took, within these bounds.
+///
+/// Who answers later gets the files in a round of its own: one that is stopped costs the others little.
+const STRAGGLERS: (u32, Duration, Duration) =
+    (4, Duration::from_millis(400), Duration::from_secs(2));
 /// How long a person may think about an offer, once the recipient says that it asks one.
 const ASKING_LIMIT: Duration = Duration::from_secs(300);
 /// Files that even the fastest recipient has not settled before no further one is sent.
@@ -206,7 +210,8 @@ impl<'a> Round<'a> {
         tick: &mut tokio::time::Interval,
         cancel: &tokio_util::sync::CancellationToken,
     ) -> Result<(), RoundEnd> {
-        let mut first_yes: Option<Instant> = None;
+        let asked = Instant::now();
+        let mut until: Option<Instant> = None;
         loop {
             if self
                 .parts
@@ -215,12 +220,16 @@ impl<'a> Round<'a> {
             {
                 break;
             }
-            if first_yes.is_none() && self.parts.values().any(Part::takes_part) {
-                first_yes = Some(Instant::now());
+            if until.is_none() && self.parts.values().any(Part::takes_part) {
+                let (times, least, most) = STRAGGLERS;
+                until = Some(Instant::now() + (asked.elapsed() * times).clamp(least, most));
             }
-            if first_yes.is_some_and(|at| at.elapsed() > STRAGGLERS) {
-                break;
-            }
+            let stragglers = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Err(RoundEnd::Cancelled),
@@ -229,6 +238,7 @@ impl<'a> Round<'a> {
                     None => return Err(self.disconnected(connection).await),
                 },
                 _ = tick.tick() => self.check_time(),
+                () = stragglers => break,
             }
         }
         if self.parts.values().any(Part::takes_part) {
