@@ -57,7 +57,7 @@ pub fn duration(elapsed: Duration) -> String {
     }
 }
 
-/// The time that is left, in five columns at most: `4s`, `1m05s`, `2h30m`.
+/// The time that is left, in six columns at most: `4s`, `1m05s`, `12h30m`.
 #[must_use]
 pub fn left(seconds: f64) -> String {
     #[expect(
@@ -110,9 +110,15 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_secs_f64(seconds)), text);
         }
-        for (seconds, text) in [(0.0, "0s"), (64.2, "1m05s"), (9e4, "1d01h"), (1e30, "long")] {
+        for (seconds, text) in [
+            (0.0, "0s"),
+            (64.2, "1m05s"),
+            (994.0, "16m34s"),
+            (9e4, "1d01h"),
+            (1e30, "long"),
+        ] {
             assert_eq!(left(seconds), text);
-            assert!(left(seconds).len() <= 5);
+            assert!(left(seconds).len() <= 6);
         }
     }
 }

@@ -3,8 +3,10 @@
 //! - [`Bars`]: is told what happens, and draws ten times a second while anything moves
 //! - `job`: what is known of a send, or of a transfer that is received
 //! - `pace`: how fast something moves
-//! - `view`: all of it as lines for a window of any width
+//! - `view`: what is told of all that, in rows for a window of any width
+//! - `canvas`: the rows as indicatif's progress bars, and those as lines for the stage
 
+mod canvas;
 mod job;
 mod pace;
 mod view;
@@ -17,6 +19,7 @@ use std::{
 
 pub(super) use self::view::elide;
 use self::{
+    canvas::Canvas,
     job::{Job, Jobs, State, Way},
     view::View,
 };
@@ -180,6 +183,7 @@ impl Drop for Bars {
 
 /// Draws until the bars are dropped.
 fn keep_drawing(jobs: &Weak<Mutex<Jobs>>, stage: &Stage, color: bool) {
+    let mut canvas = Canvas::default();
     while let Some(jobs) = jobs.upgrade() {
         let (columns, rows) = window();
         let view = View {
@@ -190,9 +194,9 @@ fn keep_drawing(jobs: &Weak<Mutex<Jobs>>, stage: &Stage, color: bool) {
         let now = Instant::now();
         let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let all = jobs.send.iter().chain(jobs.received.values());
-        let lines = all.flat_map(|job| view.lines(job, now)).collect();
+        let rows = all.flat_map(|job| view.rows(job, now)).collect();
         // Drawn under the lock: a job that has ended is not drawn again.
-        stage.draw(lines);
+        stage.draw(canvas.lines(rows));
         drop(jobs);
         thread::sleep(FRAME);
     }

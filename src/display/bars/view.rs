@@ -1,4 +1,4 @@
-//! Bars as lines of text, for a window of any width.
+//! What is told of each job, in rows for a window of any width.
 
 use std::time::Instant;
 
@@ -6,10 +6,11 @@ use console::{Style, measure_text_width, truncate_str};
 
 use super::{
     super::format::{bytes, left, per_second},
+    canvas::Row,
     job::{Job, Lane, Measure, State, Way},
 };
 
-/// Draws jobs for a window.
+/// Lays jobs out for a window.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View {
     pub(super) columns: usize,
@@ -17,8 +18,8 @@ pub(super) struct View {
     pub(super) color: bool,
 }
 
-/// What a line is about, and what stands where the bar would.
-enum Row {
+/// What stands beside a label.
+enum Tale {
     Bar(Measure),
     /// A state, in words.
     Words(String, Style),
@@ -32,8 +33,8 @@ const OWN_BAR: u64 = 8_000_000;
 const BAR: (usize, usize) = (6, 40);
 
 impl View {
-    /// The lines of one job.
-    pub(super) fn lines(&self, job: &Job, now: Instant) -> Vec<String> {
+    /// The rows of one job.
+    pub(super) fn rows(&self, job: &Job, now: Instant) -> Vec<Row> {
         match job.lanes.as_slice() {
             [] => Vec::new(),
             [lane] => self.one(job, lane, now),
@@ -42,34 +43,34 @@ impl View {
     }
 
     /// A bar for the only file, or for the large ones and all together.
-    fn one(&self, job: &Job, lane: &Lane, now: Instant) -> Vec<String> {
+    fn one(&self, job: &Job, lane: &Lane, now: Instant) -> Vec<Row> {
         let arrow = match job.way {
             Way::To => "→",
             Way::From => "←",
         };
         let label = |what: &str| self.label(what, &format!(" {arrow} {}", lane.name));
-        if let Some(row) = words(&lane.state) {
-            return vec![self.line(&label(&count(lane.files, job.files)), row)];
+        if let Some(words) = words(&lane.state) {
+            return vec![self.row(&label(&count(lane.files, job.files)), words)];
         }
         if job.files == Some(1) {
             let file = lane.under_way.first();
             return file
-                .map(|file| self.line(&label(&file.path), Row::Bar(file.measure(now))))
+                .map(|file| self.row(&label(&file.path), Tale::Bar(file.measure(now))))
                 .into_iter()
                 .collect();
         }
         let large = |file: &&super::job::File| file.total.is_none_or(|total| total >= OWN_BAR);
         let files = lane.under_way.iter().filter(large).take(FILES_MAX);
-        let mut lines: Vec<_> = files
-            .map(|file| self.line(&label(&file.path), Row::Bar(file.measure(now))))
+        let mut rows: Vec<_> = files
+            .map(|file| self.row(&label(&file.path), Tale::Bar(file.measure(now))))
             .collect();
         let all = lane.measure(now, job.bytes);
-        lines.push(self.line(&label(&count(lane.files, job.files)), Row::Bar(all)));
-        lines
+        rows.push(self.row(&label(&count(lane.files, job.files)), Tale::Bar(all)));
+        rows
     }
 
     /// A bar for each peer, as far as there is room, and one for all together.
-    fn several(&self, job: &Job, lanes: &[Lane], now: Instant) -> Vec<String> {
+    fn several(&self, job: &Job, lanes: &[Lane], now: Instant) -> Vec<Row> {
         // The total, the line for those who are left out, and the prompt's need a row each.
         let room = self.rows.saturating_sub(3).clamp(1, 12);
         let mut shown: Vec<_> = lanes.iter().collect();
@@ -79,7 +80,7 @@ impl View {
             shown.truncate(room);
         }
         let several_files = job.files != Some(1);
-        let mut lines: Vec<_> = shown
+        let mut rows: Vec<_> = shown
             .iter()
             .map(|lane| {
                 let files = if several_files {
@@ -87,88 +88,93 @@ impl View {
                 } else {
                     String::new()
                 };
-                let row =
-                    words(&lane.state).unwrap_or_else(|| Row::Bar(lane.measure(now, job.bytes)));
-                self.line(&self.label(lane.name.as_str(), &files), row)
+                let tale =
+                    words(&lane.state).unwrap_or_else(|| Tale::Bar(lane.measure(now, job.bytes)));
+                self.row(&self.label(lane.name.as_str(), &files), tale)
             })
             .collect();
         if shown.len() < lanes.len() {
             let others = lanes.len() - shown.len();
-            lines.push(self.dim(&format!("… and {others} more")));
+            rows.push(self.others(others));
         }
         let done = lanes.iter().filter(|lane| lane.state == State::Done);
         let label = format!("{} of {} done", done.count(), lanes.len());
-        lines.push(self.line(
+        rows.push(self.row(
             &self.label("all", &format!(" {label}")),
-            Row::Bar(job.measure(now)),
+            Tale::Bar(job.measure(now)),
         ));
-        lines
+        rows
     }
 
-    /// One line: label, bar, percentage, rate, time left; the last ones where there is room.
-    fn line(&self, label: &str, row: Row) -> String {
+    /// One row: label, bar, percentage, rate, time left; the last ones where there is room.
+    fn row(&self, label: &str, tale: Tale) -> Row {
         let room = self.columns.saturating_sub(1 + self.label_width() + 1);
-        let measure = match row {
-            Row::Words(words, style) => {
+        let measure = match tale {
+            Tale::Words(words, style) => {
+                let template = format!("{{label}} {}", self.paint(&style, "{words}"));
                 let words = truncate_str(&words, room, "…").into_owned();
-                return format!("{label} {}", self.paint(&style, &words));
+                return Row::new(&template)
+                    .told("label", label)
+                    .told("words", words);
             }
-            Row::Bar(measure) => measure,
+            Tale::Bar(measure) => measure,
         };
-        let is_stalled = measure.rate == Some(0.0);
         let rate = match measure.rate {
             Some(0.0) => "stalled".to_owned(),
             Some(rate) => per_second(rate),
             None => String::new(),
         };
-        let Some(total) = measure.total else {
-            let text = format!("{:>9} {rate:>9}", bytes(measure.bytes));
-            return format!("{label} {}", truncate_str(&text, room, ""));
-        };
-        let mut tail = format!("{:>4}", percent(measure.bytes, total));
-        if room >= BAR.0 + 1 + 4 + 10 {
-            tail.push_str(&format!(" {rate:>9}"));
+        match measure.total {
+            Some(total) => self.bar(label, room, &measure, total, rate),
+            None => {
+                let words = format!("{:>9} {rate:>9}", bytes(measure.bytes));
+                Row::new("{label} {words}")
+                    .told("label", label)
+                    .told("words", truncate_str(&words, room, "").into_owned())
+            }
         }
-        if room >= BAR.0 + 1 + 4 + 10 + 7 {
-            let rest = total.saturating_sub(measure.bytes);
-            #[expect(clippy::cast_precision_loss, reason = "it is told in seconds")]
-            let left = match measure.rate {
-                Some(rate) if rate > 0.0 => left(rest as f64 / rate),
-                _ => String::new(),
-            };
-            tail.push_str(&format!("  {left:>5}"));
-        }
-        if room >= BAR.0 + 1 + tail.len() + 30 {
-            tail = format!(" {:>7} of {:>7}{tail}", bytes(measure.bytes), bytes(total));
-        }
-        let width = room.saturating_sub(tail.len() + 1).min(BAR.1);
-        let pad = room.saturating_sub(tail.len() + width);
-        let tail = if is_stalled {
-            self.paint(&Style::new().yellow(), &tail)
-        } else {
-            tail
-        };
-        format!(
-            "{label} {}{}{tail}",
-            self.bar(&measure, total, width),
-            " ".repeat(pad)
-        )
     }
 
-    /// What is done as a line, what an earlier attempt had done as a broken one before it.
-    fn bar(&self, measure: &Measure, total: u64, width: usize) -> String {
-        let cells = |bytes: u64| -> usize {
-            let part = u128::from(bytes.min(total)) * width as u128 / u128::from(total.max(1));
-            usize::try_from(part).expect("at most the width")
-        };
-        let (resumed, done) = (cells(measure.resumed), cells(measure.bytes));
-        let old = resumed.min(done);
-        let mut line = format!("{}{}", "┅".repeat(old), "━".repeat(done - old));
-        if done < width && measure.bytes > 0 {
-            line.push('╸');
+    /// What an earlier attempt had done is a broken line, and no part of the bar: that goes on
+    /// from there.
+    fn bar(&self, label: &str, room: usize, measure: &Measure, total: u64, rate: String) -> Row {
+        let (mut tail, mut taken) = ("{part:>4}".to_owned(), 4);
+        if room >= BAR.0 + 1 + 4 + 10 {
+            tail.push_str(" {rate:>9}");
+            taken += 10;
         }
-        let rest = " ".repeat(width.saturating_sub(line.chars().count()));
-        format!("{}{rest}", self.paint(&Style::new().cyan(), &line))
+        if room >= BAR.0 + 1 + 4 + 10 + 7 {
+            tail.push_str(" {left:>6}");
+            taken += 7;
+        }
+        if room >= BAR.0 + 1 + taken + 30 {
+            tail = format!(" {{bytes:>7}} of {{total:>7}}{tail}");
+            taken += 19;
+        }
+        if measure.rate == Some(0.0) {
+            tail = self.paint(&Style::new().yellow(), &tail);
+        }
+        let width = room.saturating_sub(taken + 1).min(BAR.1);
+        let pad = " ".repeat(room.saturating_sub(taken + width));
+        let old = measure.resumed.min(measure.bytes).min(total);
+        let broken = u128::from(old) * width as u128 / u128::from(total.max(1));
+        let broken = usize::try_from(broken).expect("at most the width");
+        let line = format!("{{resumed}}{{bar:{}}}", width - broken);
+        let line = self.paint(&Style::new().cyan(), &line);
+        #[expect(clippy::cast_precision_loss, reason = "it is told in seconds")]
+        let left = match measure.rate {
+            Some(rate) if rate > 0.0 => left(total.saturating_sub(measure.bytes) as f64 / rate),
+            _ => String::new(),
+        };
+        Row::new(&format!("{{label}} {line}{pad}{tail}"))
+            .told("label", label)
+            .told("resumed", "┅".repeat(broken))
+            .told("part", percent(measure.bytes, total))
+            .told("rate", rate)
+            .told("left", left)
+            .told("bytes", bytes(measure.bytes))
+            .told("total", bytes(total))
+            .at(measure.bytes - old, total - old)
     }
 
     /// A name and what follows it, in the width of all labels.
@@ -197,8 +203,10 @@ impl View {
         }
     }
 
-    fn dim(&self, text: &str) -> String {
-        self.paint(&Style::new().dim(), text)
+    /// How many there is no room for.
+    fn others(&self, count: usize) -> Row {
+        let template = self.paint(&Style::new().dim(), "{words}");
+        Row::new(&template).told("words", format!("… and {count} more"))
     }
 }
 
@@ -206,13 +214,13 @@ impl View {
 const NAME_LEAST: usize = 8;
 
 /// The state in words, where there is nothing that moves.
-fn words(state: &State) -> Option<Row> {
+fn words(state: &State) -> Option<Tale> {
     Some(match state {
         State::Moving => return None,
-        State::Asked => Row::Words("waiting for an answer".to_owned(), Style::new().dim()),
-        State::Away(why) => Row::Words(format!("{why}; trying again"), Style::new().yellow()),
-        State::Done => Row::Words("✓".to_owned(), Style::new().green()),
-        State::Failed(why) => Row::Words(format!("✗ {why}"), Style::new().red()),
+        State::Asked => Tale::Words("waiting for an answer".to_owned(), Style::new().dim()),
+        State::Away(why) => Tale::Words(format!("{why}; trying again"), Style::new().yellow()),
+        State::Done => Tale::Words("✓".to_owned(), Style::new().green()),
+        State::Failed(why) => Tale::Words(format!("✗ {why}"), Style::new().red()),
     })
 }
 
@@ -252,7 +260,7 @@ pub(crate) fn elide(text: &str, columns: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use super::{super::canvas::Canvas, *};
     use crate::protocol::PeerId;
 
     const WIDTHS: [usize; 7] = [20, 30, 40, 60, 80, 120, 300];
@@ -282,7 +290,7 @@ mod tests {
             rows: 24,
             color,
         };
-        view.lines(job, *now)
+        Canvas::default().lines(view.rows(job, *now))
     }
 
     #[test]
@@ -363,7 +371,7 @@ mod tests {
             rows: 10,
             color: false,
         };
-        let lines = view.lines(&job, now);
+        let lines = Canvas::default().lines(view.rows(&job, now));
         assert_eq!(lines.len(), 9);
         // Those that are done make room for those that are not.
         assert!(lines[0].starts_with("peer1 "), "{}", lines[0]);
