@@ -36,7 +36,6 @@ mod ingest;
 mod patience;
 mod ports;
 mod preamble;
-mod recent;
 mod recipient;
 mod relay;
 mod ring;
