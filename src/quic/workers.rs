@@ -20,9 +20,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// The runtimes on which an endpoint's connections are driven, each with a thread of its own.
 ///
 /// Encrypting and sending are most of a relay's work, and each connection's share of it is one
-/// task's. A connection stays on the thread that it was given, which measured a fifth less
-/// processor time than a scheduler that moves tasks about. With one thread, everything runs on the
-/// caller's runtime.
+/// task's. A connection stays on the thread that it was given. With one thread, the default, everything
+/// runs on the caller's runtime: where sender, relay and listener shared two cores, a second thread
+/// gained nothing and cost the relay 6 % more processor time (see `docs/performance.md`).
 #[derive(Debug)]
 pub(super) struct Workers {
     handles: Vec<Handle>,
