@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use p2p::quic::{Role, Tuning, bind_udp};
+use p2p::quic::{Role, Tuning, batching, bind_udp};
 use quinn::{
     EndpointConfig, TokioRuntime,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
@@ -215,7 +215,9 @@ fn endpoint(server: Option<quinn::ServerConfig>) -> quinn::Endpoint {
     config
         .max_udp_payload_size(Tuning::max_udp_payload())
         .unwrap();
-    quinn::Endpoint::new(config, server, socket, Arc::new(TokioRuntime)).unwrap()
+    let socket = batching(&TokioRuntime, socket).unwrap();
+    quinn::Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(TokioRuntime))
+        .unwrap()
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {

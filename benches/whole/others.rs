@@ -41,7 +41,7 @@ pub fn one_file() {
         }
         Err(why) => skipped("scp, rsync and qcp", &why),
     }
-    with_tool("wormhole-rs", |tool| match Wormhole::start(tool) {
+    with_tool("wormhole-rs", |tool| match Wormhole::start(tool, world.folder()) {
         Ok(wormhole) => {
             let relayed = || wormhole.time(&file, world.folder());
             compare(
@@ -254,14 +254,15 @@ struct Wormhole {
 }
 
 impl Wormhole {
-    fn start(tool: PathBuf) -> Result<Self, String> {
+    fn start(tool: PathBuf, folder: &Path) -> Result<Self, String> {
         let twist = find("twist").ok_or("twist, for its mailbox and relay, is not installed")?;
         let serve = |plugin: &str, port: u16| {
             let mut command = Command::new(&twist);
             command
                 .arg(plugin)
                 .arg(format!("--port=tcp:{port}:interface=127.0.0.1"));
-            command.stderr(Stdio::null());
+            // The mailbox leaves its database where it runs.
+            command.current_dir(folder).stderr(Stdio::null());
             let mut server = Lines::spawn(command);
             server.drain();
             wait_for(port)

@@ -12,8 +12,8 @@ use quinn::{ConnectionId, ConnectionIdGenerator, EndpointConfig, Runtime, TokioR
 use tracing::{debug, warn};
 
 use super::{
-    ConnectError, Credentials, Link, LinkError, Role, SocketBuffers, Tuning, socket, tls,
-    workers::Workers,
+    ConnectError, Credentials, Link, LinkError, Role, SocketBuffers, Tuning, batches::batching,
+    socket, tls, workers::Workers,
 };
 use crate::protocol::{Code, PeerId};
 
@@ -225,7 +225,7 @@ fn endpoint(
     runtime: Arc<dyn Runtime>,
 ) -> io::Result<(quinn::Endpoint, SocketBuffers)> {
     let (socket, buffers) = socket::bind_udp(address)?;
-    let socket = runtime.wrap_udp_socket(socket)?;
+    let socket = batching(&*runtime, socket)?;
     // Most of the throughput comes from passing several packets with one call.
     let (sent, received) = (
         socket.max_transmit_segments(),

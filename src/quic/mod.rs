@@ -3,6 +3,7 @@
 //! The only room that names quinn and rustls. A [`Link`] is an authenticated connection: the
 //! [`PeerId`](crate::protocol::PeerId) at its other end is known before anything can be said.
 
+mod batches;
 mod control;
 mod endpoint;
 mod error;
@@ -14,6 +15,7 @@ mod tls;
 mod tuning;
 mod workers;
 
+pub use batches::batching;
 pub use control::{ControlReceiver, ControlSender};
 pub use endpoint::{ClientEndpoint, Knock, RelayEndpoint};
 pub use error::{ConnectError, LinkError, StreamError};

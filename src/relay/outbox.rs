@@ -18,10 +18,13 @@ use crate::{
 /// messages are few, and holding them would let one peer take the relay's memory.
 const WAITING_MAX: usize = 4 << 20;
 
+/// A message and its weight. Boxed, since an idle peer's queue keeps room for 32 of them.
+type Queued = (usize, Box<ServerToClient>);
+
 /// The sending side: cheap to clone, never blocks.
 #[derive(Debug, Clone)]
 pub(super) struct Outbox {
-    queue: mpsc::UnboundedSender<(usize, ServerToClient)>,
+    queue: mpsc::UnboundedSender<Queued>,
     waiting: Arc<Waiting>,
 }
 
@@ -34,7 +37,7 @@ struct Waiting {
 /// The side that writes to the stream.
 #[derive(Debug)]
 pub(super) struct OutboxWriter {
-    queue: mpsc::UnboundedReceiver<(usize, ServerToClient)>,
+    queue: mpsc::UnboundedReceiver<Queued>,
     waiting: Arc<Waiting>,
 }
 
@@ -61,7 +64,7 @@ impl Outbox {
         if self.waiting.bytes.fetch_add(size, Ordering::Relaxed) + size > WAITING_MAX {
             return Err(Overflow);
         }
-        let _ = self.queue.send((size, message));
+        let _ = self.queue.send((size, Box::new(message)));
         Ok(())
     }
 
@@ -88,7 +91,7 @@ impl OutboxWriter {
         mut stream: ControlSender<ServerToClient>,
     ) -> Result<(), StreamError> {
         while let Some((size, message)) = self.queue.recv().await {
-            let sent = stream.send(&message).await;
+            let sent = stream.send(&*message).await;
             self.waiting.bytes.fetch_sub(size, Ordering::Relaxed);
             self.waiting.drained.notify_waiters();
             match sent {
