@@ -41,17 +41,19 @@ pub fn one_file() {
         }
         Err(why) => skipped("scp, rsync and qcp", &why),
     }
-    with_tool("wormhole-rs", |tool| match Wormhole::start(tool, world.folder()) {
-        Ok(wormhole) => {
-            let relayed = || wormhole.time(&file, world.folder());
-            compare(
-                &what("wormhole-rs, its own relay"),
-                Some(0.25),
-                p2p,
-                relayed,
-            );
+    with_tool("wormhole-rs", |tool| {
+        match Wormhole::start(tool, world.folder()) {
+            Ok(wormhole) => {
+                let relayed = || wormhole.time(&file, world.folder());
+                compare(
+                    &what("wormhole-rs, its own relay"),
+                    Some(0.25),
+                    p2p,
+                    relayed,
+                );
+            }
+            Err(why) => skipped("wormhole-rs", &why),
         }
-        Err(why) => skipped("wormhole-rs", &why),
     });
     with_tool("sendme", |tool| {
         let direct = || sendme(&tool, &file, world.folder());

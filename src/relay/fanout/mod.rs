@@ -36,6 +36,7 @@ mod ingest;
 mod patience;
 mod ports;
 mod preamble;
+mod recent;
 mod recipient;
 mod relay;
 mod ring;

@@ -123,8 +123,12 @@ impl Recipient<'_> {
             let granted = held.try_grow(len);
             debug_assert!(granted, "the guaranteed part is always granted");
         }
+        let position = read.position();
         match read.run(len).await {
-            Ok(piece) => Ok((piece, Some(held))),
+            Ok(piece) => {
+                self.shared.keep(position, piece.clone());
+                Ok((piece, Some(held)))
+            }
             Err(error) => {
                 warn!(%error, "cannot read from the spool");
                 Err(Code::Behind)

@@ -223,6 +223,8 @@ impl Ring {
         } else if position >= start {
             let index = self.blocks.partition_point(|b| b.end() <= position);
             Source::Memory(self.blocks[index].from(position))
+        } else if let Some(piece) = self.spool.recent(position) {
+            Source::Memory(piece)
         } else if let Some(read) = self.spool.read(position) {
             Source::Spool(read)
         } else {
@@ -234,6 +236,11 @@ impl Ring {
             head_left: self.head_end.saturating_sub(position),
         });
         Fetch::Bytes(source, skip)
+    }
+
+    /// Notes what a recipient has read from the spool, for others that are where it is.
+    pub(super) fn keep(&mut self, position: u64, piece: Bytes) {
+        self.spool.keep(position, piece);
     }
 
     /// Moves the recipient in `slot` on; whether this may have made room.

@@ -167,6 +167,11 @@ impl Shared {
         tokio::time::sleep(limit).await;
     }
 
+    /// Notes what a recipient has read from the spool, for others that are where it is.
+    pub(super) fn keep(&self, position: u64, piece: Bytes) {
+        self.ring().keep(position, piece);
+    }
+
     /// Moves the recipient in `slot` on.
     pub(super) fn advance(&self, slot: usize, bytes: usize) {
         if self.ring().advance(slot, bytes, Instant::now()) {

@@ -10,7 +10,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::budget::{Budget, Lease};
+use super::{
+    budget::{Budget, Lease},
+    recent::Recent,
+};
 
 /// One file's part of the disk: unlinked segments, in the order of the stream.
 ///
@@ -28,6 +31,7 @@ pub(super) struct Spool {
     /// From which size on a segment is followed by a new one, in bytes.
     segment: u64,
     written: u64,
+    recent: Recent,
 }
 
 /// Some consecutive bytes of the stream, to be written.
@@ -53,6 +57,7 @@ pub(super) struct Segment {
 /// Some consecutive bytes of the stream, to be read.
 #[derive(Debug)]
 pub(super) struct SpoolRead {
+    position: u64,
     file: Arc<File>,
     offset: u64,
     available: u64,
@@ -72,6 +77,7 @@ impl Spool {
             segments: VecDeque::new(),
             segment: (budget.spool_limit() / SEGMENTS).max(SEGMENT_MIN),
             written: 0,
+            recent: Recent::default(),
         }
     }
 
@@ -121,11 +127,22 @@ impl Spool {
         }
     }
 
+    /// The bytes from `position` on that another recipient has read, and whose transport holds them.
+    pub(super) fn recent(&self, position: u64) -> Option<Bytes> {
+        self.recent.get(position)
+    }
+
+    /// Notes what was read at `position`.
+    pub(super) fn keep(&mut self, position: u64, piece: Bytes) {
+        self.recent.keep(position, piece);
+    }
+
     /// Where the bytes from `position` on are, if they are here.
     pub(super) fn read(&self, position: u64) -> Option<SpoolRead> {
         let index = self.segments.partition_point(|s| s.end <= position);
         let segment = self.segments.get(index)?;
         (segment.start <= position).then(|| SpoolRead {
+            position,
             file: Arc::clone(&segment.file),
             offset: position - segment.origin,
             available: segment.end - position,
@@ -190,6 +207,11 @@ impl SpoolWrite {
 impl SpoolRead {
     /// The most that one read takes, in bytes: few and large, since each is a hop to a thread.
     pub(super) const MAX: usize = 256 * 1024;
+
+    /// Where in the stream it begins.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
 
     /// How many bytes there are.
     pub(super) fn available(&self) -> usize {
