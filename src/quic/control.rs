@@ -80,7 +80,8 @@ impl<M: DeserializeOwned> ControlReceiver<M> {
             Err(quinn::ReadExactError::FinishedEarly(0)) => return Ok(None),
             other => other?,
         }
-        timeout(MESSAGE_LIMIT, self.rest(prefix))
+        // Boxed: an idle peer waits for its first byte, and needs no room for the rest.
+        Box::pin(timeout(MESSAGE_LIMIT, self.rest(prefix)))
             .await
             .unwrap_or(Err(StreamError::Ended(Code::Timeout)))
             .map(Some)

@@ -24,7 +24,7 @@ const TRANSFERS_PER_SESSION: usize = 64;
 /// Takes a client through handshake and admission, and serves it until it is gone.
 pub(super) async fn serve(shared: Arc<Shared>, knock: Knock) {
     let remote = knock.remote();
-    let link = match knock.admit(HANDSHAKE_LIMIT).await {
+    let link = match Box::pin(knock.admit(HANDSHAKE_LIMIT)).await {
         Ok(Some(link)) => link,
         Ok(None) => return,
         Err(error) => return debug!(%remote, %error, "handshake failed"),
@@ -33,7 +33,8 @@ pub(super) async fn serve(shared: Arc<Shared>, knock: Knock) {
     let span = tracing::info_span!("peer", id = peer);
     tracing::Instrument::instrument(
         async {
-            match welcome(&shared, &link).await {
+            // Boxed: over within moments, while the rest may be idle for weeks, a thousand times.
+            match Box::pin(welcome(&shared, &link)).await {
                 Ok((session, control, writer)) => {
                     info!(%remote, listening = session.listening, "joined");
                     let reason = run(&shared, &session, control, writer).await;

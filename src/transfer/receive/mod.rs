@@ -22,6 +22,7 @@ mod gate;
 mod here;
 mod incoming;
 mod listener;
+mod report;
 mod settlement;
 mod store;
 
