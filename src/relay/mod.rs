@@ -77,7 +77,7 @@ impl RelayConfig {
             bind,
             admission,
             max_peers: 1024,
-            memory_limit: 32 << 20,
+            memory_limit: Budget::MEMORY_LIMIT,
             spool_limit: 1 << 30,
             spool: std::env::temp_dir(),
             limit_per_peer: None,

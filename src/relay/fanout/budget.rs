@@ -17,8 +17,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The default limit on memory, in bytes: sixteen files at their full window.
-    pub const MEMORY_LIMIT: u64 = 64 * 1024 * 1024;
+    /// The default limit on memory, in bytes: eight files at their full window.
+    pub const MEMORY_LIMIT: u64 = 32 * 1024 * 1024;
 
     /// The default limit on disk, in bytes.
     pub const SPOOL_LIMIT: u64 = 1024 * 1024 * 1024;
