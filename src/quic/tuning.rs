@@ -1,4 +1,9 @@
 //! Every transport parameter, with the reason for its value.
+//!
+//! Left as quinn has them: the frequency of acknowledgements and the congestion controller, CUBIC.
+//! Fewer acknowledgements made no difference beyond the noise; a start that overshoots, as BBR's does,
+//! loses more than a stream's reassembly takes. Elsewhere: socket buffers in `socket.rs`, batches in
+//! `batches.rs`, the order of ciphers in `tls.rs`, priorities of streams in `link.rs`, threads in `workers.rs`.
 
 use std::{sync::Arc, time::Duration};
 
