@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use common::{Lab, MIB, Signal, assert_same, terminal::Terminal};
 
@@ -46,6 +46,12 @@ fn assert_left(terminal: &Terminal, parts: &[&str]) {
     for part in parts {
         assert!(line.contains(part), "no {part} in {line}");
     }
+}
+
+/// A sending that takes long enough to be looked at.
+fn slowly_to_alice(file: &Path) -> [&str; 6] {
+    let file = file.to_str().unwrap();
+    ["send", "--to", "alice", "--limit", "2M", file]
 }
 
 #[test]
@@ -131,14 +137,7 @@ fn a_window_that_is_resized_keeps_one_bar_and_no_remains() {
     let (lab, _relay) = Lab::new();
     let _alice = lab.listen("alice", &[]);
     let file = lab.file(LONG, 10 * MIB);
-    let args = [
-        "send",
-        "--to",
-        "alice",
-        "--limit",
-        "2M",
-        file.to_str().unwrap(),
-    ];
+    let args = slowly_to_alice(&file);
     let mut sender = open(&lab, "carol", &args, (80, 24));
     sender.until("a bar", |screen| shows(screen, &["旅行"]));
     for columns in [40, 100, 60] {
@@ -228,14 +227,7 @@ fn without_a_capable_terminal_there_are_plain_lines() {
     let (lab, _relay) = Lab::new();
     let _alice = lab.listen("alice", &[]);
     let file = lab.file("file.bin", 2 * MIB);
-    let args = [
-        "send",
-        "--to",
-        "alice",
-        "--limit",
-        "2M",
-        file.to_str().unwrap(),
-    ];
+    let args = slowly_to_alice(&file);
     let output = lab.command("carol").args(args).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!said.contains(['\x1b', '\r']), "{said:?}");

@@ -29,6 +29,12 @@ impl Recent {
         }
         self.0.push_back((position, piece));
     }
+
+    /// Forgets what ends at `position` or before: nobody comes there again.
+    pub(super) fn forget(&mut self, position: u64) {
+        self.0
+            .retain(|(start, piece)| start + piece.len() as u64 > position);
+    }
 }
 
 /// The most that are remembered; each is looked at once a read.
@@ -50,5 +56,17 @@ mod tests {
         drop((piece, later));
         recent.keep(5000, Bytes::from_static(b"next"));
         assert_eq!(recent.get(1040), None, "nobody holds it any more");
+    }
+
+    #[test]
+    fn what_everyone_has_passed_is_let_go_of_though_a_transport_holds_it() {
+        let mut recent = Recent::default();
+        let (passed, next) = (Bytes::from(vec![1; 100]), Bytes::from(vec![2; 100]));
+        recent.keep(1000, passed.clone());
+        recent.keep(1100, next.clone());
+        recent.forget(1100);
+        assert!(passed.is_unique() && !next.is_unique());
+        recent.forget(u64::MAX);
+        assert!(next.is_unique());
     }
 }

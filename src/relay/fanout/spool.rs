@@ -159,11 +159,13 @@ impl Spool {
         while self.segments.front().is_some_and(|s| s.end <= position) {
             self.segments.pop_front();
         }
+        self.recent.forget(position);
     }
 
     /// Gives back everything.
     pub(super) fn clear(&mut self) {
         self.segments.clear();
+        self.recent = Recent::default();
     }
 }
 
