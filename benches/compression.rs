@@ -20,9 +20,10 @@ use std::{
 use bytes::Bytes;
 use globset::GlobSet;
 use p2p::{
-    identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, KnownPeers, Name, RoomSecret},
+    home::KnownPeers,
+    identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
     protocol::{FileHeader, PeerId},
-    quic::{Credentials, Tuning},
+    quic::{Certificate, Credentials, Tuning},
     relay::{Admission, FileHook, Hook, Relay, RelayConfig},
     storage::{Conflict, Target},
     transfer::{
@@ -121,7 +122,7 @@ struct Stage {
 impl Stage {
     fn new(folder: &Path) -> Self {
         let identity = Identity::generate();
-        let certificate = identity.certificate();
+        let certificate = Certificate::of(&identity);
         let credentials = Credentials::new(certificate.certificate, certificate.private_key);
         let secret = RoomSecret::generate();
         let wire = Wire::default();

@@ -10,17 +10,18 @@
 //! | [`transfer`] | the client: offer, seal, send, receive, open, receipts |
 //! | [`quic`] | the only room that names quinn and rustls: TLS, tuning, typed streams |
 //! | [`storage`] | files read from and written to disk |
-//! | [`sealing`] | end-to-end encryption of a transfer; no I/O |
+//! | [`home`] | what is on disk about me: key, invite, known peers |
+//! | [`sealing`], [`identity`], [`protocol`] | the crate `p2p-core`: end-to-end encryption; keys, rooms, invites; what is on the wire. No I/O |
 //! | [`identity`] | my key, invites, rooms, bundles, known peers |
 //! | [`protocol`] | IDs, names, messages, headers and codes on the wire; no I/O |
 #![forbid(unsafe_code)]
 
 pub mod commands;
 pub mod display;
-pub mod identity;
-pub mod protocol;
+pub mod home;
 pub mod quic;
 pub mod relay;
-pub mod sealing;
 pub mod storage;
 pub mod transfer;
+
+pub use p2p_core::{identity, protocol, sealing};

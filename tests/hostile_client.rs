@@ -23,7 +23,7 @@ use p2p::{
     protocol::{
         ClientToServer, Code, FileClass, FileHeader, FileIndex, ServerToClient, TransferId,
     },
-    quic::{ClientEndpoint, ConnectError, Credentials, Link, LinkError, Role, Tuning},
+    quic::{Certificate, ClientEndpoint, ConnectError, Credentials, Link, LinkError, Role, Tuning},
 };
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ fn while_honest_peers_go_on<F: Future<Output = ()>>(offend: impl FnOnce(Invite) 
 /// A raw connection with a key of its own.
 async fn connect(invite: &Invite) -> (ClientEndpoint, Link, Identity) {
     let identity = Identity::generate();
-    let certificate = identity.certificate();
+    let certificate = Certificate::of(&identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
     let relay = (invite.relay.host(), invite.relay.port());
     let how = (Role::Sender, Tuning::default());
@@ -233,7 +233,7 @@ fn many_streams_that_are_never_finished_starve_nobody() {
 #[test]
 fn a_relay_with_another_key_is_refused_before_anything_is_said() {
     while_honest_peers_go_on(|invite| async move {
-        let certificate = Identity::generate().certificate();
+        let certificate = Certificate::of(&Identity::generate());
         let credentials = Credentials::new(certificate.certificate, certificate.private_key);
         let wrong = Identity::generate().id();
         let relay = (invite.relay.host(), invite.relay.port());

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     display::{self, Stage, Style},
-    identity::{BUNDLE_LIFETIME, Home, Identity, Invite, KnownPeers, Name},
+    home::{Home, KnownPeers, load_invite, load_or_create_identity},
+    identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
     quic::Tuning,
     transfer::{FailureKind, Member, Observer},
 };
@@ -63,8 +64,7 @@ impl Context {
     /// My key, made on first use.
     pub(super) fn identity(&self) -> Result<Identity, CommandError> {
         let path = self.home()?.identity_key();
-        Identity::load_or_create(&path)
-            .map_err(|e| CommandError::other(format!("no identity: {e}")))
+        load_or_create_identity(&path).map_err(|e| CommandError::other(format!("no identity: {e}")))
     }
 
     /// My name.
@@ -82,7 +82,7 @@ impl Context {
         let home = self.home()?;
         for path in [home.invite(), super::server::local_invite(home)] {
             let loaded =
-                Invite::load(&path).map_err(|e| CommandError::other(format!("no invite: {e}")))?;
+                load_invite(&path).map_err(|e| CommandError::other(format!("no invite: {e}")))?;
             if let Some(invite) = loaded {
                 return Ok(invite);
             }

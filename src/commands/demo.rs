@@ -17,8 +17,9 @@ use crate::{
         self, print_line,
         show::{ShowOptions, When as ShowWhen, show},
     },
-    identity::{BUNDLE_LIFETIME, Home, HostPort, Identity, Invite, KnownPeers, Name, RoomSecret},
-    quic::{Credentials, Tuning},
+    home::{Home, KnownPeers},
+    identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
+    quic::{Certificate, Credentials, Tuning},
     relay::{Admission, Relay, RelayConfig},
     storage::{Conflict, Target},
     transfer::{
@@ -122,7 +123,7 @@ async fn play(context: &Context, folder: &Path, files: &[PathBuf]) -> Result<u8,
 
 fn start_relay() -> Result<(Relay, Invite), CommandError> {
     let identity = Identity::generate();
-    let certificate = identity.certificate();
+    let certificate = Certificate::of(&identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
     let secret = RoomSecret::generate();
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

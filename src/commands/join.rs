@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::{CommandError, cli::JoinArgs, context::Context};
-use crate::{identity::Invite, protocol::Code, transfer::EnterError};
+use crate::{home::save_invite, identity::Invite, protocol::Code, transfer::EnterError};
 
 /// The longest invite that is read from standard input, in bytes.
 const INVITE_MAX: u64 = 4096;
@@ -33,8 +33,7 @@ pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError
         Ok::<_, EnterError>(())
     })?;
     entered.map_err(|e| enter_error(&e, &invite))?;
-    invite
-        .save(&path)
+    save_invite(&invite, &path)
         .map_err(|e| CommandError::other(format!("cannot save the invite: {e}")))?;
     if context.global.json {
         crate::display::print_line(&serde_json::json!({

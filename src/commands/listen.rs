@@ -14,7 +14,7 @@ use super::{
     signal::Signals,
 };
 use crate::{
-    identity::KnownPeers,
+    home::KnownPeers,
     protocol::DeclineReason,
     storage::{Conflict, Target},
     transfer::{

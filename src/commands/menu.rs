@@ -22,6 +22,7 @@ use crate::{
         menu::{Effect, Entry, Input, News, State},
         show::sanitise,
     },
+    home::save_invite,
     identity::Invite,
     protocol::Code,
 };
@@ -230,7 +231,7 @@ impl Menu<'_> {
             match member.enter(None).await {
                 Ok(connection) => {
                     connection.close(Code::Done).await;
-                    match invite.save(&path) {
+                    match save_invite(&invite, &path) {
                         Ok(()) => board.tell(News::Reached(invite.to_string())),
                         Err(error) => board.tell(News::NotJoined(error.to_string())),
                     }

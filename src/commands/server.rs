@@ -9,8 +9,9 @@ use std::{
 use super::{CommandError, cli::ServerArgs, context::Context, signal::Signals};
 use crate::{
     display::print_line,
-    identity::{Home, HostPort, Identity, Invite, RoomSecret},
-    quic::{Credentials, Tuning},
+    home::{Home, load_invite, load_or_create_identity, save_invite},
+    identity::{HostPort, Invite, RoomSecret},
+    quic::{Certificate, Credentials, Tuning},
     relay::{Admission, Relay, RelayConfig},
 };
 
@@ -31,9 +32,9 @@ pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), Co
         .map_err(CommandError::other)?;
     let certs = args.certs.clone().unwrap_or_else(|| home.relay());
     home.make_directory(&certs).map_err(CommandError::other)?;
-    let identity = Identity::load_or_create(&certs.join("relay.pem"))
+    let identity = load_or_create_identity(&certs.join("relay.pem"))
         .map_err(|e| CommandError::other(format!("no relay key: {e}")))?;
-    let certificate = identity.certificate();
+    let certificate = Certificate::of(&identity);
     write_certificate(&certs, &certificate.certificate)?;
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
 
@@ -58,7 +59,7 @@ pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), Co
     let local = HostPort::new(&loopback(address.ip()).to_string(), address.port())
         .map_err(CommandError::other)?;
     let path = local_invite(home);
-    invite(local).save(&path).map_err(CommandError::other)?;
+    save_invite(&invite(local), &path).map_err(CommandError::other)?;
     let invite = invite(public_address(args.public.as_deref(), address)?);
     Ok((relay, invite))
 }
@@ -116,7 +117,7 @@ fn bind_relay(config: RelayConfig, credentials: &Credentials) -> std::io::Result
 
 /// The room that every relay makes for its operator on its first start.
 fn own_room(home: &Home) -> Result<RoomSecret, CommandError> {
-    let saved = Invite::load(&local_invite(home)).map_err(CommandError::other)?;
+    let saved = load_invite(&local_invite(home)).map_err(CommandError::other)?;
     Ok(saved.map_or_else(RoomSecret::generate, |invite| invite.secret))
 }
 

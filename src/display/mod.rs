@@ -4,18 +4,17 @@
 
 mod bars;
 mod events;
-mod format;
 mod human;
 pub mod menu;
-pub mod show;
 mod stage;
 
 use std::sync::Arc;
 
 pub use bars::Bars;
 pub use events::{JsonEvents, print_line};
-pub use format::{bytes, duration, rate};
 pub use human::Human;
+pub use p2p_view as show;
+pub use p2p_view::format::{bytes, duration, rate};
 pub use stage::{Pause, Stage};
 
 use crate::transfer::Observer;

@@ -4,6 +4,7 @@
 //! [`PeerId`](crate::protocol::PeerId) at its other end is known before anything can be said.
 
 mod batches;
+mod certificate;
 mod control;
 mod endpoint;
 mod error;
@@ -16,6 +17,7 @@ mod tuning;
 mod workers;
 
 pub use batches::batching;
+pub use certificate::Certificate;
 pub use control::{ControlReceiver, ControlSender};
 pub use endpoint::{ClientEndpoint, Knock, RelayEndpoint};
 pub use error::{ConnectError, LinkError, StreamError};

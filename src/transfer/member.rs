@@ -8,7 +8,10 @@ use super::{Failure, FailureKind, unix_now};
 use crate::{
     identity::{Bundle, HpkePublicKey, Identity, Invite, MemberKey, Name},
     protocol::{ClientToServer, Code, PeerId, PeerMessage, RoomId, ServerToClient, TransferId},
-    quic::{ClientEndpoint, ConnectError, Credentials, Link, LinkError, Role, StreamError, Tuning},
+    quic::{
+        Certificate, ClientEndpoint, ConnectError, Credentials, Link, LinkError, Role, StreamError,
+        Tuning,
+    },
 };
 
 /// From the first packet to a complete handshake, for each address of the relay.
@@ -117,7 +120,7 @@ impl Member {
         } else {
             Role::Sender
         };
-        let certificate = self.identity.certificate();
+        let certificate = Certificate::of(&self.identity);
         let credentials = Credentials::new(certificate.certificate, certificate.private_key);
         let relay = &self.invite.relay;
         let (endpoint, link) = ClientEndpoint::connect(

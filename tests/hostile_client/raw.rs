@@ -9,6 +9,7 @@ use std::{
 use p2p::{
     identity::{Bundle, Identity, Invite},
     protocol::{ALPN, CONTROL_MESSAGE_MAX, ClientToServer, Code, encode_control},
+    quic::Certificate,
 };
 use quinn::crypto::rustls::QuicClientConfig;
 use rustls::{
@@ -29,7 +30,7 @@ async fn connect(
     identity: &Identity,
     alpn: &[&[u8]],
 ) -> Result<(quinn::Endpoint, quinn::Connection), quinn::ConnectionError> {
-    let certificate = identity.certificate();
+    let certificate = Certificate::of(&identity);
     let chain = vec![CertificateDer::from(certificate.certificate)];
     let key = PrivatePkcs8KeyDer::from(certificate.private_key.to_vec());
     let mut config =

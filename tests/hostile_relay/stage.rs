@@ -10,9 +10,10 @@ use std::{
 
 use globset::GlobSet;
 use p2p::{
-    identity::{BUNDLE_LIFETIME, Home, HostPort, Identity, Invite, KnownPeers, Name, RoomSecret},
+    home::{Home, KnownPeers},
+    identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
     protocol::PeerId,
-    quic::{Credentials, Tuning},
+    quic::{Certificate, Credentials, Tuning},
     relay::{Admission, Relay, RelayConfig},
     storage::{Conflict, Target},
     transfer::{
@@ -44,7 +45,7 @@ impl Stage {
     /// Call it inside a tokio runtime.
     pub fn new() -> Self {
         let identity = Identity::generate();
-        let certificate = identity.certificate();
+        let certificate = Certificate::of(&identity);
         let credentials = Credentials::new(certificate.certificate, certificate.private_key);
         let secret = RoomSecret::generate();
         let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -9,7 +9,8 @@ use crate::{
         cli::{Cli, Command},
         server,
     },
-    identity::{Home, Invite},
+    home::{Home, load_invite},
+    identity::Invite,
 };
 
 /// How to reach it: from here, and from elsewhere.
@@ -36,7 +37,7 @@ pub(super) fn start(
     };
     // Where the usual port is taken, any other serves.
     let (relay, elsewhere) = open(&[]).or_else(|_| open(&["--bind", "[::]:0"]))?;
-    let here = Invite::load(&server::local_invite(home))
+    let here = load_invite(&server::local_invite(home))
         .map_err(CommandError::other)?
         .unwrap_or_else(|| elsewhere.clone());
     tasks.spawn(relay.run(end.clone()));

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     display::menu::News,
-    identity::{Invite, KnownPeers},
+    home::KnownPeers,
+    identity::Invite,
     protocol::{Code, DeclineReason, TransferId},
     storage::{Conflict, Target},
     transfer::{

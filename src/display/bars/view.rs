@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use console::{Style, measure_text_width, truncate_str};
+use p2p_view::format::{bytes, left, per_second};
 
 use super::{
-    super::format::{bytes, left, per_second},
     canvas::Row,
     job::{Job, Lane, Measure, State, Way},
 };

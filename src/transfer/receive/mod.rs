@@ -43,7 +43,7 @@ use self::{
 };
 use super::{EnterError, Event, Failure, FailureKind, Member, Observer};
 use crate::{
-    identity::KnownPeers,
+    home::KnownPeers,
     sealing::OpenKeys,
     storage::{Conflict, Journal, PARTIAL_MAX_AGE, Target},
 };

@@ -36,9 +36,7 @@ pub use target::{Status, Summary, Target};
 use self::{sender::Sender, wares::Wares};
 use super::{Failure, FailureKind, Member, Observer, Presence};
 use crate::{
-    identity::{KnownPeers, ResolveError},
-    quic::RateLimit,
-    sealing::Compression,
+    home::KnownPeers, identity::ResolveError, quic::RateLimit, sealing::Compression,
     storage::SourceError,
 };
 

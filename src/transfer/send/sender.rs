@@ -18,7 +18,7 @@ use super::{
     wares::Wares,
 };
 use crate::{
-    identity::KnownPeers,
+    home::KnownPeers,
     protocol::{Code, PeerId},
     quic::{LinkError, RateLimit},
     sealing::{Compression, NewTransfer, Suite, TransferSealer},

@@ -1,0 +1,12 @@
+//! The name that I go by.
+
+use crate::protocol::PeerName;
+
+/// What I call myself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// The name.
+    pub name: PeerName,
+    /// Whether a person chose it; otherwise it is the host's, which others may have as well.
+    pub chosen: bool,
+}

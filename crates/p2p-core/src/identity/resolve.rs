@@ -1,0 +1,399 @@
+//! What a person means by `--to`.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{Origin, Roster};
+use crate::protocol::{IdError, PeerId, PeerName};
+
+/// A peer that is in the room now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// Who it is.
+    pub id: PeerId,
+    /// What it calls itself.
+    pub name: PeerName,
+}
+
+/// Whom the text means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// Who it is.
+    pub id: PeerId,
+    /// The name it was found by, or the one it gives itself, or the one we know it by.
+    pub name: Option<PeerName>,
+    /// Whether it is in the room now.
+    pub present: bool,
+    /// By what it was found.
+    pub how: How,
+}
+
+/// By what a peer was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The whole ID.
+    Id,
+    /// A name that belongs to its key.
+    KnownName,
+    /// The name that it gives itself, and that nobody else has.
+    PresentName,
+    /// The beginning of its ID, which no other has.
+    Prefix,
+}
+
+/// One of several peers that may be meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Who it is.
+    pub id: PeerId,
+    /// What it is called, if that is known.
+    pub name: Option<PeerName>,
+}
+
+/// Why a text means nobody, or nobody for certain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// Nobody is meant.
+    #[error("no peer is called {text:?}, and no peer ID begins with it")]
+    NotFound {
+        /// What was asked for.
+        text: String,
+        /// The name most like it, if one is.
+        nearest: Option<PeerName>,
+    },
+    /// An ID with a typing error in it.
+    #[error("{text:?} looks like a peer ID, but there is a typing error in it")]
+    MistypedId {
+        /// What was asked for.
+        text: String,
+    },
+    /// Several may be meant.
+    #[error("{text:?} may mean {}", List(candidates))]
+    Ambiguous {
+        /// What was asked for.
+        text: String,
+        /// Those who may be meant, at most eight.
+        candidates: Vec<Candidate>,
+    },
+    /// Another peer goes by a name that belongs to a key that is not here.
+    #[error("{name:?} is the name of {pinned}, but the peer of that name here is {got}")]
+    KeyChanged {
+        /// The name.
+        name: PeerName,
+        /// Whose it is.
+        pinned: PeerId,
+        /// Who goes by it now.
+        got: PeerId,
+    },
+}
+
+/// Finds the peer that `text` means: a whole ID, a known name, a name in the room, or the beginning
+/// of an ID, in this order.
+///
+/// A name that is known means its key, whoever else goes by it. A text that is the name of one peer
+/// and begins the ID of another is ambiguous unless a person gave that name: anybody may call
+/// themselves by somebody's short ID.
+///
+/// # Errors
+/// Whenever a person should decide; nothing is guessed.
+pub fn resolve(text: &str, known: &Roster, present: &[Present]) -> Result<Resolved, ResolveError> {
+    let text = text.trim();
+    let all = Everybody { known, present };
+    let id_error = match text.parse::<PeerId>() {
+        Ok(id) => return Ok(all.resolved(id, None, How::Id)),
+        Err(e) => e,
+    };
+    let by_prefix = all.by_prefix(text);
+    if let Ok(name) = text.parse::<PeerName>()
+        && let Some(found) = all.by_name(text, &name, &by_prefix)?
+    {
+        return Ok(found);
+    }
+    match by_prefix.as_slice() {
+        [id] => Ok(all.resolved(*id, None, How::Prefix)),
+        [] if !matches!(id_error, IdError::Length { .. }) => Err(ResolveError::MistypedId {
+            text: text.to_owned(),
+        }),
+        [] => Err(ResolveError::NotFound {
+            text: text.to_owned(),
+            nearest: all.nearest(text),
+        }),
+        several => Err(all.ambiguous(text, several)),
+    }
+}
+
+struct Everybody<'a> {
+    known: &'a Roster,
+    present: &'a [Present],
+}
+
+impl Everybody<'_> {
+    fn by_name(
+        &self,
+        text: &str,
+        name: &PeerName,
+        by_prefix: &[PeerId],
+    ) -> Result<Option<Resolved>, ResolveError> {
+        let mut bearers: Vec<PeerId> = self
+            .present
+            .iter()
+            .filter(|peer| peer.name == *name)
+            .map(|peer| peer.id)
+            .collect();
+        bearers.sort_unstable();
+        bearers.dedup();
+        let pinned = self.known.get(name);
+        let (id, how) = match (&pinned, bearers.as_slice()) {
+            (Some(pinned), bearers) => {
+                let here = self.present.iter().any(|peer| peer.id == pinned.id);
+                match bearers.first() {
+                    Some(got) if !here => {
+                        return Err(ResolveError::KeyChanged {
+                            name: name.clone(),
+                            pinned: pinned.id,
+                            got: *got,
+                        });
+                    }
+                    _ => (pinned.id, How::KnownName),
+                }
+            }
+            (None, []) => return Ok(None),
+            (None, [id]) => (*id, How::PresentName),
+            (None, several) => return Err(self.ambiguous(text, several)),
+        };
+        let given = pinned.is_some_and(|peer| peer.origin == Origin::Added);
+        let mut others: Vec<PeerId> = by_prefix.to_vec();
+        others.retain(|other| *other != id);
+        if !given && !others.is_empty() {
+            others.insert(0, id);
+            return Err(self.ambiguous(text, &others));
+        }
+        Ok(Some(self.resolved(id, Some(name.clone()), how)))
+    }
+
+    /// Everybody whose ID begins with the text, if that is long enough to be meant so.
+    fn by_prefix(&self, text: &str) -> Vec<PeerId> {
+        if text.chars().filter(|c| *c != '-').count() < PREFIX_MIN {
+            return Vec::new();
+        }
+        let mut ids: Vec<PeerId> = self
+            .present
+            .iter()
+            .map(|peer| peer.id)
+            .chain(self.known.iter().map(|peer| peer.id))
+            .filter(|id| id.has_prefix(text))
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    fn resolved(&self, id: PeerId, name: Option<PeerName>, how: How) -> Resolved {
+        Resolved {
+            id,
+            name: name.or_else(|| self.name_of(id)),
+            present: self.present.iter().any(|peer| peer.id == id),
+            how,
+        }
+    }
+
+    /// A name that is known to be the peer's goes before one that it gives itself.
+    fn name_of(&self, id: PeerId) -> Option<PeerName> {
+        let known = self.known.iter().find(|peer| peer.id == id);
+        let present = || self.present.iter().find(|peer| peer.id == id);
+        known
+            .map(|peer| peer.name)
+            .or_else(|| present().map(|peer| peer.name.clone()))
+    }
+
+    fn ambiguous(&self, text: &str, ids: &[PeerId]) -> ResolveError {
+        let candidate = |id: &PeerId| Candidate {
+            id: *id,
+            name: self.name_of(*id),
+        };
+        ResolveError::Ambiguous {
+            text: text.to_owned(),
+            candidates: ids.iter().take(CANDIDATES_MAX).map(candidate).collect(),
+        }
+    }
+
+    fn nearest(&self, text: &str) -> Option<PeerName> {
+        let text = text.to_lowercase();
+        let known = self.known.iter().map(|peer| peer.name);
+        let present = self.present.iter().map(|peer| peer.name.clone());
+        let mut scores: BTreeMap<PeerName, f64> = BTreeMap::new();
+        for name in known.chain(present) {
+            let score = strsim::jaro_winkler(&text, &name.as_str().to_lowercase());
+            scores.insert(name, score);
+        }
+        scores
+            .into_iter()
+            .filter(|(_, score)| *score >= ALIKE)
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(name, _)| name)
+    }
+}
+
+struct List<'a>(&'a [Candidate]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, candidate) in self.0.iter().enumerate() {
+            let or = if i == 0 { "" } else { " or " };
+            write!(f, "{or}{}", candidate.id)?;
+            if let Some(name) = &candidate.name {
+                write!(f, " ({name})")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The shortest beginning of an ID that counts: 30 bits, the short form that people see.
+pub const PREFIX_MIN: usize = 6;
+
+/// The most candidates that an error lists.
+const CANDIDATES_MAX: usize = 8;
+
+/// How alike two names must be (Jaro-Winkler) for one to be suggested for the other.
+const ALIKE: f64 = 0.8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: PeerId = PeerId::from_bytes([0xaa; 32]);
+    const B: PeerId = PeerId::from_bytes([0xbb; 32]);
+
+    fn name(text: &str) -> PeerName {
+        text.parse().unwrap()
+    }
+
+    fn present(peers: &[(PeerId, &str)]) -> Vec<Present> {
+        let peer = |(id, text): &(PeerId, &str)| Present {
+            id: *id,
+            name: name(text),
+        };
+        peers.iter().map(peer).collect()
+    }
+
+    fn known(peers: &[(PeerId, &str, Origin)]) -> Roster {
+        let mut known = Roster::default();
+        for (id, text, origin) in peers {
+            known.pin(&name(text), *id, *origin, 1).unwrap();
+        }
+        known
+    }
+
+    #[test]
+    fn a_whole_id_needs_nobody_to_be_there() {
+        let found = resolve(&A.to_string(), &known(&[]), &[]).unwrap();
+        assert_eq!((found.id, found.present, found.how), (A, false, How::Id));
+        let found = resolve(&A.compact(), &known(&[]), &present(&[(A, "alice")])).unwrap();
+        assert_eq!((found.name, found.present), (Some(name("alice")), true));
+    }
+
+    #[test]
+    fn a_mistyped_id_is_called_that() {
+        let mut text = A.compact();
+        text.replace_range(3..4, if &text[3..4] == "a" { "b" } else { "a" });
+        assert!(matches!(
+            resolve(&text, &known(&[]), &present(&[(A, "alice")])),
+            Err(ResolveError::MistypedId { .. })
+        ));
+    }
+
+    #[test]
+    fn a_name_in_the_room_means_its_only_bearer() {
+        let room = present(&[(A, "alice"), (A, "alice"), (B, "bob")]);
+        let found = resolve("alice", &known(&[]), &room).unwrap();
+        assert_eq!((found.id, found.how), (A, How::PresentName));
+    }
+
+    #[test]
+    fn a_name_that_two_peers_bear_is_ambiguous_until_it_is_known() {
+        let room = present(&[(A, "alice"), (B, "alice")]);
+        let Err(ResolveError::Ambiguous { candidates, .. }) = resolve("alice", &known(&[]), &room)
+        else {
+            panic!("two peers of one name are not one peer");
+        };
+        assert_eq!(candidates.len(), 2);
+        let pinned = known(&[(B, "alice", Origin::Seen)]);
+        let found = resolve("alice", &pinned, &room).unwrap();
+        assert_eq!((found.id, found.how), (B, How::KnownName));
+    }
+
+    #[test]
+    fn a_known_name_that_another_key_bears_is_refused_with_both_ids() {
+        let pinned = known(&[(A, "alice", Origin::Seen)]);
+        assert_eq!(
+            resolve("alice", &pinned, &present(&[(B, "alice")])),
+            Err(ResolveError::KeyChanged {
+                name: name("alice"),
+                pinned: A,
+                got: B
+            })
+        );
+        let renamed = present(&[(A, "alice 2"), (B, "alice")]);
+        assert_eq!(resolve("alice", &pinned, &renamed).unwrap().id, A);
+        let offline = resolve("alice", &pinned, &[]).unwrap();
+        assert_eq!((offline.id, offline.present), (A, false));
+    }
+
+    #[test]
+    fn the_beginning_of_an_id_counts_from_six_characters_on() {
+        let room = present(&[(A, "alice"), (B, "bob")]);
+        let text = A.to_string();
+        let found = resolve(&text[..6], &known(&[]), &room).unwrap();
+        assert_eq!((found.id, found.how), (A, How::Prefix));
+        assert_eq!(resolve(&text[..9], &known(&[]), &room).unwrap().id, A);
+        assert!(matches!(
+            resolve(&text[..5], &known(&[]), &room),
+            Err(ResolveError::NotFound { .. })
+        ));
+        let absent = known(&[(A, "alice", Origin::Seen)]);
+        assert_eq!(resolve(&text[..6], &absent, &[]).unwrap().id, A);
+    }
+
+    #[test]
+    fn a_beginning_that_two_ids_share_is_ambiguous() {
+        let mut bytes = [0xaa; 32];
+        bytes[31] = 0;
+        let twin = PeerId::from_bytes(bytes);
+        let room = present(&[(A, "alice"), (twin, "eve")]);
+        assert!(matches!(
+            resolve(&A.short(), &known(&[]), &room),
+            Err(ResolveError::Ambiguous { candidates, .. }) if candidates.len() == 2
+        ));
+    }
+
+    #[test]
+    fn nobody_gets_what_is_for_another_by_the_name_of_a_short_id() {
+        let short = A.short();
+        let room = present(&[(A, "alice"), (B, &short)]);
+        for origin in [None, Some(Origin::Seen), Some(Origin::SentTo)] {
+            let pins: Vec<_> = origin.map(|o| (B, short.as_str(), o)).into_iter().collect();
+            assert!(matches!(
+                resolve(&short, &known(&pins), &room),
+                Err(ResolveError::Ambiguous { .. })
+            ));
+        }
+        let given = known(&[(B, &short, Origin::Added)]);
+        assert_eq!(resolve(&short, &given, &room).unwrap().id, B);
+        let itself = present(&[(A, &short)]);
+        assert_eq!(resolve(&short, &known(&[]), &itself).unwrap().id, A);
+    }
+
+    #[test]
+    fn the_nearest_name_is_suggested_and_a_far_one_is_not() {
+        let room = present(&[(A, "alice"), (B, "bob")]);
+        let nearest = |text| match resolve(text, &known(&[]), &room) {
+            Err(ResolveError::NotFound { nearest, .. }) => nearest,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(nearest("Alise"), Some(name("alice")));
+        assert_eq!(nearest("zzz"), None);
+        assert_eq!(nearest(""), None);
+        assert_eq!(nearest("\u{1b}[2J"), None);
+    }
+}

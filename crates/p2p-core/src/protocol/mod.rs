@@ -1,0 +1,34 @@
+//! What is on the wire: IDs, names, messages, headers, codes. Pure: no I/O, no clock, no secrets.
+//!
+//! `docs/protocol.md` tells the same as a story; this room is the authority on limits.
+
+mod code;
+mod control;
+mod encoding;
+mod file;
+mod ids;
+mod message;
+mod path;
+mod text;
+
+pub use code::Code;
+pub use control::{CONTROL_MESSAGE_MAX, ControlError, encode_control, parse_control, parse_length};
+pub use encoding::Base64;
+pub use file::{
+    CHUNK_SIZE, FILE_HEADER_LEN, FRAME_HEADER_LEN, FRAME_PAYLOAD_MAX, FileClass, FileHeader,
+    FrameError, FrameHeader, FrameKind, PlanEntry, decode_plan, encode_plan,
+};
+pub use ids::{FileIndex, IdError, PeerId, RoomId, TransferId};
+pub use message::{
+    Answer, ClientToServer, DeclineReason, PeerMessage, PeerState, ServerToClient, SignedBundle,
+    SignedOffer,
+};
+pub use path::{FileName, LinkTarget, NameError, NameProblem, PRIVATE_PREFIX, RelativePath};
+pub use text::is_printable;
+pub use text::{PeerName, PeerNameError, SafeText};
+
+/// The application protocol that both ends of every connection must speak (RFC 7301).
+///
+/// A change that an older peer could misread gets a new name here; a field or message type that
+/// an older peer may ignore does not.
+pub const ALPN: &[u8] = b"p2p/1";
