@@ -30,7 +30,7 @@ async fn connect(
     identity: &Identity,
     alpn: &[&[u8]],
 ) -> Result<(quinn::Endpoint, quinn::Connection), quinn::ConnectionError> {
-    let certificate = Certificate::of(&identity);
+    let certificate = Certificate::of(identity);
     let chain = vec![CertificateDer::from(certificate.certificate)];
     let key = PrivatePkcs8KeyDer::from(certificate.private_key.to_vec());
     let mut config =
