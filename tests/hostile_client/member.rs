@@ -39,6 +39,7 @@ pub fn file(path: &str) -> (Head, Vec<u8>) {
         target: None,
         exec: false,
         mtime: None,
+        blake3: None,
     };
     (head, content)
 }

@@ -213,5 +213,6 @@ fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {
         target: None,
         exec: false,
         mtime: None,
+        blake3: None,
     }
 }

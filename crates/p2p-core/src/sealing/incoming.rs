@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    FileOpener, Head, Manifest, OpenError, ReceiptSealer, Suite, file_opener,
+    FileOpener, Head, Manifest, OfferError, OpenError, OpenKey, ReceiptSealer, Suite, file_opener,
     offer::Body,
     replay::{Replay, SeenFiles},
     transfer_key::TransferKey,
@@ -31,10 +31,26 @@ pub struct OpenedOffer {
     pub recipients: u32,
     /// What to decide by.
     pub manifest: Manifest,
-    /// Opens the transfer's files.
-    pub opener: TransferOpener,
-    /// Seals my receipts.
-    pub receipts: ReceiptSealer,
+    pub(super) opener: TransferOpener,
+    pub(super) receipts: ReceiptSealer,
+    pub(super) sealed_to: Arc<OpenKey>,
+}
+
+impl OpenedOffer {
+    /// Takes up the offer: gives what opens the transfer's files, and what seals my receipts.
+    ///
+    /// # Errors
+    /// [`OfferError::Replayed`] if it was taken up before, [`OfferError::Worn`] if the key that it is
+    /// sealed to has been used too often.
+    pub fn claim(self) -> Result<(TransferOpener, ReceiptSealer), OfferError> {
+        self.sealed_to
+            .claim(self.sender, self.opener.transfer())
+            .map_err(|e| match e {
+                Replay::Seen => OfferError::Replayed,
+                Replay::Full => OfferError::Worn,
+            })?;
+        Ok((self.opener, self.receipts))
+    }
 }
 
 /// A transfer as a recipient holds it. It can be shared between tasks.
@@ -112,6 +128,7 @@ pub(super) fn opened(
     sender: PublicKey,
     manifest: Manifest,
     body: Body,
+    sealed_to: &Arc<OpenKey>,
 ) -> OpenedOffer {
     OpenedOffer {
         sender: sender.peer_id(),
@@ -127,5 +144,6 @@ pub(super) fn opened(
             signer: (body.recipients > 1).then_some(sender),
             seen: Mutex::default(),
         },
+        sealed_to: sealed_to.clone(),
     }
 }

@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    Manifest, OpenKeys, OpenedOffer, Suite, TAG_LEN, UnknownSuite,
+    Manifest, OpenKey, OpenKeys, OpenedOffer, Suite, TAG_LEN, UnknownSuite,
     aead::Stage,
     incoming,
-    replay::Replay,
     transfer_key::TransferKey,
     wrap::{ENCAPSULATED_LEN, SEALED_LEN, WrapContext, Wrapped},
 };
@@ -120,15 +119,17 @@ pub enum OfferError {
     /// The offer was opened before.
     #[error("the offer was delivered before")]
     Replayed,
-    /// The key has opened as many offers as it may; a fresh one must be published.
-    #[error("this listener has opened as many offers as it may under one key")]
+    /// The key has been used for as many offers of this sender, or in all, as it may be; a fresh one
+    /// must be published.
+    #[error("this listener has taken as many offers as it may under one key")]
     Worn,
 }
 
 /// Opens an offer that the relay delivers as `transfer` by `from`, and checks all there is to check.
 ///
-/// An offer opens once in the life of the key that it is sealed to. What fails leaves no trace, so
-/// garbage under a transfer's ID does not keep the real offer out.
+/// That it is opened leaves no trace: [`OpenedOffer::claim`] does, which gives the transfer's keys
+/// once in the life of the key that the offer is sealed to. So neither garbage under a transfer's ID
+/// nor offers that policy turns down use up any memory or keep the real offer out.
 ///
 /// # Errors
 /// Every reason has its variant; none depends on what is sealed before the MAC has held.
@@ -180,11 +181,12 @@ pub fn open_offer(
         .map_err(|_| OfferError::Manifest)?;
     let manifest = Manifest::decode(&manifest).ok_or(OfferError::Manifest)?;
 
-    opened_by.note(from, transfer).map_err(|e| match e {
-        Replay::Seen => OfferError::Replayed,
-        Replay::Full => OfferError::Worn,
-    })?;
-    Ok(incoming::opened(key, inbox.me, sender, manifest, body))
+    if opened_by.has_claimed(from, transfer) {
+        return Err(OfferError::Replayed);
+    }
+    Ok(incoming::opened(
+        key, inbox.me, sender, manifest, body, opened_by,
+    ))
 }
 
 /// The header as it is signed: JSON, fields of later versions tolerated.
@@ -295,7 +297,7 @@ fn unwrap<'a>(
     body: &Body,
     context: &WrapContext,
     keys: &'a OpenKeys,
-) -> Result<(&'a super::OpenKey, Secret), OfferError> {
+) -> Result<(&'a Arc<OpenKey>, Secret), OfferError> {
     let wrapped = Wrapped {
         encapsulated: field::<ENCAPSULATED_LEN>("encapsulated key", &body.encapsulated)?.to_vec(),
         sealed: field::<SEALED_LEN>("wrapped key", &body.wrapped)?.to_vec(),
