@@ -349,15 +349,16 @@ mod tests {
     fn a_finished_file_is_never_taken_for_a_partial() {
         let place = Place::new();
         let file = incoming("a", 64);
-        let content = |writer: u8| vec![writer; 64];
+        // Each its own: what is there already is not stored again.
+        let content = |writer: u8, turn: u8| [writer, turn].repeat(32);
         std::thread::scope(|scope| {
             for writer in 0..4 {
                 let (place, file) = (&place, &file);
                 scope.spawn(move || {
-                    for _ in 0..100 {
+                    for turn in 0..100 {
                         let mut partial = place.target.begin(file).unwrap();
                         partial.truncate(0).unwrap();
-                        for byte in content(writer) {
+                        for byte in content(writer, turn) {
                             partial.write_all(&[byte]).unwrap();
                         }
                         let conflict = Conflict::Rename;
@@ -377,7 +378,7 @@ mod tests {
         assert_eq!(names.len(), 400);
         for name in names {
             let stored = fs::read(place.out().join(&name)).unwrap();
-            assert_eq!(stored, content(stored[0]), "{name}");
+            assert_eq!(stored, content(stored[0], stored[1]), "{name}");
         }
     }
 
