@@ -18,7 +18,7 @@ mod presence;
 pub mod receive;
 pub mod send;
 
-pub use event::{Event, Observer};
+pub use event::{Event, Observer, PeerRef};
 pub use failure::{Failure, FailureKind};
 pub use member::{Connection, EnterError, Member, Voice};
 pub use presence::{Peer, Presence};
