@@ -47,6 +47,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
     context.block_on(async {
         let signals = Signals::hear();
         let sent = send_files(&member, &known, request, &observer, &signals.token()).await;
+        context.flush_events().await;
         match (sent, signals.exit_code()) {
             (Ok(summary), code) => report(context, &summary, code),
             (Err(_), Some(code)) => Err(CommandError::new(
