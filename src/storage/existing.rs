@@ -129,7 +129,7 @@ fn open_file(directory: &Dir, name: &str) -> io::Result<Option<(File, u64)>> {
         .open_with(name, os::never_wait(&mut options))?
         .into_std();
     let metadata = file.metadata()?;
-    Ok(metadata.is_file().then(|| (file, metadata.len())))
+    Ok(metadata.is_file().then_some((file, metadata.len())))
 }
 
 #[cfg(test)]
