@@ -2,56 +2,18 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use super::{
-    FileOpener, Head, Manifest, OfferError, OpenError, OpenKey, ReceiptSealer, Suite, file_opener,
-    offer::Body,
+    FileOpener, Head, OpenError, file_opener,
     replay::{Replay, SeenFiles},
     transfer_key::TransferKey,
 };
 use crate::{
-    identity::{Identity, PublicKey},
-    protocol::{FileIndex, FrameHeader, PeerId, PeerName, TransferId},
+    identity::PublicKey,
+    protocol::{FileIndex, FrameHeader, PeerId, TransferId},
 };
-
-/// An offer that is for me, from whom it says, and of this room.
-#[derive(Debug)]
-pub struct OpenedOffer {
-    /// Who sends.
-    pub sender: PeerId,
-    /// What the sender calls itself; whether that is its name is for the known peers to say.
-    pub name: PeerName,
-    /// Whether a person chose that name.
-    pub chosen: bool,
-    /// How content is sealed.
-    pub suite: Suite,
-    /// To how many peers the transfer is offered, me included.
-    pub recipients: u32,
-    /// What to decide by.
-    pub manifest: Manifest,
-    pub(super) opener: TransferOpener,
-    pub(super) receipts: ReceiptSealer,
-    pub(super) sealed_to: Arc<OpenKey>,
-}
-
-impl OpenedOffer {
-    /// Takes up the offer: gives what opens the transfer's files, and what seals my receipts.
-    ///
-    /// # Errors
-    /// [`OfferError::Replayed`] if it was taken up before, [`OfferError::Worn`] if the key that it is
-    /// sealed to has been used too often.
-    pub fn claim(self) -> Result<(TransferOpener, ReceiptSealer), OfferError> {
-        self.sealed_to
-            .claim(self.sender, self.opener.transfer())
-            .map_err(|e| match e {
-                Replay::Seen => OfferError::Replayed,
-                Replay::Full => OfferError::Worn,
-            })?;
-        Ok((self.opener, self.receipts))
-    }
-}
 
 /// A transfer as a recipient holds it. It can be shared between tasks.
 pub struct TransferOpener {
@@ -63,6 +25,16 @@ pub struct TransferOpener {
 }
 
 impl TransferOpener {
+    /// `signer` signs every file, where several recipients have the secret.
+    pub(super) fn new(key: TransferKey, me: PeerId, signer: Option<PublicKey>) -> Self {
+        Self {
+            key,
+            me,
+            signer,
+            seen: Mutex::default(),
+        }
+    }
+
     /// The transfer's ID.
     #[must_use]
     pub fn transfer(&self) -> TransferId {
@@ -119,31 +91,5 @@ impl fmt::Debug for TransferOpener {
         f.debug_struct("TransferOpener")
             .field("transfer", &self.transfer())
             .finish_non_exhaustive()
-    }
-}
-
-pub(super) fn opened(
-    key: TransferKey,
-    me: &Arc<Identity>,
-    sender: PublicKey,
-    manifest: Manifest,
-    body: Body,
-    sealed_to: &Arc<OpenKey>,
-) -> OpenedOffer {
-    OpenedOffer {
-        sender: sender.peer_id(),
-        name: body.name,
-        chosen: body.chosen,
-        suite: key.suite(),
-        recipients: body.recipients,
-        manifest,
-        receipts: ReceiptSealer::new(&key, sender.peer_id(), Arc::clone(me)),
-        opener: TransferOpener {
-            key,
-            me: me.id(),
-            signer: (body.recipients > 1).then_some(sender),
-            seen: Mutex::default(),
-        },
-        sealed_to: sealed_to.clone(),
     }
 }
