@@ -8,7 +8,7 @@ use std::{
 use clap::CommandFactory;
 
 use super::{CommandError, cli::Cli};
-use crate::transfer::FailureKind;
+use crate::transfer::ErrorKind;
 
 /// What the first page tells besides what `--help` does, in roff (man(7)).
 const MORE: &str = r#".SH "EXIT STATUS"
@@ -39,7 +39,7 @@ any value but the empty one: no colour.
 pub(super) fn run(out: Option<&Path>) -> Result<u8, CommandError> {
     let failed = |e| {
         CommandError::new(
-            FailureKind::LocalFile,
+            ErrorKind::LocalFile,
             format!("cannot write manual pages: {e}"),
         )
     };

@@ -4,7 +4,7 @@ use super::{CommandError, cli::PeersArgs, context::Context, join::enter_error, s
 use crate::{
     display::print_line,
     protocol::{Code, PeerId},
-    transfer::{FailureKind, Peer, PeerEvent},
+    transfer::{ErrorKind, Peer, PeerEvent},
 };
 
 pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandError> {
@@ -15,8 +15,8 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
         let mut channel = member
             .enter(None)
             .await
-            .map_err(|e| enter_error(&e, &member.invite))?;
-        let lost = || CommandError::new(FailureKind::Unreachable, "the relay was lost");
+            .map_err(|e| enter_error(e, &member.invite))?;
+        let lost = || CommandError::new(ErrorKind::Unreachable, "the relay was lost");
         let mut peers = channel.peers(args.watch).await.ok_or_else(lost)?;
         peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         for peer in &peers {

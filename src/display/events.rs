@@ -163,7 +163,7 @@ fn to_json(event: Event) -> Result<Value, String> {
             failure,
         } => {
             let mut value = json!({
-                "event": "failed", "transfer": transfer, "code": failure.kind.exit_code(), "reason": failure.reason,
+                "event": "failed", "transfer": transfer, "code": failure.kind().exit_code(), "reason": format!("{failure:#}"),
             });
             if let Some((id, name)) = peer {
                 value["peer"] = json!(id);

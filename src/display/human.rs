@@ -244,9 +244,9 @@ impl Observer for Human {
                     line.push_str(&format!(" {name}"));
                 }
                 if let (Some((peer, _)), None) = (peer, file) {
-                    self.bars.failed(transfer, peer, failure.reason.to_string());
+                    self.bars.failed(transfer, peer, format!("{failure:#}"));
                 }
-                self.stage.line(&format!("{line}: {failure}"));
+                self.stage.line(&format!("{line}: {failure:#}"));
             }
             Event::Retrying { peer, reason } => {
                 let reason = sanitise(&reason).into_owned();
@@ -295,8 +295,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        protocol::{PeerId, PeerName, PeerState, SafeText, TransferId},
-        transfer::{Failure, FailureKind},
+        protocol::{PeerId, PeerName, PeerState, TransferId},
+        transfer::{Error, ErrorKind},
     };
 
     /// What could move the cursor, ring, recolour, retitle, reorder, hide, or ask the terminal.
@@ -329,10 +329,7 @@ mod tests {
         let peer = PeerId::from_bytes([1; 32]);
         // What a name or a reason from the wire can be at worst.
         let name = || PeerName::from_lossy(HOSTILE);
-        let failure = Failure {
-            kind: FailureKind::Other,
-            reason: SafeText::new(HOSTILE),
-        };
+        let failure = Error::new(ErrorKind::Other, HOSTILE);
         let text = || HOSTILE.to_owned();
         let blake3 = blake3::hash(b"");
         vec![

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::Failure;
+use super::Error;
 use crate::protocol::{PeerId, PeerName, PeerState, TransferId};
 
 /// Hears of everything that happens; called on the network's thread, so it must return soon.
@@ -143,7 +143,7 @@ pub enum Event {
         /// The file's path, if it concerns one.
         file: Option<String>,
         /// Why.
-        failure: Failure,
+        failure: Error,
     },
     /// Something was lost and is being tried again.
     Retrying {
