@@ -46,6 +46,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
     context.block_on(async {
         let signals = Signals::hear();
         let sent = send_files(&member, &known, request, &observer, &signals.token()).await;
+        context.flush_events().await;
         match (sent, signals.exit_code()) {
             (Ok(summary), code) => report(context, &summary, code),
             (Err(_), Some(code)) => Err(CommandError::new(
@@ -172,7 +173,7 @@ fn table(context: &Context, summary: &Summary) {
                 "✗ {files}, {size}; {n} failed: {}",
                 target.failed_files[0].1
             ),
-            (Status::Failed(failure) | Status::Pending(failure), _) => format!("✗ {failure}"),
+            (Status::Failed(failure) | Status::Pending(failure), _) => format!("✗ {failure:#}"),
         };
         context
             .stage

@@ -24,7 +24,7 @@ mod via_relay;
 
 pub use channel::{Channel, FileStreams, MessageSender, PeerEvent};
 pub use error::{Error, ErrorKind};
-pub use event::{Event, Observer};
+pub use event::{Event, Observer, PeerRef};
 pub use member::{EnterError, Member};
 pub use presence::Peer;
 

@@ -41,7 +41,7 @@ use self::{
     approvals::Approvals,
     listener::{Ended, Listener},
 };
-use super::{EnterError, Error, ErrorKind, Event, Member, Observer};
+use super::{EnterError, Error, ErrorKind, Event, Member, Observer, PeerRef};
 use crate::{
     home::KnownPeers,
     sealing::OpenKeys,
@@ -127,8 +127,7 @@ pub async fn listen(
             Ok(channel) => {
                 let since = Instant::now();
                 shared.observer.event(Event::Joined {
-                    id: shared.member.id(),
-                    name: shared.member.name.name.clone(),
+                    me: PeerRef::new(shared.member.id(), shared.member.name.name.clone()),
                     relay: shared.member.invite.relay.to_string(),
                 });
                 first = false;

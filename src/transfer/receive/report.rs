@@ -13,7 +13,7 @@ use super::{
 use crate::{
     protocol::{Code, DeclineReason, FileIndex, PeerMessage},
     sealing::{Outcome, Receipt, ReceiptSealer},
-    transfer::{Error, ErrorKind, Event},
+    transfer::{Error, ErrorKind, Event, PeerRef},
 };
 
 impl Incoming {
@@ -68,7 +68,7 @@ impl Incoming {
             tally.failure.get_or_insert(failure.clone());
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 file: lost.path,
                 failure: failure.clone(),
             });
@@ -91,12 +91,11 @@ impl Incoming {
     }
 
     fn stored(&self, stored: Stored, file: String) {
-        let (transfer, from, from_name) = (self.transfer, self.sender.id, self.sender.name.clone());
+        let (transfer, from) = (self.transfer, self.peer());
         if let Some(text) = stored.text {
             self.shared.observer.event(Event::Message {
                 transfer,
                 from,
-                from_name,
                 text,
             });
         } else if stored.notable {
@@ -107,7 +106,6 @@ impl Incoming {
                 bytes: stored.len,
                 blake3: stored.hash,
                 from,
-                from_name,
                 resumed_from: stored.resumed_from,
                 already_there: stored.already_there,
             });
@@ -128,8 +126,7 @@ impl Incoming {
             if let Some((path, total)) = head {
                 self.shared.observer.event(Event::Progress {
                     transfer: self.transfer,
-                    peer: self.sender.id,
-                    peer_name: self.sender.name.clone(),
+                    peer: self.peer(),
                     file: path,
                     bytes,
                     total,
@@ -152,7 +149,7 @@ impl Incoming {
                 _ => "began while you decided",
             };
             self.shared.observer.event(Event::Retrying {
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 reason: reason.to_owned(),
             });
         } else if let Err(code) = end {
@@ -165,7 +162,7 @@ impl Incoming {
             };
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 file: None,
                 failure,
             });
@@ -182,7 +179,7 @@ impl Incoming {
             let missed = Error::new(ErrorKind::Other, reason);
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 file: None,
                 failure: missed.clone(),
             });
@@ -220,10 +217,15 @@ impl Incoming {
         };
         self.shared.observer.event(Event::Failed {
             transfer: self.transfer,
-            peer: Some((self.sender.id, self.sender.name.clone())),
+            peer: Some(self.peer()),
             file: None,
             failure: Error::new(kind, failure),
         });
+    }
+
+    /// The sender, as events name it.
+    pub(super) fn peer(&self) -> PeerRef {
+        PeerRef::new(self.sender.id, self.sender.name.clone())
     }
 
     pub(super) async fn say(&self, message: PeerMessage) {

@@ -104,8 +104,7 @@ impl Round<'_> {
                 if let Some((path, total, resumed_from)) = self.ledger.describe(file, from) {
                     self.observer.event(Event::Progress {
                         transfer: self.keys.transfer(),
-                        peer: from,
-                        peer_name: target.name.clone(),
+                        peer: target.peer(),
                         file: path.to_owned(),
                         bytes,
                         total,
@@ -197,8 +196,7 @@ impl Round<'_> {
                     target.bytes += receipt.len;
                     self.observer.event(Event::Delivered {
                         transfer: self.keys.transfer(),
-                        peer: from,
-                        peer_name: target.name.clone(),
+                        peer: target.peer(),
                         file: path,
                         bytes: receipt.len,
                         blake3: receipt.blake3.into(),
@@ -237,7 +235,7 @@ impl Round<'_> {
         target.file_failed(&path, failure.clone());
         self.observer.event(Event::Failed {
             transfer: self.keys.transfer(),
-            peer: Some((peer, target.name.clone())),
+            peer: Some(target.peer()),
             file: Some(path),
             failure,
         });
@@ -270,8 +268,8 @@ impl Round<'_> {
             Status::Pending(failure) => {
                 // At once: the round may go on for hours with the others.
                 self.observer.event(Event::Retrying {
-                    peer: Some((peer, target.name.clone())),
-                    reason: failure.to_string(),
+                    peer: Some(target.peer()),
+                    reason: format!("{failure:#}"),
                 });
                 target.is_told = true;
                 target.leave(failure);
