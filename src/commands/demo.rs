@@ -8,7 +8,6 @@ use std::{
     time::Instant,
 };
 
-use globset::GlobSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandError, cli::DemoArgs, context::Context, output};
@@ -234,7 +233,7 @@ async fn deliver(
     let request = SendRequest {
         source: SourceSpec::Paths {
             roots: files.to_vec(),
-            exclude: GlobSet::empty(),
+            filter: crate::storage::Filter::default(),
         },
         to,
         wait: std::time::Duration::ZERO,
