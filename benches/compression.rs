@@ -27,7 +27,7 @@ use p2p::{
     storage::{Conflict, Target},
     transfer::{
         Event, Member, Observer,
-        receive::{AcceptAll, Destination, ListenConfig, listen},
+        receive::{ListenConfig, listen},
         send::{SendRequest, SourceSpec, To, send},
     },
 };
@@ -141,15 +141,12 @@ impl Stage {
             secret,
         };
         let out = folder.join("out");
+        let target = Target::open(&out).expect("a directory");
+        let known = folder.join("known-listener");
+        let known = KnownPeers::new(known, invite.secret.room_id());
         let listener = ListenConfig {
-            destination: Destination::Directory(Arc::new(Target::open(&out).expect("a directory"))),
-            out,
             conflict: Conflict::Overwrite,
-            max_size: None,
-            once: false,
-            journal: folder.join("journal"),
-            gate: Arc::new(AcceptAll),
-            known: KnownPeers::new(folder.join("known-listener"), invite.secret.room_id()),
+            ..ListenConfig::new(target, out, folder.join("journal"), known)
         };
         let (alice, joined) = (
             Arc::new(member("alice", &invite)),

@@ -20,10 +20,10 @@ use crate::{
     identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
     quic::{Certificate, Credentials, Tuning},
     relay::{Admission, Relay, RelayConfig},
-    storage::{Conflict, Target},
+    storage::Target,
     transfer::{
         ErrorKind, Event, Member, Observer,
-        receive::{AcceptAll, Destination, ListenConfig, listen},
+        receive::{ListenConfig, listen},
         send::{SendRequest, SourceSpec, To, send},
     },
 };
@@ -153,18 +153,9 @@ fn start_listener(
     end: &CancellationToken,
 ) -> Result<(Listening, tokio::sync::oneshot::Receiver<()>), CommandError> {
     let out = out(folder, name);
-    let config = ListenConfig {
-        destination: Destination::Directory(Arc::new(
-            Target::open(&out).map_err(CommandError::other)?,
-        )),
-        out,
-        conflict: Conflict::Rename,
-        max_size: None,
-        once: false,
-        journal: folder.join(name).join("journal"),
-        gate: Arc::new(AcceptAll),
-        known: known(folder, name, invite)?,
-    };
+    let target = Target::open(&out).map_err(CommandError::other)?;
+    let journal = folder.join(name).join("journal");
+    let config = ListenConfig::new(target, out, journal, known(folder, name, invite)?);
     let (joined, joins) = tokio::sync::oneshot::channel();
     let observer = Arc::new(Joining {
         inner: observer.clone(),

@@ -2,10 +2,11 @@
 
 mod after;
 mod ask;
+mod notify;
 
-use std::{path::Path, sync::Arc};
+use std::{io::IsTerminal, path::Path, sync::Arc};
 
-use self::{after::AfterReceiving, ask::Ask};
+use self::{after::AfterReceiving, ask::Ask, notify::Notifier};
 use super::{
     CommandError,
     cli::{Accept, ConflictArg, ListenArgs},
@@ -14,13 +15,11 @@ use super::{
     signal::Signals,
 };
 use crate::{
-    home::KnownPeers,
-    protocol::DeclineReason,
     storage::{Conflict, Target},
     transfer::{
         ErrorKind, Member,
         receive::{
-            AcceptAll, Decision, Destination, Gate, ListenConfig, OfferView, Refusal, listen,
+            AcceptAll, Destination, ListenConfig, OfferPolicy, SharedWriter, TrustedOnly, listen,
         },
     },
 };
@@ -33,18 +32,28 @@ pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandErro
     }
     let member = context.member()?;
     let known = context.known(&member.invite)?;
-    let destination = destination(&args.out)?;
-    let to_stdout = matches!(destination, Destination::Stdout);
+    let to_stdout = args.out == Path::new("-");
     if to_stdout && (!args.once || context.global.json) {
         return Err(CommandError::usage(
             "--out - writes one file's bytes to standard output: it goes with --once and without --json",
         ));
     }
+    if to_stdout && !args.force && std::io::stdout().is_terminal() {
+        return Err(CommandError::usage(
+            "--out - would write whatever comes to this terminal: redirect it, or say --force",
+        ));
+    }
+    let notifier = args.notify.then(Notifier::find);
+    if matches!(notifier, Some(None)) {
+        let message =
+            "--notify finds no desktop that shows notifications (notify-send): use --exec";
+        return Err(CommandError::other(message));
+    }
     let journal = home.journal();
     home.make_directory(&journal).map_err(CommandError::other)?;
-    let gate: Arc<dyn Gate> = match args.accept {
+    let policy: Arc<dyn OfferPolicy> = match args.accept {
         Accept::All => Arc::new(AcceptAll),
-        Accept::Trusted => Arc::new(Trusted(known.clone())),
+        Accept::Trusted => Arc::new(TrustedOnly(known.clone())),
         Accept::Ask => Arc::new(Ask::start(context.stage.clone())),
     };
     let conflict = match args.conflict {
@@ -53,27 +62,31 @@ pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandErro
         ConflictArg::Skip => Conflict::Skip,
     };
     let config = ListenConfig {
-        destination,
+        destination: destination(&args.out)?,
         out: args.out.clone(),
         conflict,
         max_size: args.max_size,
         once: args.once,
         journal,
-        gate,
+        policy,
         known,
+        after: None,
     };
-    context.block_on(serve(context, member, config, &args))?
+    context.block_on(serve(context, member, config, notifier.flatten(), &args))?
 }
 
 async fn serve(
     context: &Context,
     member: Arc<Member>,
-    config: ListenConfig,
+    mut config: ListenConfig,
+    notifier: Option<Notifier>,
     args: &ListenArgs,
 ) -> Result<u8, CommandError> {
     let signals = Signals::hear();
-    let to_stdout = matches!(config.destination, Destination::Stdout);
-    let after = AfterReceiving::start(context, args, to_stdout);
+    let after = AfterReceiving::start(context, args, notifier, signals.token());
+    if let Destination::Directory(_) = config.destination {
+        config.after = Some(after.files());
+    }
     let relay = member.invite.relay.to_string();
     // Events that nobody can read any more are no use to listen for.
     let (broken, stop) = (context.events().broken(), signals.token());
@@ -81,13 +94,7 @@ async fn serve(
         broken.cancelled().await;
         stop.cancel();
     });
-    let listened = listen(
-        member,
-        config,
-        after.observer(context.observer()),
-        signals.token(),
-    )
-    .await;
+    let listened = listen(member, config, context.observer(), signals.token()).await;
     after.finish().await;
     match listened {
         Err(failure) => {
@@ -106,7 +113,7 @@ async fn serve(
 
 fn destination(out: &Path) -> Result<Destination, CommandError> {
     if out == Path::new("-") {
-        return Ok(Destination::Stdout);
+        return Ok(Destination::Writer(SharedWriter::new(std::io::stdout())));
     }
     let target = Target::open(out).map_err(|e| {
         CommandError::new(
@@ -115,22 +122,4 @@ fn destination(out: &Path) -> Result<Destination, CommandError> {
         )
     })?;
     Ok(Destination::Directory(Arc::new(target)))
-}
-
-/// Takes what comes from peers that this home knows by its own doing.
-struct Trusted(KnownPeers);
-
-impl Gate for Trusted {
-    fn decide<'a>(&'a self, offer: &'a OfferView) -> Decision<'a> {
-        Box::pin(async {
-            match self.0.load() {
-                Ok(roster) if roster.is_trusted(offer.from) => Ok(()),
-                Ok(_) => Err(Refusal::new(
-                    DeclineReason::NotTrusted,
-                    "takes files from trusted peers only",
-                )),
-                Err(error) => Err(Refusal::new(DeclineReason::NotTrusted, &error.to_string())),
-            }
-        })
-    }
 }

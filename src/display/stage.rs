@@ -25,6 +25,8 @@ struct Inner {
     drawn: bool,
     /// How many want the screen for themselves.
     pauses: usize,
+    /// How often something that stays was printed.
+    printed: u64,
     /// Instead of standard error.
     out: Option<Box<dyn Write + Send>>,
 }
@@ -84,8 +86,16 @@ impl Stage {
         Pause(self.clone())
     }
 
+    /// How often something that stays was printed so far: whoever has put a question sees whether it
+    /// is still the last thing on the screen.
+    #[must_use]
+    pub fn lines_printed(&self) -> u64 {
+        self.lock().printed
+    }
+
     fn raw(&self, text: &str) {
         let mut inner = self.lock();
+        inner.printed += 1;
         let mut out = String::new();
         inner.erase(&mut out);
         out.push_str(text);

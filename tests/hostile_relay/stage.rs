@@ -17,7 +17,7 @@ use p2p::{
     storage::{Conflict, Target},
     transfer::{
         Error, ErrorKind, Event, Member, Observer,
-        receive::{AcceptAll, Destination, ListenConfig, Listened, listen},
+        receive::{ListenConfig, Listened, listen},
         send::{SendRequest, SourceSpec, Summary, To, send},
     },
 };
@@ -135,16 +135,9 @@ impl Peer {
     /// Listens, and is in the room when this returns.
     pub async fn listen(&self) -> Listening {
         let out = self.folder.join("received");
-        let config = ListenConfig {
-            destination: Destination::Directory(Arc::new(Target::open(&out).unwrap())),
-            out: out.clone(),
-            conflict: Conflict::Rename,
-            max_size: None,
-            once: false,
-            journal: self.folder.join("journal"),
-            gate: Arc::new(AcceptAll),
-            known: self.known.clone(),
-        };
+        let target = Target::open(&out).unwrap();
+        let journal = self.folder.join("journal");
+        let config = ListenConfig::new(target, out.clone(), journal, self.known.clone());
         let events = Arc::new(Events::default());
         let end = CancellationToken::new();
         let listening = listen(self.member.clone(), config, events.clone(), end.clone());

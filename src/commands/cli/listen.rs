@@ -17,7 +17,8 @@ Examples:
   p2p listen --name alice --out ~/Inbox
   p2p listen --accept ask                 decide about each offer
   p2p listen --once --out - > backup.tar  one file to standard output
-  p2p listen --exec 'notify-send Received'")]
+  p2p listen --notify                     the desktop says what has come
+  p2p listen --exec 'mv -t ~/Sorted'      each file's path comes last")]
 pub struct ListenArgs {
     /// What others call this machine [default: the host name]; remembered.
     #[arg(long)]
@@ -55,6 +56,12 @@ pub struct ListenArgs {
     /// Exit after one transfer.
     #[arg(long, help_heading = "After receiving")]
     pub once: bool,
+    /// With `--out -`: write to a terminal too, whatever the bytes do to it.
+    #[arg(long, help_heading = "After receiving")]
+    pub force: bool,
+    /// Say on the desktop what has come.
+    #[arg(long, help_heading = "After receiving")]
+    pub notify: bool,
     /// Run this after each file, with the file's path as its last argument; no shell is involved.
     #[arg(long, value_name = "CMD", value_parser = parse_command, help_heading = "After receiving")]
     pub exec: Option<CommandLine>,

@@ -1,21 +1,23 @@
-//! What happens once a file is stored: it is shown, and a program may be run.
+//! What happens once a file is stored: it is shown, a program may be run, the desktop may be told.
 
-use std::{
-    io::IsTerminal,
-    path::{Path, PathBuf},
-    process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+use std::{io::IsTerminal, path::Path, process::Stdio, sync::Arc, time::Duration};
+
+use tokio::{
+    process::Command,
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
-use tokio::{process::Command, sync::mpsc, task::JoinHandle, time::timeout};
-
+use super::notify::Notifier;
 use crate::{
     commands::{
         cli::{Accept, CommandLine, ListenArgs, When},
         context::Context,
     },
-    transfer::{Event, Observer},
+    display::{Events, Stage},
+    transfer::receive::ReceivedFile,
 };
 
 /// How long showing one file may take.
@@ -23,104 +25,130 @@ const SHOW_LIMIT: Duration = Duration::from_secs(10);
 /// Files that are shown of those that arrive close together: a folder of hundreds is not looked at
 /// as it comes.
 const SHOWN_MAX: usize = 5;
+/// Files that wait for the program; then nothing more is stored until it has caught up.
+const QUEUE: usize = 256;
+/// How long a program that runs may go on once this listener is told to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// Shows files and runs the program, one file after the other, beside the network.
 pub(super) struct AfterReceiving {
-    files: Option<mpsc::UnboundedSender<ReceivedFile>>,
+    files: mpsc::Sender<ReceivedFile>,
     worker: JoinHandle<()>,
 }
 
-/// The facts of one file, for the program.
-struct ReceivedFile {
-    path: PathBuf,
-    facts: Vec<(&'static str, String)>,
+struct Worker {
+    show: bool,
+    /// Whether what shows a file may ask the terminal what it can do.
+    may_ask: bool,
+    exec: Option<CommandLine>,
+    json: bool,
+    stage: Stage,
+    events: Arc<Events>,
+    notifier: Option<Notifier>,
 }
 
 impl AfterReceiving {
-    pub(super) fn start(context: &Context, args: &ListenArgs, to_stdout: bool) -> Self {
-        let on_terminal = std::io::stdout().is_terminal();
+    /// Starts to wait for files; ends early once `stop` is cancelled.
+    pub(super) fn start(
+        context: &Context,
+        args: &ListenArgs,
+        notifier: Option<Notifier>,
+        stop: CancellationToken,
+    ) -> Self {
         let show = !context.global.json
-            && !to_stdout
             && match args.show {
                 When::Always => true,
                 When::Never => false,
-                When::Auto => on_terminal && !context.global.quiet,
+                When::Auto => std::io::stdout().is_terminal() && !context.global.quiet,
             };
-        // The terminal's answer would be taken for the answer to a question about an offer.
-        let may_ask = args.accept != Accept::Ask;
-        let exec = args.exec.clone();
-        let json = context.global.json;
-        let stage = context.stage.clone();
-        let events = context.events();
-        let (files, mut queue) = mpsc::unbounded_channel::<ReceivedFile>();
-        let worker = tokio::spawn(async move {
-            while let Some(file) = queue.recv().await {
-                if show && queue.len() < SHOWN_MAX {
-                    // The line that names the file comes first.
-                    let events = events.clone();
-                    let flushing =
-                        tokio::task::spawn_blocking(move || events.flush(Some(SHOW_LIMIT)));
-                    let _ = flushing.await;
-                    let _pause = stage.pause();
-                    show_file(&file.path, may_ask).await;
-                }
-                if let Some(command) = &exec {
-                    let _pause = stage.pause();
-                    run(command, &file, json).await;
-                }
-            }
-        });
+        let worker = Worker {
+            show,
+            // The terminal's answer would be taken for the answer to a question about an offer.
+            may_ask: args.accept != Accept::Ask,
+            exec: args.exec.clone(),
+            json: context.global.json,
+            stage: context.stage.clone(),
+            events: context.events(),
+            notifier,
+        };
+        let (files, queue) = mpsc::channel(QUEUE);
         Self {
-            files: Some(files),
-            worker,
+            files,
+            worker: tokio::spawn(worker.run(queue, stop)),
         }
     }
 
-    /// An observer that passes everything on and takes note of received files.
-    pub(super) fn observer(&self, inner: Arc<dyn Observer>) -> Arc<dyn Observer> {
-        let files = Mutex::new(self.files.clone());
-        Arc::new(Noting { inner, files })
+    /// Where stored files go.
+    pub(super) fn files(&self) -> mpsc::Sender<ReceivedFile> {
+        self.files.clone()
     }
 
-    /// Waits until all files that have been received are seen to.
-    pub(super) async fn finish(mut self) {
-        self.files = None;
+    /// Waits until all files that have been received are seen to, or it is told to stop.
+    pub(super) async fn finish(self) {
+        drop(self.files);
         let _ = self.worker.await;
     }
 }
 
-struct Noting {
-    inner: Arc<dyn Observer>,
-    files: Mutex<Option<mpsc::UnboundedSender<ReceivedFile>>>,
-}
-
-impl Observer for Noting {
-    fn event(&self, event: Event) {
-        if let Event::Received {
-            transfer,
-            path,
-            bytes,
-            blake3,
-            from,
-            ..
-        } = &event
-            && path != Path::new("-")
-            && let Some(files) = &*self.files.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            let facts = vec![
-                ("P2P_PATH", path.to_string_lossy().into_owned()),
-                ("P2P_BYTES", bytes.to_string()),
-                ("P2P_BLAKE3", blake3.to_hex().to_string()),
-                ("P2P_FROM", from.id.to_string()),
-                ("P2P_FROM_NAME", from.name.to_string()),
-                ("P2P_TRANSFER", transfer.to_string()),
-            ];
-            let _ = files.send(ReceivedFile {
-                path: path.clone(),
-                facts,
-            });
+impl Worker {
+    async fn run(mut self, mut queue: mpsc::Receiver<ReceivedFile>, stop: CancellationToken) {
+        loop {
+            let due = self.notifier.as_ref().and_then(Notifier::due);
+            let file = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                file = queue.recv() => match file {
+                    Some(file) => file,
+                    None => break,
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    self.notify().await;
+                    continue;
+                }
+            };
+            if let Some(notifier) = &mut self.notifier {
+                notifier.add(&file);
+            }
+            let waiting = queue.len();
+            let seeing = self.see_to(&file, waiting);
+            tokio::pin!(seeing);
+            tokio::select! {
+                () = &mut seeing => {}
+                () = stop.cancelled() => {
+                    let _ = timeout(STOP_LIMIT, seeing).await;
+                }
+            }
         }
-        self.inner.event(event);
+        self.notify().await;
+        queue.close();
+        let mut left = 0;
+        while queue.try_recv().is_ok() {
+            left += 1;
+        }
+        if left > 0 && self.exec.is_some() {
+            tracing::warn!("stopped before the program had run for {left} of the files stored");
+        }
+    }
+
+    async fn see_to(&self, file: &ReceivedFile, waiting: usize) {
+        if self.show && waiting < SHOWN_MAX {
+            // The line that names the file comes first.
+            let events = self.events.clone();
+            let flushing = tokio::task::spawn_blocking(move || events.flush(Some(SHOW_LIMIT)));
+            let _ = flushing.await;
+            let _pause = self.stage.pause();
+            show_file(&file.path, self.may_ask).await;
+        }
+        if let Some(command) = &self.exec {
+            let _pause = self.stage.pause();
+            run(command, file, self.json).await;
+        }
+    }
+
+    async fn notify(&mut self) {
+        if let Some(notifier) = &mut self.notifier {
+            notifier.notify().await;
+        }
     }
 }
 
@@ -153,7 +181,14 @@ async fn run(command: &CommandLine, file: &ReceivedFile, json: bool) {
     child
         .args(arguments)
         .arg(path)
-        .envs(file.facts.iter().map(|(k, v)| (k, v)))
+        .env("P2P_PATH", &file.path)
+        .env("P2P_BYTES", file.bytes.to_string())
+        .env("P2P_BLAKE3", file.blake3.to_hex().as_str())
+        .env("P2P_FROM", file.from.id.to_string())
+        .env("P2P_FROM_NAME", file.from.name.to_string())
+        .env("P2P_TRANSFER", file.transfer.to_string())
+        // The invite holds the room's secret, and no program needs it to look at a file.
+        .env_remove("P2P_SERVER")
         .stdin(Stdio::null());
     if json {
         // Nothing but events belongs on standard output.
@@ -161,7 +196,7 @@ async fn run(command: &CommandLine, file: &ReceivedFile, json: bool) {
     }
     match child.status().await {
         Ok(status) if status.success() => {}
-        Ok(status) => tracing::warn!(program, %status, "the program failed"),
-        Err(error) => tracing::warn!(program, %error, "the program cannot be run"),
+        Ok(status) => tracing::warn!("{program} failed ({status}) on {}", file.path.display()),
+        Err(error) => tracing::warn!("cannot run {program}: {error}"),
     }
 }

@@ -1,27 +1,59 @@
 //! `--accept ask`: a person decides, at the terminal.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::{
+    collections::HashMap,
+    io::{BufRead, IsTerminal, Write},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
     display::{Stage, bytes, show::sanitise},
-    protocol::DeclineReason,
-    transfer::receive::{Decision, Gate, OfferView, Refusal},
+    protocol::{DeclineReason, PeerId},
+    transfer::receive::{Answer, OfferPolicy, OfferView, Refusal, Verdict},
 };
-
-/// Names that are listed in the question.
-const NAMES_SHOWN: usize = 10;
 
 /// Lines that may be typed before a question; they are no answer to it.
 const TYPED_AHEAD: usize = 64;
+/// How long nothing that is typed counts before a question appears: it was meant for the one before.
+const QUIET: Duration = Duration::from_millis(500);
+/// How often it is looked whether something was printed below the question.
+const LOOK: Duration = Duration::from_millis(200);
+/// Peers whose offers are answered without a question: more than a person says.
+const REMEMBERED_MAX: usize = 1024;
 
 /// Asks one question at a time.
 #[derive(Debug)]
 pub(super) struct Ask {
     /// What is typed, line by line; held by whoever asks.
-    lines: Mutex<mpsc::Receiver<String>>,
+    lines: tokio::sync::Mutex<mpsc::Receiver<String>>,
+    /// Whose offers are taken, or not, without a question from now on.
+    remembered: Mutex<HashMap<PeerId, bool>>,
     stage: Stage,
+}
+
+/// What a person says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Yes,
+    No,
+    Always,
+    Never,
+}
+
+impl Choice {
+    /// Reads an answer; `None` for what is none. Enter alone is the safe one.
+    fn parse(line: &str) -> Option<Self> {
+        match line.trim().to_lowercase().as_str() {
+            "y" | "yes" => Some(Self::Yes),
+            "" | "n" | "no" => Some(Self::No),
+            "always" => Some(Self::Always),
+            "never" => Some(Self::Never),
+            _ => None,
+        }
+    }
 }
 
 impl Ask {
@@ -35,44 +67,104 @@ impl Ask {
             std::thread::spawn(move || {
                 for line in std::io::stdin().lock().lines() {
                     let Ok(line) = line else { return };
-                    if typed.blocking_send(line).is_err() {
+                    // Full while nobody asks: then it is no answer.
+                    if let Err(mpsc::error::TrySendError::Closed(_)) = typed.try_send(line) {
                         return;
                     }
                 }
             });
         }
         Self {
-            lines: Mutex::new(lines),
+            lines: tokio::sync::Mutex::new(lines),
+            remembered: Mutex::default(),
             stage,
+        }
+    }
+
+    fn remember(&self, offer: &OfferView, is_taken: bool) {
+        let mut remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() < REMEMBERED_MAX {
+            remembered.insert(offer.from, is_taken);
+        }
+        let (name, how) = (
+            &offer.from_name,
+            if is_taken { "accepted" } else { "declined" },
+        );
+        eprintln!("offers from {name} are {how} from now on, until you stop listening");
+    }
+
+    /// Puts the question until there is an answer to it; `None` when nobody can type any more.
+    async fn choose(&self, offer: &OfferView) -> Option<Choice> {
+        let mut lines = self.lines.lock().await;
+        sleep(QUIET).await;
+        flush_input();
+        while lines.try_recv().is_ok() {}
+        // Bars would be drawn over the question and the answer.
+        let _pause = self.stage.pause();
+        let mut open = OpenQuestion(true);
+        let mut text = question(offer);
+        loop {
+            eprint!("{text}");
+            let _ = std::io::stderr().flush();
+            let printed = self.stage.lines_printed();
+            let line = loop {
+                tokio::select! {
+                    line = lines.recv() => break Some(line),
+                    // Something was printed below the question: it is put again, below that.
+                    () = sleep(LOOK), if self.stage.lines_printed() != printed => break None,
+                    () = sleep(LOOK) => {}
+                }
+            };
+            text = match line {
+                Some(line) => {
+                    match line.as_deref().map(Choice::parse) {
+                        Some(None) => {}
+                        answer => {
+                            open.0 = false;
+                            return answer.flatten();
+                        }
+                    }
+                    format!("y, n, always or never?\n{PROMPT}")
+                }
+                None => format!("\n{}", question(offer)),
+            };
         }
     }
 }
 
-impl Gate for Ask {
-    fn asks(&self) -> bool {
-        std::io::stdin().is_terminal()
+impl OfferPolicy for Ask {
+    fn screen(&self, offer: &OfferView) -> Verdict {
+        let refuse = |text| Verdict::Refuse(Refusal::new(DeclineReason::Refused, text));
+        let remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match remembered.get(&offer.from) {
+            Some(true) => Verdict::Accept,
+            Some(false) => refuse("declined"),
+            None if std::io::stdin().is_terminal() => Verdict::Ask,
+            None => refuse("asks a person, and nobody is there"),
+        }
     }
 
-    fn decide<'a>(&'a self, offer: &'a OfferView) -> Decision<'a> {
+    fn ask<'a>(&'a self, offer: &'a OfferView) -> Answer<'a> {
         Box::pin(async move {
-            if !self.asks() {
-                return Err(Refusal::new(
-                    DeclineReason::Refused,
-                    "asks a person, and nobody is there",
-                ));
+            // Said while this one waited for its turn.
+            let choice = match self.screen(offer) {
+                Verdict::Ask => self.choose(offer).await,
+                Verdict::Accept => Some(Choice::Yes),
+                Verdict::Refuse(_) => None,
+            };
+            match choice {
+                Some(Choice::Always) => self.remember(offer, true),
+                Some(Choice::Never) => self.remember(offer, false),
+                _ => {}
             }
-            let mut lines = self.lines.lock().await;
-            // What was typed before the question is no answer to it.
-            while lines.try_recv().is_ok() {}
-            // Bars would be drawn over the question and the answer.
-            let _pause = self.stage.pause();
-            let mut asked = Asked(true);
-            eprint!("{}", question(offer));
-            let _ = std::io::stderr().flush();
-            let answer = lines.recv().await;
-            asked.0 = false;
-            match answer {
-                Some(line) if matches!(line.trim().to_lowercase().as_str(), "y" | "yes") => Ok(()),
+            match choice {
+                Some(Choice::Yes | Choice::Always) => Ok(()),
                 _ => Err(Refusal::new(DeclineReason::Refused, "declined")),
             }
         })
@@ -80,15 +172,24 @@ impl Gate for Ask {
 }
 
 /// A question that is open; says so when nobody waits for the answer any more.
-struct Asked(bool);
+struct OpenQuestion(bool);
 
-impl Drop for Asked {
+impl Drop for OpenQuestion {
     fn drop(&mut self) {
         if self.0 {
             eprintln!("\nthe offer was taken back");
         }
     }
 }
+
+/// Drops what was typed and not read: whole lines, and the beginning of one.
+fn flush_input() {
+    #[cfg(unix)]
+    let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
+}
+
+/// What ends a question.
+const PROMPT: &str = "accept? [y/N] (or always, never) ";
 
 /// Who, how many, how much, and what it is called: everything from outside escaped.
 fn question(offer: &OfferView) -> String {
@@ -106,24 +207,24 @@ fn question(offer: &OfferView) -> String {
         }
     }
     text.push('\n');
-    for (name, size) in offer.names.iter().take(NAMES_SHOWN) {
+    // All that there are: what is not shown here cannot be held to it.
+    for (name, size) in &offer.names {
         let size = size
             .map(|size| format!("  {}", bytes(size)))
             .unwrap_or_default();
         text.push_str(&format!("  {}{size}\n", sanitise(name)));
     }
-    if offer.names.len() > NAMES_SHOWN || offer.files.is_some_and(|n| n > offer.names.len() as u64)
-    {
+    if offer.files.is_none_or(|n| n > offer.names.len() as u64) && !offer.text {
         text.push_str("  …\n");
     }
-    text.push_str("accept? [y/N] ");
+    text.push_str(PROMPT);
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{PeerId, TransferId};
+    use crate::protocol::TransferId;
 
     #[test]
     fn nothing_in_the_question_can_move_the_cursor() {
@@ -142,5 +243,22 @@ mod tests {
             "{text:?}"
         );
         assert_eq!(text.lines().count(), 3, "{text:?}");
+    }
+
+    #[test]
+    fn a_typo_is_no_answer_and_enter_alone_is_no() {
+        for (line, choice) in [
+            ("y", Some(Choice::Yes)),
+            (" YES ", Some(Choice::Yes)),
+            ("", Some(Choice::No)),
+            ("n", Some(Choice::No)),
+            ("always", Some(Choice::Always)),
+            ("never", Some(Choice::Never)),
+            ("yy", None),
+            ("u", None),
+            ("alway", None),
+        ] {
+            assert_eq!(Choice::parse(line), choice, "{line:?}");
+        }
     }
 }

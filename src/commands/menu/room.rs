@@ -19,10 +19,10 @@ use crate::{
     home::KnownPeers,
     identity::Invite,
     protocol::{Code, DeclineReason, TransferId},
-    storage::{Conflict, Target},
+    storage::Target,
     transfer::{
         ErrorKind, Member, PeerEvent,
-        receive::{Decision, Destination, Gate, ListenConfig, OfferView, Refusal, listen},
+        receive::{Answer, ListenConfig, OfferPolicy, OfferView, Refusal, Verdict, listen},
     },
 };
 
@@ -60,18 +60,11 @@ impl Room {
             board: board.clone(),
             waiting: Mutex::default(),
         });
-        let target = Arc::new(target);
         let config = {
             let (out, asked, known) = (folder.to_owned(), asked.clone(), known.clone());
             move || ListenConfig {
-                destination: Destination::Directory(target.clone()),
-                out: out.clone(),
-                conflict: Conflict::Rename,
-                max_size: None,
-                once: false,
-                journal: journal.clone(),
-                gate: asked.clone(),
-                known: known.clone(),
+                policy: asked.clone(),
+                ..ListenConfig::new(target.clone(), out.clone(), journal.clone(), known.clone())
             }
         };
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -159,12 +152,12 @@ impl Asked {
     }
 }
 
-impl Gate for Asked {
-    fn asks(&self) -> bool {
-        true
+impl OfferPolicy for Asked {
+    fn screen(&self, _offer: &OfferView) -> Verdict {
+        Verdict::Ask
     }
 
-    fn decide<'a>(&'a self, offer: &'a OfferView) -> Decision<'a> {
+    fn ask<'a>(&'a self, offer: &'a OfferView) -> Answer<'a> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
             self.lock().insert(offer.transfer, answer);

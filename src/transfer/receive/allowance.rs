@@ -1,59 +1,109 @@
-//! How many bytes a transfer may still bring.
+//! How much one transfer may bring.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-/// What a sender may bring beyond what a person said yes to, in bytes: files grow while they wait.
-const GROWTH: u64 = 1024 * 1024;
+use super::approvals::{Approval, NotShown};
+use crate::sealing::Head;
 
-/// The bytes of one transfer, counted against what is taken here.
+/// Entries that a transfer may bring whatever its size: directories, links and empty files cost
+/// something too.
+const ENTRIES: u64 = 16 * 1024;
+/// Beyond these, where a largest size is set, one for so many bytes of it.
+const BYTES_PER_ENTRY: u64 = 64;
+
+/// What one transfer may bring: so much as is taken here, and where a person said yes, what was shown.
 ///
 /// The sum counts, not each file: a tree whose size nobody knew beforehand is held to the same limit
 /// as one file.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    max: u64,
-    taken: AtomicU64,
+    max_bytes: u64,
+    max_entries: u64,
+    bytes: AtomicU64,
+    entries: AtomicU64,
+    approval: Option<Arc<Approval>>,
 }
 
-/// More bytes than are taken here.
+/// More than may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{needed} bytes, where {max} are taken")]
-pub(super) struct TooMuch {
-    needed: u64,
-    max: u64,
+pub(super) enum TooMuch {
+    #[error("takes at most {max} bytes (--max-size); this is {needed}")]
+    Bytes { needed: u64, max: u64 },
+    #[error("takes at most {max} entries for its --max-size")]
+    Entries { max: u64 },
+    #[error(transparent)]
+    NotShown(#[from] NotShown),
 }
 
 impl Allowance {
-    /// At most `max_size`; and where a person was `shown` how much it is, an eighth more than that.
-    pub(super) fn new(max_size: Option<u64>, shown: Option<u64>) -> Self {
-        let shown = shown.map(|bytes| bytes.saturating_add(bytes / 8).saturating_add(GROWTH));
+    pub(super) fn new(max_size: Option<u64>, approval: Option<Arc<Approval>>) -> Self {
+        let max_entries = max_size.map(|max| ENTRIES.saturating_add(max / BYTES_PER_ENTRY));
         Self {
-            max: max_size.unwrap_or(u64::MAX).min(shown.unwrap_or(u64::MAX)),
-            taken: AtomicU64::new(0),
+            max_bytes: max_size.unwrap_or(u64::MAX),
+            max_entries: max_entries.unwrap_or(u64::MAX),
+            bytes: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
+            approval,
         }
+    }
+
+    /// Counts an entry that is about to come, and its content if its size is known.
+    pub(super) fn admit(&self, head: &Head) -> Result<(), TooMuch> {
+        let max = self.max_entries;
+        if add(&self.entries, 1) > max {
+            return Err(TooMuch::Entries { max });
+        }
+        if let Some(approval) = &self.approval {
+            approval.admit(head)?;
+        }
+        self.take(head.size.unwrap_or(0))
+            .inspect_err(|_| self.failed(&head.path))
     }
 
     /// Counts bytes that are about to be taken.
     pub(super) fn take(&self, bytes: u64) -> Result<(), TooMuch> {
-        let add = |taken: u64| Some(taken.saturating_add(bytes));
-        let before = self
-            .taken
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
-            .expect("it always adds");
-        let needed = before.saturating_add(bytes);
-        if needed > self.max {
-            return Err(TooMuch {
-                needed,
-                max: self.max,
-            });
+        let (needed, max) = (add(&self.bytes, bytes), self.max_bytes);
+        match needed > max {
+            true => Err(TooMuch::Bytes { needed, max }),
+            false => Ok(()),
         }
-        Ok(())
     }
+
+    /// Whether the content of an admitted file may come, or only be compared.
+    pub(super) fn may_come(&self, path: &str) -> Result<(), TooMuch> {
+        Ok(self
+            .approval
+            .as_ref()
+            .map_or(Ok(()), |a| a.may_come(path))?)
+    }
+
+    pub(super) fn stored(&self, path: &str) {
+        if let Some(approval) = &self.approval {
+            approval.stored(path);
+        }
+    }
+
+    pub(super) fn failed(&self, path: &str) {
+        if let Some(approval) = &self.approval {
+            approval.failed(path);
+        }
+    }
+}
+
+/// Adds without wrapping; the sum.
+fn add(counter: &AtomicU64, n: u64) -> u64 {
+    let sum = |before: u64| Some(before.saturating_add(n));
+    let before = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
+    before.expect("it always adds").saturating_add(n)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sealing::HeadKind;
 
     #[test]
     fn the_sum_counts() {
@@ -61,17 +111,31 @@ mod tests {
         assert_eq!(allowance.take(60), Ok(()));
         assert_eq!(allowance.take(40), Ok(()));
         let over = allowance.take(1).unwrap_err();
-        assert_eq!(over.to_string(), "101 bytes, where 100 are taken");
+        assert_eq!(
+            over.to_string(),
+            "takes at most 100 bytes (--max-size); this is 101"
+        );
         assert!(allowance.take(u64::MAX).is_err());
         assert!(allowance.take(0).is_err(), "once too much, nothing more");
+        assert!(Allowance::new(None, None).take(u64::MAX).is_ok());
     }
 
     #[test]
-    fn a_person_who_said_yes_to_little_does_not_get_much() {
-        let shown = Allowance::new(None, Some(10));
-        assert!(shown.take(GROWTH).is_ok());
-        assert!(shown.take(GROWTH).is_err());
-        assert!(Allowance::new(None, None).take(u64::MAX).is_ok());
-        assert!(Allowance::new(None, Some(u64::MAX)).take(u64::MAX).is_ok());
+    fn what_has_no_content_is_counted_too() {
+        let head = Head {
+            path: "d".to_owned(),
+            kind: HeadKind::Dir,
+            size: None,
+            target: None,
+            exec: false,
+            mtime: None,
+            blake3: None,
+        };
+        let allowance = Allowance::new(Some(1), None);
+        for _ in 0..ENTRIES {
+            allowance.admit(&head).unwrap();
+        }
+        let max = ENTRIES;
+        assert_eq!(allowance.admit(&head), Err(TooMuch::Entries { max }));
     }
 }

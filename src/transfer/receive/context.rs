@@ -1,19 +1,22 @@
 //! What every file of one transfer shares.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::{
-    Destination, Shared,
+    Destination, ReceivedFile, Shared,
     allowance::Allowance,
-    store::{self, Slot},
+    outcome::{Settlement, Stored, Whole},
 };
 use crate::{
-    protocol::{PeerId, RelativePath, TransferId},
-    sealing::TransferOpener,
-    storage::{Done, Journal, JournalError, Modified, Target},
-    transfer::MessageSender,
+    protocol::{PeerMessage, RelativePath, TransferId},
+    sealing::{Head, TransferOpener},
+    storage::{Done, IncomingFile, Journal, JournalError, Modified, Partial, Target},
+    transfer::{Event, MessageSender, PeerRef},
 };
 
 /// What every file of one transfer shares.
@@ -21,42 +24,114 @@ pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     pub(super) transfer: TransferId,
     /// The sender.
-    pub(super) from: PeerId,
+    pub(super) from: PeerRef,
     pub(super) opener: TransferOpener,
     pub(super) messages: MessageSender,
     /// Whether this side says for each file where to begin.
     pub(super) each: bool,
+    /// Whether an earlier attempt at the job left notes.
+    pub(super) is_resumed: bool,
     pub(super) allowance: Allowance,
-    /// Places for files of one chunk, which are held in memory until they are stored.
-    pub(super) small: Semaphore,
-    /// Places for larger ones.
-    pub(super) bulk: Semaphore,
-    pub(super) store: mpsc::Sender<store::Job>,
     pub(super) journal: SharedJournal,
+    pub(super) settle: mpsc::Sender<Settlement>,
 }
 
 impl Context {
+    /// Sends the sender a message about this transfer.
+    pub(super) async fn send(&self, message: PeerMessage) {
+        let to = Some(self.from.id);
+        self.messages.send(to, self.transfer, message).await;
+    }
+
+    /// Says what became of a file; waits while too many wait to be reported.
+    pub(super) async fn settle(&self, settlement: Settlement) {
+        let _ = self.settle.send(settlement).await;
+    }
+
+    /// How storage knows a file, so that a later attempt finds its partial file again.
+    pub(super) fn incoming(&self, head: &Head, path: &RelativePath) -> IncomingFile {
+        let modified = modified(head);
+        IncomingFile {
+            path: path.clone(),
+            size: head.size,
+            executable: head.exec,
+            modified,
+            resume_key: IncomingFile::resume_key(&self.from.id, path, head.size, modified),
+        }
+    }
+
+    /// Where a stored file is, as people call it.
+    pub(super) fn place(&self, path: &RelativePath) -> PathBuf {
+        self.shared.config.out.join(path.to_path_buf())
+    }
+
     /// Notes a partial file, so that it is found and removed when it is never finished.
-    pub(super) fn note_partial(&self, slot: &Slot) {
-        if let (Slot::Partial(partial), Destination::Directory(target)) =
-            (slot, &self.shared.config.destination)
-        {
+    pub(super) fn note_partial(&self, partial: &Partial) {
+        if let Destination::Directory(target) = &self.shared.config.destination {
             self.journal
                 .with(|journal| journal.partial(target, partial));
         }
     }
 
     /// What an interrupted attempt has stored of this file.
-    pub(super) fn stored_before(
+    pub(super) fn stored_before(&self, path: &RelativePath, head: &Head) -> Option<Done> {
+        let journal = self.journal.lock();
+        journal.as_ref()?.lookup(path, head.size, modified(head))
+    }
+
+    /// Tells whoever watches that a file is stored, or was there already, and then notes it, so that
+    /// no later attempt tells it again. Blocks while the program that runs after each file is behind.
+    pub(super) fn report(
         &self,
+        head: &Head,
         path: &RelativePath,
-        size: Option<u64>,
-        modified: Option<Modified>,
-    ) -> Option<Done> {
+        stored: &RelativePath,
+        file: &Stored,
+    ) {
+        let Whole { len, hash, .. } = file.whole;
+        self.announce(head, self.place(stored), file);
+        let done = Done {
+            stored: stored.clone(),
+            len,
+            blake3: hash,
+        };
         self.journal
-            .lock()
+            .with(|journal| journal.done(path, head.size, modified(head), &done));
+    }
+
+    /// The same of a file that no later attempt can go on with.
+    pub(super) fn announce(&self, head: &Head, place: PathBuf, file: &Stored) {
+        let Whole {
+            len,
+            hash,
+            resumed_from,
+        } = file.whole;
+        self.shared.observer.event(Event::Received {
+            transfer: self.transfer,
+            path: place.clone(),
+            file: head.path.clone(),
+            bytes: len,
+            blake3: hash,
+            from: self.from.clone(),
+            resumed_from,
+            already_there: file.already_there,
+        });
+        if let Some(after) = self
+            .shared
+            .config
+            .after
             .as_ref()
-            .and_then(|journal| journal.lookup(path, size, modified))
+            .filter(|_| !file.already_there)
+        {
+            // Closed once this listener is told to stop.
+            let _ = after.blocking_send(ReceivedFile {
+                path: place,
+                bytes: len,
+                blake3: hash,
+                from: self.from.clone(),
+                transfer: self.transfer,
+            });
+        }
     }
 }
 
@@ -81,7 +156,7 @@ impl SharedJournal {
     }
 
     /// Writes to the journal; a note that is lost costs a later attempt some bytes and no more.
-    pub(super) fn with(&self, f: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
+    fn with(&self, f: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
         if let Some(journal) = &mut *self.lock()
             && let Err(error) = f(journal)
         {
@@ -97,4 +172,9 @@ impl SharedJournal {
             tracing::debug!(%error, "the journal was not removed");
         }
     }
+}
+
+/// When a file's content last changed, by its sender's word.
+pub(super) fn modified(head: &Head) -> Option<Modified> {
+    head.mtime.map(|time| (time.0, time.1))
 }

@@ -1,173 +1,202 @@
 //! One incoming file: its stream, its frames, and where it begins.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::spawn_blocking,
+};
 
 use super::{
     Destination,
-    allowance::{Allowance, TooMuch},
+    allowance::TooMuch,
     context::Context,
-    here::{Here, incoming_file, look},
-    settlement::{Active, Lost, Settlement, Stored},
-    store::{Job, Slot, Whole},
+    local_copy::{LocalCopy, negotiate_start, probe},
+    outcome::{FileError, FileProgress, NO_SPACE, Settlement, Stored, Whole},
+    sink::FileSink,
+    store::{ANOTHER, Content, Frame, Job},
 };
 use crate::{
-    protocol::{
-        CHUNK_SIZE, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerMessage, RelativePath,
-    },
+    protocol::{CHUNK_SIZE, Code, FileHeader, FileIndex, FrameKind, PeerMessage, RelativePath},
     quic::{FileReceiver, StreamError},
     sealing::{FileOpener, HEAD_MAX, Head, HeadKind, OpenError, TAG_LEN},
-    storage::{Partial, StorageError},
-    transfer::buffers::{Buffer, Buffers},
+    transfer::buffers::Buffers,
 };
 
 /// Sealed chunks between the stream and the thread that opens and writes.
 const CHUNKS_AHEAD: usize = 4;
-/// What a sender is told of a full disk.
-const NO_SPACE: &str = "no space is left on the recipient's disk";
+/// Files of one chunk that are in memory on their way to the disk: as many as a sender has under way.
+///
+/// Without a bound a sender that is faster than the disk would fill the memory, since a stream that
+/// is read to its end makes room for the next.
+const SMALL_AT_ONCE: usize = 128;
+/// Larger files of one transfer that are written at once; the sender sends no more than three.
+const BULK_AT_ONCE: usize = 4;
+/// What a file of unknown size leaves free on the disk: so much, or a sixteenth of what was free.
+const RESERVE: u64 = 64 * 1024 * 1024;
 
-/// A frame as it came.
-pub(super) type Frame = (FrameHeader, Buffer);
-
-/// Receives one file, and says what became of it.
-pub(super) async fn receive(
+/// Receives the files of one transfer; cheap to clone, for tasks of their own.
+#[derive(Clone)]
+pub(super) struct FileTasks {
     context: Arc<Context>,
-    mut stream: FileReceiver,
-    header: FileHeader,
-    active: Arc<Active>,
-    settle: mpsc::UnboundedSender<Settlement>,
-) {
-    let task = FileTask {
-        context,
-        index: header.file,
-        active,
-    };
-    match task.run(&mut stream).await {
-        Ok(None) => {}
-        Ok(Some(stored)) => {
-            let _ = settle.send(Settlement {
-                index: header.file,
-                outcome: Ok(stored),
-            });
-        }
-        Err(lost) => {
-            stream.stop(lost.code);
-            let _ = settle.send(Settlement {
-                index: header.file,
-                outcome: Err(lost),
-            });
-        }
-    }
+    store: mpsc::Sender<Job>,
+    small: Arc<Semaphore>,
+    bulk: Arc<Semaphore>,
 }
 
+/// One of them.
 struct FileTask {
-    context: Arc<Context>,
+    tasks: FileTasks,
     index: FileIndex,
-    active: Arc<Active>,
+    progress: FileProgress,
+}
+
+impl FileTasks {
+    pub(super) fn new(context: Arc<Context>, store: mpsc::Sender<Job>) -> Self {
+        Self {
+            context,
+            store,
+            small: Arc::new(Semaphore::new(SMALL_AT_ONCE)),
+            bulk: Arc::new(Semaphore::new(BULK_AT_ONCE)),
+        }
+    }
+
+    /// Receives one file, and says what became of it.
+    pub(super) async fn receive(
+        self,
+        mut stream: FileReceiver,
+        header: FileHeader,
+        progress: FileProgress,
+    ) {
+        let (index, context) = (header.file, self.context.clone());
+        let task = FileTask {
+            tasks: self,
+            index,
+            progress,
+        };
+        let result = match task.run(&mut stream).await {
+            Ok(None) => return,
+            Ok(Some(stored)) => Ok(stored),
+            Err(error) => {
+                stream.stop(error.code);
+                Err(error)
+            }
+        };
+        context.settle(Settlement { index, result }).await;
+    }
 }
 
 impl FileTask {
     /// Returns what is settled already; `None` where the store settles it.
-    async fn run(self, stream: &mut FileReceiver) -> Result<Option<Stored>, Lost> {
-        let (head, mut opener) = self.head(stream).await?;
-        let name = head.path.clone();
-        let named = |lost: Lost| Lost {
-            path: lost.path.or_else(|| Some(name.clone())),
-            ..lost
-        };
-        self.active.describe(&name, head.size);
-        let path = self.admit(&head).map_err(named)?;
+    async fn run(self, stream: &mut FileReceiver) -> Result<Option<Stored>, FileError> {
+        let context = self.tasks.context.clone();
+        let (head, opener) = self.head(stream).await?;
+        self.progress.describe(&head.path, head.size);
+        let path = self.admit(&head).map_err(|error| error.of(&head.path))?;
+        let result = self.content(stream, &head, &path, opener).await;
+        match &result {
+            Ok(Some(_)) => context.allowance.stored(&head.path),
+            Ok(None) => {}
+            Err(_) => context.allowance.failed(&head.path),
+        }
+        result.map_err(|error| error.of(&head.path))
+    }
+
+    async fn content(
+        self,
+        stream: &mut FileReceiver,
+        head: &Head,
+        path: &RelativePath,
+        mut opener: FileOpener,
+    ) -> Result<Option<Stored>, FileError> {
+        let context = self.tasks.context.clone();
         let small =
             head.kind != HeadKind::File || head.size.is_some_and(|size| size <= CHUNK_SIZE as u64);
         // So many files at a time; the streams of others wait, and so in the end does their sender.
         let places = match small {
-            true => &self.context.small,
-            false => &self.context.bulk,
+            true => self.tasks.small.clone(),
+            false => self.tasks.bulk.clone(),
         };
         let _place = places.acquire().await.ok();
-        let mut here = Here::Part(None);
-        if self.context.each && head.kind == HeadKind::File {
-            (here, opener) = self.agree(&head, &path, opener).await.map_err(named)?;
+        let mut copy = LocalCopy::Missing;
+        if context.each && head.kind == HeadKind::File {
+            (copy, opener) = self.agree(head, path, opener).await?;
         }
-        let (partial, whole) = match here {
-            Here::Part(partial) => (partial, None),
-            Here::Whole(stored) => (None, Some(stored)),
-            Here::Other => {
-                return Err(named(Lost::new(
-                    None,
-                    Code::Declined,
-                    "another file of that name is there",
-                )));
+        let (partial, whole) = match copy {
+            LocalCopy::Missing => (None, None),
+            LocalCopy::Part(partial) => (Some(FileSink::Partial(partial)), None),
+            LocalCopy::Whole(stored, whole, is_reported) => {
+                (None, Some((stored, whole, is_reported)))
             }
+            LocalCopy::Other => return Err(FileError::new(Code::Declined, ANOTHER)),
         };
-        let received = if small {
-            self.small(stream, opener, head, path).await
-        } else {
-            self.bulk(stream, opener, head, path, partial).await
+        if whole.is_none() {
+            context.allowance.may_come(&head.path)?;
+        }
+        let received = match small {
+            true => self.small(stream, opener, head, path).await,
+            false => self.bulk(stream, opener, head, path, partial).await,
         };
         match (received, whole) {
             // The sender has compared: what is here is what it has.
-            (
-                Err(Lost {
-                    code: Code::NotNeeded,
-                    ..
-                }),
-                Some(stored),
-            ) => Ok(Some(stored)),
-            (received, _) => received.map(|()| None).map_err(named),
+            (Err(error), Some((place, whole, is_reported))) if error.code == Code::NotNeeded => {
+                let stored = Stored {
+                    whole,
+                    already_there: is_reported || !context.is_resumed,
+                    is_user_visible: true,
+                };
+                if !is_reported {
+                    let (head, path) = (head.clone(), path.clone());
+                    let reporting =
+                        spawn_blocking(move || context.report(&head, &path, &place, &stored));
+                    let _ = reporting.await;
+                }
+                Ok(Some(stored))
+            }
+            (received, _) => received.map(|()| None),
         }
     }
 
     /// Reads and opens the first frame.
-    async fn head(&self, stream: &mut FileReceiver) -> Result<(Head, FileOpener), Lost> {
-        let header = stream.frame_header().await.map_err(|e| ended(&e))?;
+    async fn head(&self, stream: &mut FileReceiver) -> Result<(Head, FileOpener), FileError> {
+        let header = stream.frame_header().await.map_err(ended)?;
         let header =
-            header.ok_or_else(|| Lost::new(None, Code::Verification, StreamError::Truncated))?;
+            header.ok_or_else(|| FileError::new(Code::Verification, StreamError::Truncated))?;
         if header.len > HEAD_MAX + TAG_LEN || header.kind != FrameKind::Head {
             // No honest sender begins otherwise: this was changed on the way.
-            return Err(Lost::new(
-                None,
-                Code::Verification,
-                "the file does not begin with its head",
-            ));
+            let reason = "the file does not begin with its head";
+            return Err(FileError::new(Code::Verification, reason));
         }
         let mut payload = vec![0; header.len];
-        stream.fill(&mut payload).await.map_err(|e| ended(&e))?;
-        self.context
-            .opener
-            .open_head(self.index, header, &mut payload)
-            .map_err(|e| verification(None, &e))
+        stream.fill(&mut payload).await.map_err(ended)?;
+        let opener = &self.tasks.context.opener;
+        Ok(opener.open_head(self.index, header, &mut payload)?)
     }
 
-    /// Checks what the head says against what this listener takes.
-    fn admit(&self, head: &Head) -> Result<RelativePath, Lost> {
-        let config = &self.context.shared.config;
-        let refused = |reason: String| Lost::new(None, Code::Declined, reason);
+    /// Checks what the head says before anything is made of it.
+    fn admit(&self, head: &Head) -> Result<RelativePath, FileError> {
+        let (context, declined) = (&self.tasks.context, Code::Declined);
         let path: RelativePath = head
             .path
             .parse()
-            .map_err(|e| refused(format!("its name is refused: {e}")))?;
-        if let Some(size) = head.size {
-            self.context
-                .allowance
-                .take(size)
-                .map_err(|e| Lost::of_all(None, Code::Declined, e))?;
-        }
-        if let (Destination::Directory(target), Some(size)) = (&config.destination, head.size)
-            && size > CHUNK_SIZE as u64
-            && !self.context.each
-            && target.free_bytes().is_ok_and(|free| size > free)
-        {
+            .map_err(|e| FileError::new(declined, format!("its name is refused: {e}")))?;
+        context.allowance.admit(head).map_err(too_much)?;
+        match &context.shared.config.destination {
             // Found out before the disk is full to its last byte, which hurts others than p2p.
-            return Err(Lost::of_all(None, Code::Storage, NO_SPACE));
+            Destination::Directory(target)
+                if head.size.is_some_and(|size| {
+                    let large = size > CHUNK_SIZE as u64 && !context.each;
+                    large && target.free_bytes().is_ok_and(|free| size > free)
+                }) =>
+            {
+                Err(FileError::of_all(Code::Storage, NO_SPACE))
+            }
+            Destination::Writer(_) if head.kind != HeadKind::File || self.index.0 != 0 => {
+                let reason = "only one file goes to standard output";
+                Err(FileError::new(declined, reason))
+            }
+            _ => Ok(path),
         }
-        if matches!(config.destination, Destination::Stdout)
-            && (head.kind != HeadKind::File || self.index.0 != 0)
-        {
-            return Err(refused("only one file goes to standard output".to_owned()));
-        }
-        Ok(path)
     }
 
     /// Looks what is here of the file, and tells the sender.
@@ -176,29 +205,26 @@ impl FileTask {
         head: &Head,
         path: &RelativePath,
         mut opener: FileOpener,
-    ) -> Result<(Here, FileOpener), Lost> {
-        let Destination::Directory(target) = self.context.shared.config.destination.clone() else {
-            return Ok((Here::Part(None), opener));
+    ) -> Result<(LocalCopy, FileOpener), FileError> {
+        let context = self.tasks.context.clone();
+        let Destination::Directory(target) = context.shared.config.destination.clone() else {
+            return Ok((LocalCopy::Missing, opener));
         };
-        let (head, path, context) = (head.clone(), path.clone(), self.context.clone());
-        let looking = tokio::task::spawn_blocking(move || {
-            let (here, sealed) = look(&context, &target, &head, &path, &mut opener)?;
-            Ok::<_, Lost>((here, opener, sealed))
-        });
-        let (here, opener, sealed) = looking
-            .await
-            .map_err(|_| Lost::new(None, Code::Internal, "looking for the file panicked"))??;
+        let (head, path, progress) = (head.clone(), path.clone(), self.progress.clone());
+        let looking = {
+            let context = context.clone();
+            spawn_blocking(move || {
+                let copy = probe(&context, &target, &head, &path, &progress)?;
+                let sealed = negotiate_start(&copy, &mut opener, &progress)?;
+                Ok::<_, FileError>((copy, opener, sealed))
+            })
+        };
+        let (copy, opener, sealed) = looking.await.map_err(panicked)??;
         if let Some(have) = sealed {
-            let message = PeerMessage::Start {
-                file: self.index,
-                have: have.into(),
-            };
-            self.context
-                .messages
-                .send(Some(self.context.from), self.context.transfer, message)
-                .await;
+            let (file, have) = (self.index, have.into());
+            context.send(PeerMessage::Start { file, have }).await;
         }
-        Ok((here, opener))
+        Ok((copy, opener))
     }
 
     /// Takes a file of one chunk, or an entry without content, in one piece.
@@ -206,26 +232,20 @@ impl FileTask {
         &self,
         stream: &mut FileReceiver,
         opener: FileOpener,
-        head: Head,
-        path: RelativePath,
-    ) -> Result<(), Lost> {
+        head: &Head,
+        path: &RelativePath,
+    ) -> Result<(), FileError> {
         let mut frames: Vec<Frame> = Vec::with_capacity(2);
         let buffers = Buffers::default();
         while let Some(frame) = next_frame(stream, &buffers).await? {
             // One chunk and the trailer: more is a lie that need not be held in memory.
             if frames.len() >= 2 {
-                return Err(verification(None, &OpenError::AfterLast));
+                return Err(OpenError::AfterLast.into());
             }
             frames.push(frame);
         }
-        let job = Job::Small {
-            index: self.index,
-            opener: Box::new(opener),
-            head,
-            path,
-            frames,
-        };
-        self.context.store.send(job).await.map_err(|_| over())
+        self.store(head, path, Content::Sealed(Box::new(opener), frames))
+            .await
     }
 
     /// Takes a larger file chunk by chunk: this task reads, one thread opens and writes.
@@ -233,167 +253,239 @@ impl FileTask {
         &self,
         stream: &mut FileReceiver,
         opener: FileOpener,
-        head: Head,
-        path: RelativePath,
-        partial: Option<Partial>,
-    ) -> Result<(), Lost> {
+        head: &Head,
+        path: &RelativePath,
+        sink: Option<FileSink>,
+    ) -> Result<(), FileError> {
         let (frames, received) = mpsc::channel::<Frame>(CHUNKS_AHEAD);
-        let (context, active) = (self.context.clone(), self.active.clone());
-        let file = incoming_file(self.context.from, &head, &path);
-        let unknown = head.size.is_none();
-        let writing = tokio::task::spawn_blocking(move || {
-            let mut slot = match partial {
-                Some(partial) => Slot::Partial(partial),
-                None => match Slot::open(&context.shared.config.destination, &file) {
-                    Ok(slot) => slot,
-                    Err(error) => return (Slot::Nothing, Err(Writing::Storage(error))),
-                },
-            };
-            context.note_partial(&slot);
-            // What has announced its size was counted by it.
-            let allowance = unknown.then_some(&context.allowance);
-            let written = write(&mut slot, opener, received, (&active, allowance));
-            (slot, written)
-        });
+        let writing = {
+            let (context, progress) = (self.tasks.context.clone(), self.progress.clone());
+            let (head, path) = (head.clone(), path.clone());
+            spawn_blocking(move || {
+                let sink = match sink {
+                    Some(sink) => sink,
+                    None => FileSink::open(&context, &head, &path)?,
+                };
+                if let FileSink::Partial(partial) = &sink {
+                    context.note_partial(partial);
+                }
+                Ok::<_, FileError>(
+                    Writing::new(context, head.size.is_some(), progress, sink)
+                        .run(opener, received),
+                )
+            })
+        };
         let buffers = Buffers::default();
-        let mut ended = Ok(());
-        loop {
+        let read = loop {
             match next_frame(stream, &buffers).await {
                 Ok(Some(frame)) => {
                     if frames.send(frame).await.is_err() {
-                        break;
+                        break Ok(());
                     }
                 }
-                Ok(None) => break,
-                Err(lost) => {
-                    ended = Err(lost);
-                    break;
-                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
             }
-        }
+        };
         drop(frames);
-        let (slot, written) = writing
-            .await
-            .map_err(|_| Lost::new(None, Code::Internal, "the writing thread panicked"))?;
-        let lost = match (ended, written) {
+        let (sink, written) = writing.await.map_err(panicked)??;
+        let (error, may_resume) = match (read, written) {
             (Ok(()), Ok(whole)) => {
-                let job = Job::Complete {
-                    index: self.index,
-                    slot,
-                    whole,
-                    head,
-                    path,
-                };
-                return self.context.store.send(job).await.map_err(|_| over());
+                let sink = sink.expect("it is there where all was written");
+                return self.store(head, path, Content::Written(sink, whole)).await;
             }
-            // The partial file stays, for a later attempt to go on with.
-            (_, Err(Writing::Storage(error))) => return Err(storage(None, &error)),
-            (Err(lost), Ok(_) | Err(Writing::Incomplete)) if lost.code != Code::SourceChanged => {
-                return Err(lost);
+            (_, Err(WriteError::Failed(error))) => {
+                let may_resume = error.code == Code::Storage;
+                (error, may_resume)
             }
-            (Err(lost), Ok(_) | Err(Writing::Incomplete)) => lost,
-            (_, Err(Writing::Verification(error))) => verification(None, &error),
-            (_, Err(Writing::TooMuch(error))) => Lost::of_all(None, Code::Declined, error),
-            (Ok(()), Err(Writing::Incomplete)) => {
+            (Err(error), Ok(_) | Err(WriteError::Incomplete)) => {
+                let may_resume = error.code != Code::SourceChanged;
+                (error, may_resume)
+            }
+            (Ok(()), Err(WriteError::Incomplete)) => {
                 let reason = "the file ends before its trailer";
-                Lost::new(None, Code::Verification, reason)
+                (FileError::new(Code::Verification, reason), false)
             }
         };
         // Of a source that has changed, or of a lie, nothing can be gone on with.
-        slot.discard();
-        Err(lost)
+        if let Some(sink) = sink.filter(|_| !may_resume) {
+            let _ = spawn_blocking(move || sink.discard()).await;
+        }
+        Err(error)
+    }
+
+    async fn store(
+        &self,
+        head: &Head,
+        path: &RelativePath,
+        content: Content,
+    ) -> Result<(), FileError> {
+        let job = Job {
+            index: self.index,
+            head: head.clone(),
+            path: path.clone(),
+            content,
+        };
+        let sent = self.tasks.store.send(job).await;
+        sent.map_err(|_| FileError::new(Code::Cancelled, "the transfer is over"))
     }
 }
 
-async fn next_frame(stream: &mut FileReceiver, buffers: &Buffers) -> Result<Option<Frame>, Lost> {
-    let Some(header) = stream.frame_header().await.map_err(|e| ended(&e))? else {
+async fn next_frame(
+    stream: &mut FileReceiver,
+    buffers: &Buffers,
+) -> Result<Option<Frame>, FileError> {
+    let Some(header) = stream.frame_header().await.map_err(ended)? else {
         return Ok(None);
     };
     let mut payload = buffers.take();
     payload.resize(header.len, 0);
-    stream.fill(&mut payload).await.map_err(|e| ended(&e))?;
+    stream.fill(&mut payload).await.map_err(ended)?;
     Ok(Some((header, payload)))
 }
 
 /// Why a larger file could not be written whole.
-enum Writing {
+enum WriteError {
     /// Frames ended before the trailer.
     Incomplete,
-    Verification(OpenError),
-    Storage(StorageError),
-    /// More than this listener takes; a pipe cannot say so beforehand.
-    TooMuch(TooMuch),
+    Failed(FileError),
 }
 
-/// Opens and writes frames until the trailer; what is written is what was opened.
-fn write(
-    slot: &mut Slot,
-    mut opener: FileOpener,
-    mut frames: mpsc::Receiver<Frame>,
-    (active, allowance): (&Active, Option<&Allowance>),
-) -> Result<Whole, Writing> {
-    let mut resumed_from = None;
-    while let Some((header, mut payload)) = frames.blocking_recv() {
-        if header.kind == FrameKind::Trailer {
-            let digest = opener
-                .finish(header, &mut payload)
-                .map_err(Writing::Verification)?;
-            if frames.blocking_recv().is_some() {
-                return Err(Writing::Verification(OpenError::AfterLast));
-            }
-            let resumed_from = resumed_from.unwrap_or(digest.len);
-            slot.truncate(digest.len).map_err(Writing::Storage)?;
-            return Ok(Whole {
-                len: digest.len,
-                hash: digest.blake3.into(),
-                resumed_from,
-            });
-        }
-        let chunk = opener
-            .open_chunk(header, &mut payload)
-            .map_err(Writing::Verification)?;
-        if resumed_from.is_none() {
-            // Not where this side asked, if the sender found that the prefix is not its own.
-            resumed_from = Some(chunk.offset);
-            if let Some(allowance) = allowance {
-                allowance.take(chunk.offset).map_err(Writing::TooMuch)?;
-            }
-            active.resumed_from.store(chunk.offset, Ordering::Relaxed);
-            slot.truncate(chunk.offset).map_err(Writing::Storage)?;
-        }
-        let end = chunk.offset + chunk.content.len() as u64;
-        if let Some(allowance) = allowance {
-            let len = chunk.content.len() as u64;
-            allowance.take(len).map_err(Writing::TooMuch)?;
-        }
-        slot.write_all(chunk.content).map_err(Writing::Storage)?;
-        active.stored.store(end, Ordering::Relaxed);
+impl<E: Into<FileError>> From<E> for WriteError {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
-    Err(Writing::Incomplete)
+}
+
+/// A larger file on its way to its sink.
+struct Writing {
+    context: Arc<Context>,
+    /// What has announced its size was counted by it.
+    is_counted: bool,
+    /// Bytes that must stay free; 0 where the size was looked at beforehand.
+    reserve: u64,
+    progress: FileProgress,
+    sink: FileSink,
+}
+
+impl Writing {
+    fn new(
+        context: Arc<Context>,
+        is_counted: bool,
+        progress: FileProgress,
+        sink: FileSink,
+    ) -> Self {
+        let mut writing = Self {
+            context,
+            is_counted,
+            reserve: 0,
+            progress,
+            sink,
+        };
+        if !is_counted {
+            writing.reserve = writing
+                .free_bytes()
+                .map_or(0, |free| RESERVE.min(free / 16));
+        }
+        writing
+    }
+
+    /// Opens and writes frames until the trailer; what is written is what was opened.
+    ///
+    /// Returns what may be gone on with. A pipe cannot be sent again: its part is removed here,
+    /// where no cancelled task leaves it behind.
+    fn run(
+        mut self,
+        opener: FileOpener,
+        frames: mpsc::Receiver<Frame>,
+    ) -> (Option<FileSink>, Result<Whole, WriteError>) {
+        let result = self.write(opener, frames);
+        if result.is_err() && !self.is_counted {
+            self.sink.discard();
+            return (None, result);
+        }
+        (Some(self.sink), result)
+    }
+
+    fn write(
+        &mut self,
+        mut opener: FileOpener,
+        mut frames: mpsc::Receiver<Frame>,
+    ) -> Result<Whole, WriteError> {
+        let mut resumed_from = None;
+        while let Some((header, mut payload)) = frames.blocking_recv() {
+            if header.kind == FrameKind::Trailer {
+                let digest = opener.finish(header, &mut payload)?;
+                if frames.blocking_recv().is_some() {
+                    return Err(OpenError::AfterLast.into());
+                }
+                self.sink.truncate(digest.len)?;
+                return Ok(Whole {
+                    len: digest.len,
+                    hash: digest.blake3.into(),
+                    resumed_from: resumed_from.unwrap_or(digest.len),
+                });
+            }
+            let chunk = opener.open_chunk(header, &mut payload)?;
+            if resumed_from.is_none() {
+                // Not where this side asked, if the sender found that the prefix is not its own.
+                resumed_from = Some(chunk.offset);
+                self.take(chunk.offset)?;
+                self.progress.resumed_from(chunk.offset);
+                self.sink.truncate(chunk.offset)?;
+            }
+            let len = chunk.content.len() as u64;
+            self.take(len)?;
+            self.sink.write_all(chunk.content)?;
+            self.progress.reached(chunk.offset + len);
+        }
+        Err(WriteError::Incomplete)
+    }
+
+    fn take(&self, bytes: u64) -> Result<(), FileError> {
+        if self.is_counted {
+            return Ok(());
+        }
+        self.context.allowance.take(bytes).map_err(too_much)?;
+        let needed = self.reserve.saturating_add(bytes);
+        match self.free_bytes() {
+            Some(free) if needed > free => Err(FileError::of_all(Code::Storage, NO_SPACE)),
+            _ => Ok(()),
+        }
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        match &self.context.shared.config.destination {
+            Destination::Directory(target) => target.free_bytes().ok(),
+            Destination::Writer(_) => None,
+        }
+    }
+}
+
+impl From<TooMuch> for FileError {
+    fn from(error: TooMuch) -> Self {
+        too_much(error)
+    }
+}
+
+fn too_much(error: TooMuch) -> FileError {
+    match error {
+        TooMuch::Bytes { .. } | TooMuch::Entries { .. } => FileError::of_all(Code::Declined, error),
+        TooMuch::NotShown(_) => FileError::new(Code::Declined, error),
+    }
 }
 
 /// What the end of the stream means for the file.
-fn ended(error: &StreamError) -> Lost {
+fn ended(error: StreamError) -> FileError {
     match error {
-        StreamError::Ended(code) => Lost::new(None, *code, code.reason()),
+        StreamError::Ended(code) => FileError::new(code, code.reason()),
         StreamError::Truncated | StreamError::Malformed(_) => {
-            Lost::new(None, Code::Verification, error)
+            FileError::new(Code::Verification, error)
         }
-        StreamError::Link(_) => Lost::new(None, Code::PeerGone, error),
+        StreamError::Link(_) => FileError::new(Code::PeerGone, error),
     }
 }
 
-fn over() -> Lost {
-    Lost::new(None, Code::Cancelled, "the transfer is over")
-}
-
-pub(super) fn verification(path: Option<&str>, error: &OpenError) -> Lost {
-    Lost::new(path, Code::Verification, error)
-}
-
-pub(super) fn storage(path: Option<&str>, error: &StorageError) -> Lost {
-    if error.is_out_of_space() {
-        return Lost::of_all(path, Code::Storage, NO_SPACE);
-    }
-    Lost::new(path, Code::Storage, error.reason())
+fn panicked(_: tokio::task::JoinError) -> FileError {
+    FileError::new(Code::Internal, "a thread that stores files panicked")
 }

@@ -1,28 +1,45 @@
-//! A listener on one connection: what it hears goes to the transfer that it is for.
+//! A listener on one connection: what it receives goes to the transfer that it is for.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
-use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{MissedTickBehavior, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Shared,
-    incoming::{self, Heard, Incoming},
+    Refusal, Shared,
+    admission::Offer,
+    driver::{Driver, End, Input, Inputs},
+    queue::{Place, Queue, Waiting},
+    receiver,
 };
 use crate::{
     protocol::{
         Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, SafeText, SignedOffer,
         TransferId,
     },
-    quic::FileReceiver,
-    sealing::{Inbox, JobId, OpenKeys, open_offer},
-    transfer::{Channel, Error, ErrorKind, Event, PeerEvent},
+    quic::{FileReceiver, STREAMS_MAX},
+    sealing::{Inbox, JobId, OpenKeys, OpenedOffer, open_offer},
+    transfer::{Channel, Error, ErrorKind, Event, PeerEvent, unix_now},
 };
 
-/// Transfers that are received at once.
-const TRANSFERS_MAX: usize = 64;
 /// From a file stream's first byte to its whole header.
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
+/// What waits for one transfer: every stream that may be open, and some messages.
+const INPUTS: usize = STREAMS_MAX as usize + 64;
+/// How often clocks and those who wait are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// A clock that differs so much from what has passed was set.
+const CLOCK_JUMP: Duration = Duration::from_secs(30);
+/// A worn key is replaced no more often than this, so that offers on their way still open.
+const ROTATE_PAUSE: Duration = Duration::from_secs(30);
 
 /// How one connection of a listener ended.
 pub(super) enum Ended {
@@ -36,20 +53,52 @@ pub(super) struct Listener<'a> {
     shared: &'a Arc<Shared>,
     channel: Channel,
     keys: OpenKeys,
+    published: Published,
     transfers: HashMap<TransferId, Transfer>,
-    tasks: JoinSet<(TransferId, incoming::Ended)>,
+    queue: Queue,
+    tasks: JoinSet<(TransferId, receiver::Ended)>,
     headers: JoinSet<Option<(TransferId, FileReceiver, FileHeader)>>,
-    /// With `once`: the one transfer that was accepted.
-    only: Option<TransferId>,
 }
 
 /// The way to a transfer's task.
 struct Transfer {
     from: PeerId,
     job: JobId,
-    heard: mpsc::UnboundedSender<Heard>,
+    inputs: mpsc::Sender<Input>,
+    end: watch::Sender<Option<End>>,
     /// Cancelled once everything that the transfer had open is put away.
     over: CancellationToken,
+}
+
+/// When the current bundle was published, by both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Published {
+    unix: u64,
+    at: Instant,
+}
+
+impl Published {
+    fn now() -> Self {
+        Self {
+            unix: unix_now(),
+            at: Instant::now(),
+        }
+    }
+
+    /// Whether half of the bundle's life has passed by either clock: one stops while a machine
+    /// sleeps, the other can be set.
+    fn is_due(&self, lifetime: Duration, unix: u64, now: Instant) -> bool {
+        let by_wall = Duration::from_secs(unix.saturating_sub(self.unix));
+        now.duration_since(self.at).max(by_wall) >= lifetime / 2
+    }
+
+    /// Whether the clock was set since.
+    fn has_jumped(&self, unix: u64, now: Instant) -> bool {
+        let passed = self
+            .unix
+            .saturating_add(now.duration_since(self.at).as_secs());
+        passed.abs_diff(unix) > CLOCK_JUMP.as_secs()
+    }
 }
 
 impl<'a> Listener<'a> {
@@ -58,82 +107,79 @@ impl<'a> Listener<'a> {
             shared,
             channel,
             keys,
+            published: Published::now(),
             transfers: HashMap::new(),
+            queue: Queue::new(shared.config.once),
             tasks: JoinSet::new(),
             headers: JoinSet::new(),
-            only: None,
         }
     }
 
     pub(super) async fn run(mut self, cancel: &CancellationToken) -> Ended {
-        // A key lives for half of what its bundle promises, and can open for the other half.
-        let mut refresh = tokio::time::interval(self.shared.member.bundle_lifetime / 2);
-        refresh.tick().await;
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let streams = self.channel.streams();
         loop {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => {
-                    self.end_transfers(Code::Shutdown);
+                    self.end_transfers(End::Stop(Code::Shutdown));
                     while self.tasks.join_next().await.is_some() {}
                     self.channel.close(Code::Done).await;
                     return Ended::Finished(None);
                 }
-                heard = self.channel.recv() => match heard {
-                    Some(event) => self.hear(event).await,
-                    None => return self.lost().await,
-                },
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     let Ok((transfer, ended)) = ended else { continue };
                     self.transfers.remove(&transfer);
-                    if self.only == Some(transfer) {
-                        match ended {
-                            // Nobody said yes, or the sender will be back with the rest.
-                            incoming::Ended::Declined | incoming::Ended::Interrupted => self.only = None,
-                            incoming::Ended::Complete(failure) => {
-                                self.channel.close(Code::Done).await;
-                                return Ended::Finished(failure);
+                    match (self.queue.leave(transfer), ended) {
+                        // Nobody said yes, or the sender will be back with the rest.
+                        (false, _)
+                        | (true, receiver::Ended::Declined | receiver::Ended::Interrupted) => {}
+                        (true, receiver::Ended::Complete(failure)) => {
+                            while let Some(late) = self.queue.pop() {
+                                self.decline(&late, FINISHED).await;
                             }
+                            self.channel.close(Code::Done).await;
+                            return Ended::Finished(failure);
                         }
                     }
+                    self.admit_next().await;
                 }
-                file = streams.accept_stream(), if self.headers.len() < crate::quic::STREAMS_MAX as usize => match file {
+                event = self.channel.recv() => match event {
+                    Some(event) => self.on_event(event).await,
+                    None => return self.lost().await,
+                },
+                file = streams.accept_stream(), if self.headers.len() < STREAMS_MAX as usize => match file {
                     Ok(file) => { self.headers.spawn(read_header(file)); }
                     Err(_) => return self.lost().await,
                 },
                 Some(header) = self.headers.join_next(), if !self.headers.is_empty() => {
                     if let Ok(Some((transfer, stream, header))) = header {
                         match self.transfers.get(&transfer) {
-                            Some(t) => { let _ = t.heard.send(Heard::File(stream, header)); }
+                            Some(t) => t.input(Input::File(stream, header)),
                             None => stream.stop(Code::UnknownTransfer),
                         }
                     }
                 }
-                _ = refresh.tick() => {
-                    self.keys.rotate();
-                    let bundle = self.shared.member.bundle(Some(self.keys.current().public().clone()));
-                    self.channel.publish(bundle).await;
-                }
+                _ = tick.tick() => self.on_tick().await,
             }
         }
     }
 
-    async fn hear(&mut self, event: PeerEvent) {
+    async fn on_event(&mut self, event: PeerEvent) {
         match event {
             PeerEvent::Message {
                 transfer,
                 from,
                 message: PeerMessage::Offer { offer },
-            } => {
-                self.offer(transfer, from, &offer).await;
-            }
+            } => self.on_offer(transfer, from, offer).await,
             PeerEvent::Message {
                 transfer,
                 from,
                 message,
             } => {
                 if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == from) {
-                    let _ = t.heard.send(Heard::Said(message));
+                    t.input(Input::Message(message));
                 }
             }
             PeerEvent::Gone {
@@ -141,35 +187,59 @@ impl<'a> Listener<'a> {
                 peer,
                 code,
             } => {
+                self.queue.withdraw(transfer, peer);
                 if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == peer) {
-                    let _ = t.heard.send(Heard::Gone(code));
+                    t.end(End::Gone(code));
                 }
             }
             _ => {}
         }
     }
 
-    /// Opens an offer and gives it a task, or declines it.
-    async fn offer(&mut self, transfer: TransferId, from: PeerId, offer: &SignedOffer) {
-        let messages = self.channel.messages();
-        let decline = |reason, text: &str| {
-            let answer = Answer::Decline {
-                reason,
-                text: SafeText::new(text),
-            };
-            let messages = messages.clone();
-            async move {
-                messages
-                    .send(Some(from), transfer, PeerMessage::Answer { answer })
-                    .await
-            }
+    /// Opens an offer and gives it a place, lets it wait for one, or declines it.
+    async fn on_offer(&mut self, transfer: TransferId, from: PeerId, offer: SignedOffer) {
+        if self.transfers.contains_key(&transfer) {
+            return;
+        }
+        let waiting = Waiting {
+            transfer,
+            from,
+            offer,
+            since: Instant::now(),
         };
-        if self.transfers.len() >= TRANSFERS_MAX {
-            return decline(DeclineReason::Busy, "receives too many transfers already").await;
+        // What goes on with a job takes the place of what is still open of it.
+        let opened = match self.queue.has_room(from) || self.is_open(from) {
+            true => self.open(&waiting),
+            false => None,
+        };
+        let goes_on = opened.as_ref().is_some_and(|opened| {
+            let job = opened.manifest.job;
+            self.transfers
+                .values()
+                .any(|t| t.from == from && t.job == job)
+        });
+        match (opened, self.queue.enter(transfer, from, goes_on)) {
+            (Some(opened), Place::Free) => self.start(transfer, opened),
+            (None, Place::Free) => {
+                self.queue.leave(transfer);
+            }
+            (_, Place::Taken) => {
+                if let Err(late) = self.queue.push(waiting) {
+                    self.decline(&late, BUSY).await;
+                }
+            }
         }
-        if self.only.is_some() {
-            return decline(DeclineReason::Finished, "takes one transfer only").await;
-        }
+        self.shared
+            .crowded
+            .store(!self.queue.is_empty(), Ordering::Relaxed);
+    }
+
+    fn is_open(&self, from: PeerId) -> bool {
+        self.transfers.values().any(|t| t.from == from)
+    }
+
+    /// Opens an offer; one that does not hold is declined.
+    fn open(&self, waiting: &Waiting) -> Option<OpenedOffer> {
         let member = &self.shared.member;
         let inbox = Inbox {
             me: &member.identity,
@@ -177,53 +247,54 @@ impl<'a> Listener<'a> {
             member_key: &member.member_key(),
             keys: &self.keys,
         };
-        let opened = match open_offer(offer, transfer, from, &inbox) {
-            Ok(opened) => opened,
-            Err(error) => {
-                let failure =
-                    Error::new(ErrorKind::Verification, format!("offer refused: {error}"));
-                self.shared.observer.event(Event::Failed {
-                    transfer,
-                    peer: None,
-                    file: None,
-                    failure,
-                });
-                return decline(DeclineReason::Verification, &error.to_string()).await;
-            }
+        let error = match open_offer(&waiting.offer, waiting.transfer, waiting.from, &inbox) {
+            Ok(opened) => return Some(opened),
+            Err(error) => error,
         };
-        let job = opened.manifest.job;
-        let (heard, hears) = mpsc::unbounded_channel();
-        let incoming = Incoming::new(
-            self.shared.clone(),
-            transfer,
-            opened,
-            messages.clone(),
-            hears,
-        );
-        let (incoming, keys) = match incoming {
-            Ok(incoming) => incoming,
-            Err(error) => return decline(DeclineReason::Busy, &error.to_string()).await,
+        let failure = Error::new(ErrorKind::Verification, format!("offer refused: {error}"));
+        self.shared.observer.event(Event::Failed {
+            transfer: waiting.transfer,
+            peer: None,
+            file: None,
+            failure,
+        });
+        let (messages, to, transfer) = (self.channel.messages(), waiting.from, waiting.transfer);
+        let answer = Answer::Decline {
+            reason: DeclineReason::Verification,
+            text: SafeText::new(&error.to_string()),
         };
-        if self.shared.config.once {
-            self.only = Some(transfer);
-        }
+        tokio::spawn(async move {
+            let message = PeerMessage::Answer { answer };
+            messages.send(Some(to), transfer, message).await;
+        });
+        None
+    }
+
+    /// Gives an opened offer its task.
+    fn start(&mut self, transfer: TransferId, opened: OpenedOffer) {
+        let (from, job) = (opened.sender, opened.manifest.job);
         let older = self.supersede(from, job);
+        let (inputs, queue) = mpsc::channel(INPUTS);
+        let (end, ends) = watch::channel(None);
         let over = CancellationToken::new();
-        self.transfers.insert(
-            transfer,
-            Transfer {
-                from,
-                job,
-                heard,
-                over: over.clone(),
-            },
-        );
+        let entry = Transfer {
+            from,
+            job,
+            inputs,
+            end,
+            over: over.clone(),
+        };
+        self.transfers.insert(transfer, entry);
+        let inputs = Inputs { queue, end: ends };
+        let offer = Offer::new(transfer, &opened);
+        let (shared, messages) = (self.shared.clone(), self.channel.messages());
         self.tasks.spawn(async move {
             let _guard = over.drop_guard();
             for older in older {
                 older.cancelled().await;
             }
-            (transfer, incoming.run(keys).await)
+            let ended = Driver::run(shared, offer, opened, messages, inputs).await;
+            (transfer, ended)
         });
     }
 
@@ -236,32 +307,104 @@ impl<'a> Listener<'a> {
             .values()
             .filter(|t| t.from == from && t.job == job);
         let end = |t: &Transfer| {
-            let _ = t.heard.send(Heard::Gone(Code::Replaced));
+            t.end(End::Gone(Code::Replaced));
             t.over.clone()
         };
         older.map(end).collect()
     }
 
-    fn end_transfers(&self, code: Code) {
+    /// Starts those who waited, as far as there is room now.
+    async fn admit_next(&mut self) {
+        while let Some(next) = self.queue.pop_ready() {
+            self.on_offer(next.transfer, next.from, next.offer).await;
+        }
+        self.shared
+            .crowded
+            .store(!self.queue.is_empty(), Ordering::Relaxed);
+    }
+
+    async fn on_tick(&mut self) {
+        while let Some(late) = self.queue.pop_expired(Instant::now()) {
+            self.decline(&late, BUSY).await;
+        }
+        self.admit_next().await;
+        let (lifetime, unix, now) = (
+            self.shared.member.bundle_lifetime,
+            unix_now(),
+            Instant::now(),
+        );
+        let worn =
+            self.keys.current().is_worn() && now.duration_since(self.published.at) >= ROTATE_PAUSE;
+        if worn || self.published.is_due(lifetime, unix, now) {
+            // A key lives for half of what its bundle promises, and can open for the other half.
+            self.keys.rotate();
+        } else if !self.published.has_jumped(unix, now) {
+            return;
+        }
+        self.published = Published::now();
+        let public = self.keys.current().public().clone();
+        let bundle = self.shared.member.bundle(Some(public));
+        self.channel.publish(bundle).await;
+    }
+
+    async fn decline(&self, waiting: &Waiting, (reason, text): (DeclineReason, &str)) {
+        let Refusal { reason, text } = Refusal::new(reason, text);
+        let message = PeerMessage::Answer {
+            answer: Answer::Decline { reason, text },
+        };
+        let (to, messages) = (Some(waiting.from), self.channel.messages());
+        messages.send(to, waiting.transfer, message).await;
+    }
+
+    fn end_transfers(&self, end: End) {
         for transfer in self.transfers.values() {
-            let _ = transfer.heard.send(Heard::Stop(code));
+            transfer.end(end);
         }
     }
 
     /// Lets transfers note what they have, and says why the connection ended.
     async fn lost(mut self) -> Ended {
         let reason = self.channel.ended().await;
-        for transfer in self.transfers.values() {
-            let _ = transfer.heard.send(Heard::Gone(Code::PeerGone));
-        }
+        self.end_transfers(End::Gone(Code::PeerGone));
         while self.tasks.join_next().await.is_some() {}
         match reason.code() {
             Code::Replaced => Ended::Replaced,
-            Code::NotAdmitted => Ended::Lost(Error::new(ErrorKind::NotTrusted, reason)),
-            _ => Ended::Lost(Error::new(ErrorKind::Unreachable, reason)),
+            Code::NotAdmitted => Ended::Lost(Error::from_source(ErrorKind::NotTrusted, reason)),
+            _ => Ended::Lost(Error::from_source(ErrorKind::Unreachable, reason)),
         }
     }
 }
+
+impl Transfer {
+    /// Passes something on; a sender that says more than it has to say is cut off.
+    fn input(&self, input: Input) {
+        if let Err(mpsc::error::TrySendError::Full(input)) = self.inputs.try_send(input) {
+            if let Input::File(stream, _) = input {
+                stream.stop(Code::Protocol);
+            }
+            self.end(End::Gone(Code::Protocol));
+        }
+    }
+
+    /// Ends the transfer; the first word counts, but that this listener stops.
+    fn end(&self, end: End) {
+        self.end.send_if_modified(|current| {
+            let first = current.is_none() || matches!(end, End::Stop(_));
+            if first {
+                *current = Some(end);
+            }
+            first
+        });
+    }
+}
+
+/// The passing refusal of a listener that has all the transfers it takes.
+const BUSY: (DeclineReason, &str) = (
+    DeclineReason::Busy,
+    "receives as many transfers as it takes at once",
+);
+/// The refusal of a listener that has had its one transfer.
+const FINISHED: (DeclineReason, &str) = (DeclineReason::Finished, "takes one transfer only");
 
 /// Reads a stream's header in a task of its own: a slow one delays no other.
 async fn read_header(mut stream: FileReceiver) -> Option<(TransferId, FileReceiver, FileHeader)> {
@@ -275,5 +418,32 @@ async fn read_header(mut stream: FileReceiver) -> Option<(TransferId, FileReceiv
             stream.stop(Code::Timeout);
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    #[test]
+    fn a_bundle_is_renewed_at_half_its_life_by_either_clock() {
+        let published = Published::now();
+        let (unix, at) = (published.unix, published.at);
+        let half = DAY.as_secs() / 2;
+        assert!(!published.is_due(DAY, unix + half - 1, at + DAY / 2 - TICK));
+        assert!(published.is_due(DAY, unix, at + DAY / 2));
+        // The machine slept: its monotonic clock stood still.
+        assert!(published.is_due(DAY, unix + half, at + TICK));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_noticed_either_way() {
+        let published = Published::now();
+        let (unix, at) = (published.unix, published.at);
+        assert!(!published.has_jumped(unix + 60, at + Duration::from_secs(60)));
+        assert!(published.has_jumped(unix + 3600, at + Duration::from_secs(60)));
+        assert!(published.has_jumped(unix - 3600, at));
     }
 }

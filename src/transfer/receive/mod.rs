@@ -1,41 +1,51 @@
 //! Receiving: stay in the room, decide about offers, store what comes.
 //!
-//! - `mod`: the listener's life: connect, listen, reconnect
-//! - `listener`: one connection of it
-//! - [`gate`](Gate): who may send what
-//! - `incoming`: one transfer
-//! - `decision`: whether it is taken
-//! - `approvals`: what a person has said yes to
-//! - `allowance`: how much may still come
-//! - `context`: what its files share
-//! - `file`: one file of it: its stream, its frames
-//! - `here`: what this side has of a file already
-//! - `settlement`: what becomes of files
-//! - `store`: the thread that writes, syncs and renames, in batches
+//! From the listener down; each file uses only those below it:
+//!
+//! | file | noun |
+//! |---|---|
+//! | `mod` | the listener's life: connect, listen, reconnect |
+//! | `listener` | one connection of it |
+//! | `queue` | who is received at once, and who waits |
+//! | `driver` | one transfer's task: decides, then feeds its receiver |
+//! | `admission` | whether an offer is taken |
+//! | `receiver` | one transfer as a state machine |
+//! | `file` | one file's task: its stream, its frames |
+//! | `store` | the thread that writes, syncs and renames, in batches |
+//! | `local_copy` | what this side has of a file already, and what it says of that |
+//! | `sink` | where a file's content is written |
+//! | `context` | what the files of one transfer share |
+//! | `allowance`, `approvals` | how much may come; what a person has said yes to |
+//! | `outcome` | what becomes of files |
+//! | [`policy`](OfferPolicy) | who may send what |
 
+mod admission;
 mod allowance;
 mod approvals;
 mod context;
-mod decision;
+mod driver;
 mod file;
-mod gate;
-mod here;
-mod incoming;
 mod listener;
-mod report;
-mod settlement;
+mod local_copy;
+mod outcome;
+mod policy;
+mod queue;
+mod receiver;
+mod sink;
 mod store;
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use gate::{AcceptAll, Decision, Gate, OfferView, Refusal};
+pub use policy::{AcceptAll, Answer, OfferPolicy, OfferView, Refusal, TrustedOnly, Verdict};
+pub use sink::SharedWriter;
 
 use self::{
     approvals::Approvals,
@@ -44,22 +54,24 @@ use self::{
 use super::{EnterError, Error, ErrorKind, Event, Member, Observer, PeerRef};
 use crate::{
     home::KnownPeers,
+    protocol::TransferId,
     sealing::OpenKeys,
     storage::{Conflict, Journal, PARTIAL_MAX_AGE, Target},
 };
 
-/// The pause before the first attempt to reconnect, and the longest one.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// The pause before the first attempt to reconnect, and the longest one: whoever sends waits for a
+/// listener that a relay has lost.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(3));
 /// A connection that lasted so long makes the next pause a short one again.
-const STABLE: Duration = Duration::from_secs(20);
+const STABLE: Duration = Duration::from_secs(5);
 
 /// Where what arrives is put.
 #[derive(Debug, Clone)]
 pub enum Destination {
     /// Files, into this directory.
     Directory(Arc<Target>),
-    /// One file's bytes, to standard output.
-    Stdout,
+    /// One file's bytes, to this.
+    Writer(SharedWriter),
 }
 
 /// What a listener is told at its start.
@@ -77,9 +89,44 @@ pub struct ListenConfig {
     /// Where unfinished transfers are noted.
     pub journal: PathBuf,
     /// Who may send what.
-    pub gate: Arc<dyn Gate>,
+    pub policy: Arc<dyn OfferPolicy>,
     /// Whom we know.
     pub known: KnownPeers,
+    /// Where each file that was stored goes next. While it is full, nothing more is stored.
+    pub after: Option<mpsc::Sender<ReceivedFile>>,
+}
+
+/// A file that was stored, for whatever is done with it next.
+#[derive(Debug, Clone)]
+pub struct ReceivedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// Its hash.
+    pub blake3: blake3::Hash,
+    /// The sender.
+    pub from: PeerRef,
+    /// The transfer.
+    pub transfer: TransferId,
+}
+
+impl ListenConfig {
+    /// Files into a directory, from every member of the room, both kept where a name is taken.
+    #[must_use]
+    pub fn new(target: Target, out: PathBuf, journal: PathBuf, known: KnownPeers) -> Self {
+        Self {
+            destination: Destination::Directory(Arc::new(target)),
+            out,
+            conflict: Conflict::Rename,
+            max_size: None,
+            once: false,
+            journal,
+            policy: Arc::new(AcceptAll),
+            known,
+            after: None,
+        }
+    }
 }
 
 /// How a listener ended.
@@ -95,6 +142,8 @@ pub(super) struct Shared {
     pub(super) config: ListenConfig,
     pub(super) observer: Arc<dyn Observer>,
     approvals: Approvals,
+    /// Whether transfers wait for a place.
+    crowded: AtomicBool,
 }
 
 /// Listens until `cancel`, reconnecting whenever the relay is lost.
@@ -114,6 +163,7 @@ pub async fn listen(
         config,
         observer,
         approvals: Approvals::default(),
+        crowded: AtomicBool::new(false),
     });
     let mut backoff = new_backoff();
     let mut first = true;

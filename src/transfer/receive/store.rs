@@ -3,357 +3,236 @@
 //! While one batch is synced the next gathers, so the wait for the disk is shared by as many files
 //! as arrive meanwhile.
 
-use std::{io::Write, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::mpsc;
 
 use super::{
-    Destination, Shared,
-    context::SharedJournal,
-    file::{Frame, storage, verification},
-    here::incoming_file,
-    settlement::{Lost, Settlement, Stored},
+    Destination,
+    context::{Context, modified},
+    outcome::{FileError, Settlement, Stored, Whole},
+    sink::{FileSink, SharedWriter},
 };
 use crate::{
-    protocol::{Code, FileIndex, FrameKind, PeerId, RelativePath},
-    sealing::{FileOpener, Head, HeadKind, OpenError},
-    storage::{Done, IncomingFile, Modified, Outcome, Partial, StorageError, store_all},
+    protocol::{Code, FileIndex, FrameHeader, FrameKind, RelativePath},
+    sealing::{FileDigest, FileOpener, Head, HeadKind, OpenError},
+    storage::{Modified, Outcome, Partial, Target, store_all},
+    transfer::{Event, buffers::Buffer},
 };
 
 /// Files that wait to be stored: at most so many chunks in memory.
 const QUEUE: usize = 64;
 /// Files in one batch.
 const BATCH: usize = 256;
+/// Directories of one transfer that get the times they had at the sender.
+const DIRECTORIES: usize = 64 * 1024;
+
+/// A frame as it came.
+pub(super) type Frame = (FrameHeader, Buffer);
 
 /// What is to be put under its name.
-pub(super) enum Job {
+pub(super) struct Job {
+    pub(super) index: FileIndex,
+    pub(super) head: Head,
+    pub(super) path: RelativePath,
+    pub(super) content: Content,
+}
+
+pub(super) enum Content {
     /// A file of one chunk, or an entry without content: still sealed.
-    Small {
-        index: FileIndex,
-        opener: Box<FileOpener>,
-        head: Head,
-        path: RelativePath,
-        frames: Vec<Frame>,
-    },
+    Sealed(Box<FileOpener>, Vec<Frame>),
     /// A larger file that is written and verified.
-    Complete {
-        index: FileIndex,
-        slot: Slot,
-        whole: Whole,
-        head: Head,
-        path: RelativePath,
-    },
-}
-
-/// What a verified file turned out to be.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Whole {
-    pub(super) len: u64,
-    pub(super) hash: blake3::Hash,
-    pub(super) resumed_from: u64,
-}
-
-/// Where content is written.
-#[derive(Debug)]
-pub(super) enum Slot {
-    Partial(Partial),
-    Stdout,
-    /// Taken out to be discarded.
-    Nothing,
-}
-
-impl Slot {
-    pub(super) fn open(
-        destination: &Destination,
-        file: &IncomingFile,
-    ) -> Result<Self, StorageError> {
-        Ok(match destination {
-            Destination::Directory(target) => Self::Partial(target.begin(file)?),
-            Destination::Stdout => Self::Stdout,
-        })
-    }
-
-    pub(super) fn write_all(&mut self, content: &[u8]) -> Result<(), StorageError> {
-        match self {
-            Self::Partial(partial) => partial.write_all(content),
-            Self::Stdout => std::io::stdout()
-                .lock()
-                .write_all(content)
-                .map_err(stdout_error),
-            Self::Nothing => Ok(()),
-        }
-    }
-
-    pub(super) fn truncate(&mut self, len: u64) -> Result<(), StorageError> {
-        match self {
-            Self::Partial(partial) if len < partial.len() => partial.truncate(len),
-            Self::Partial(_) => Ok(()),
-            Self::Stdout | Self::Nothing => Ok(()),
-        }
-    }
-
-    /// Removes what was written: it is of no use to a later attempt.
-    pub(super) fn discard(self) {
-        if let Self::Partial(partial) = self {
-            let _ = partial.discard();
-        }
-    }
+    Written(FileSink, Whole),
 }
 
 /// Starts the thread; it ends when every sender of jobs is gone.
-pub(super) fn start(
-    shared: Arc<Shared>,
-    sender: PeerId,
-    journal: SharedJournal,
-    settle: mpsc::UnboundedSender<Settlement>,
-) -> mpsc::Sender<Job> {
+pub(super) fn start(context: Arc<Context>) -> mpsc::Sender<Job> {
     let (jobs, mut queue) = mpsc::channel(QUEUE);
     tokio::task::spawn_blocking(move || {
         let mut store = Store {
-            shared,
-            sender,
-            journal,
-            settle,
-            directories: Vec::new(),
+            context,
+            directories: HashMap::new(),
         };
         let mut batch = Vec::with_capacity(BATCH);
         while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
             store.store(batch.drain(..));
         }
-        store.end();
+        store.set_directory_times();
     });
     jobs
 }
 
 struct Store {
-    shared: Arc<Shared>,
-    sender: PeerId,
-    journal: SharedJournal,
-    settle: mpsc::UnboundedSender<Settlement>,
+    context: Arc<Context>,
     /// Directories and the times that they are to have once nothing more is stored in them.
-    directories: Vec<(RelativePath, Modified)>,
+    directories: HashMap<RelativePath, Modified>,
 }
 
-/// A file that is written, verified, and not yet under its name.
-struct Pending {
-    index: FileIndex,
-    whole: Whole,
-    head: Head,
-    path: RelativePath,
+/// How far a job gets before its batch is synced.
+enum Step {
+    /// Nothing is left to do.
+    Settled(Stored),
+    /// It waits for its name.
+    Pending(Partial, Whole),
 }
 
 impl Store {
     fn store(&mut self, jobs: impl Iterator<Item = Job>) {
-        let mut pending = Vec::new();
-        let mut partials = Vec::new();
+        let (mut waiting, mut partials) = (Vec::new(), Vec::new());
         for job in jobs {
-            let index = match &job {
-                Job::Small { index, .. } | Job::Complete { index, .. } => *index,
-            };
-            match self.written(job) {
-                Ok(Written::Partial(written)) => {
-                    let (file, partial) = *written;
-                    pending.push(file);
+            let Job {
+                index,
+                head,
+                path,
+                content,
+            } = job;
+            match self.write(&head, &path, content) {
+                Ok(Step::Pending(partial, whole)) => {
+                    waiting.push((index, head, path, whole));
                     partials.push(partial);
                 }
-                Ok(Written::Settled(stored)) => self.settled(index, Ok(stored)),
-                Err(lost) => self.settled(index, Err(lost)),
+                Ok(Step::Settled(stored)) => self.settle(index, &head, Ok(stored)),
+                Err(error) => self.settle(index, &head, Err(error)),
             }
         }
-        let Destination::Directory(target) = &self.shared.config.destination else {
-            return;
-        };
-        for (file, placed) in pending
-            .into_iter()
-            .zip(store_all(partials, self.shared.config.conflict))
+        let conflict = self.context.shared.config.conflict;
+        for ((index, head, path, whole), placed) in
+            waiting.into_iter().zip(store_all(partials, conflict))
         {
-            let outcome = self.placed(&file, placed);
-            self.settled(file.index, outcome);
+            let result = match placed {
+                Ok(placed) if placed.outcome == Outcome::Skipped => {
+                    Err(FileError::new(Code::Declined, ANOTHER))
+                }
+                Ok(placed) => {
+                    let identical = placed.outcome == Outcome::Identical;
+                    let stored = Stored {
+                        whole,
+                        // Of a job that was interrupted, it may be what was stored just before that,
+                        // and nobody was told.
+                        already_there: identical && !self.context.is_resumed,
+                        is_user_visible: true,
+                    };
+                    self.context.report(&head, &path, &placed.path, &stored);
+                    Ok(stored)
+                }
+                Err(error) => Err(error.into()),
+            };
+            self.settle(index, &head, result);
         }
-        if let Err(error) = target.sync() {
+        if let Destination::Directory(target) = &self.context.shared.config.destination
+            && let Err(error) = target.sync()
+        {
             tracing::warn!(%error, "directories were not synced");
         }
     }
 
     /// Opens, verifies and writes what is not written yet.
-    fn written(&mut self, job: Job) -> Result<Written, Lost> {
-        let (index, mut opener, head, path, frames) = match job {
-            Job::Complete {
-                index,
-                slot: Slot::Partial(partial),
-                whole,
-                head,
-                path,
-            } => {
-                return Ok(Written::partial(
-                    Pending {
-                        index,
-                        whole,
-                        head,
-                        path,
-                    },
-                    partial,
-                ));
+    fn write(
+        &mut self,
+        head: &Head,
+        path: &RelativePath,
+        content: Content,
+    ) -> Result<Step, FileError> {
+        let context = self.context.clone();
+        match (content, &context.shared.config.destination) {
+            (Content::Written(FileSink::Partial(partial), whole), _) => {
+                Ok(Step::Pending(partial, whole))
             }
-            Job::Complete { whole, head, .. } => {
-                std::io::stdout()
-                    .flush()
-                    .map_err(|e| storage(Some(&head.path), &stdout_error(e)))?;
-                return Ok(Written::Settled(stored("-".into(), whole, true)));
+            (Content::Written(FileSink::Writer(writer), whole), _) => {
+                self.written(head, &writer, whole)
             }
-            Job::Small {
-                index,
-                opener,
-                head,
-                path,
-                frames,
-            } => (index, opener, head, path, frames),
-        };
-        let wrong = |error: OpenError| verification(Some(&head.path), &error);
-        let here = |error: StorageError| storage(Some(&head.path), &error);
-        let truncated = || {
-            Lost::new(
-                Some(&head.path),
-                Code::Verification,
-                "the file ends before its trailer",
-            )
-        };
-        let mut frames = frames.into_iter();
-        let (mut header, mut payload) = frames.next().ok_or_else(truncated)?;
-        let mut content = Vec::new();
-        if header.kind != FrameKind::Trailer {
-            content = opener
-                .open_chunk(header, &mut payload)
-                .map_err(wrong)?
-                .content
-                .to_vec();
-            (header, payload) = frames.next().ok_or_else(truncated)?;
+            (Content::Sealed(opener, frames), destination) => {
+                let (content, digest) = open_small(*opener, frames)?;
+                let whole = Whole {
+                    len: digest.len,
+                    hash: digest.blake3.into(),
+                    resumed_from: 0,
+                };
+                match destination {
+                    Destination::Directory(target) => {
+                        self.place(target, head, path, &content, whole)
+                    }
+                    Destination::Writer(writer) => {
+                        writer.write(&content)?;
+                        self.written(head, writer, whole)
+                    }
+                }
+            }
         }
-        let digest = opener.finish(header, &mut payload).map_err(wrong)?;
-        if frames.next().is_some() {
-            return Err(wrong(OpenError::AfterLast));
-        }
-        let whole = Whole {
-            len: digest.len,
-            hash: digest.blake3.into(),
-            resumed_from: 0,
-        };
-        let target = match &self.shared.config.destination {
-            Destination::Directory(target) => target,
-            Destination::Stdout if head.kind == HeadKind::File => {
-                let mut out = std::io::stdout().lock();
-                out.write_all(&content)
-                    .and_then(|()| out.flush())
-                    .map_err(|e| here(stdout_error(e)))?;
-                return Ok(Written::Settled(stored("-".into(), whole, true)));
-            }
-            Destination::Stdout => {
-                return Err(Lost::new(
-                    Some(&head.path),
-                    Code::Declined,
-                    "only files go to standard output",
-                ));
-            }
+    }
+
+    /// All of a file has gone to the writer.
+    fn written(&self, head: &Head, writer: &SharedWriter, whole: Whole) -> Result<Step, FileError> {
+        writer.flush()?;
+        let stored = shown(whole);
+        self.context.announce(head, "-".into(), &stored);
+        Ok(Step::Settled(stored))
+    }
+
+    /// Makes what one piece of content makes.
+    fn place(
+        &mut self,
+        target: &Target,
+        head: &Head,
+        path: &RelativePath,
+        content: &[u8],
+        whole: Whole,
+    ) -> Result<Step, FileError> {
+        let fixture = Stored {
+            is_user_visible: false,
+            ..shown(whole)
         };
         match head.kind {
             HeadKind::Text => {
-                let text = String::from_utf8_lossy(&content).into_owned();
-                Ok(Written::Settled(Stored {
-                    text: Some(text),
-                    ..stored("".into(), whole, true)
-                }))
+                self.context.shared.observer.event(Event::Message {
+                    transfer: self.context.transfer,
+                    from: self.context.from.clone(),
+                    text: String::from_utf8_lossy(content).into_owned(),
+                });
+                Ok(Step::Settled(shown(whole)))
             }
             HeadKind::Dir => {
-                target.create_dir(&path).map_err(here)?;
-                // Directories of one transfer, each a few hundred bytes: bounded by the depth of
-                // what a sender can make this side create anyway.
-                self.directories
-                    .extend(head.mtime.map(|time| (path.clone(), (time.0, time.1))));
-                Ok(Written::Settled(stored(path.to_path_buf(), whole, false)))
+                target.create_dir(path)?;
+                if let Some(time) = modified(head)
+                    && self.directories.len() < DIRECTORIES
+                {
+                    self.directories.insert(path.clone(), time);
+                }
+                Ok(Step::Settled(fixture))
             }
             HeadKind::Symlink => {
                 let to = head.target.as_deref().unwrap_or_default().parse();
                 let to = to.map_err(|e| {
-                    Lost::new(
-                        Some(&head.path),
-                        Code::Declined,
-                        format!("the link is refused: {e}"),
-                    )
+                    FileError::new(Code::Declined, format!("the link is refused: {e}"))
                 })?;
-                let made = target
-                    .create_symlink(&path, &to, self.shared.config.conflict)
-                    .map_err(here)?;
-                Ok(Written::Settled(stored(
-                    made.path.to_path_buf(),
-                    whole,
-                    false,
-                )))
+                target.create_symlink(path, &to, self.context.shared.config.conflict)?;
+                Ok(Step::Settled(fixture))
             }
             HeadKind::File => {
-                let mut partial = target
-                    .begin(&incoming_file(self.sender, &head, &path))
-                    .map_err(here)?;
-                partial
-                    .truncate(0)
-                    .and_then(|()| partial.write_all(&content))
-                    .map_err(here)?;
-                Ok(Written::partial(
-                    Pending {
-                        index,
-                        whole,
-                        head,
-                        path,
-                    },
-                    partial,
-                ))
+                let mut partial = target.begin(&self.context.incoming(head, path))?;
+                partial.truncate(0)?;
+                partial.write_all(content)?;
+                Ok(Step::Pending(partial, whole))
             }
         }
     }
 
-    fn placed(
-        &self,
-        file: &Pending,
-        placed: Result<crate::storage::Stored, StorageError>,
-    ) -> Result<Stored, Lost> {
-        let placed = placed.map_err(|e| storage(Some(&file.head.path), &e))?;
-        if placed.outcome == Outcome::Skipped {
-            return Err(Lost::new(
-                Some(&file.head.path),
-                Code::Declined,
-                "another file of that name is there",
-            ));
+    fn settle(&self, index: FileIndex, head: &Head, result: Result<Stored, FileError>) {
+        match &result {
+            Ok(_) => self.context.allowance.stored(&head.path),
+            Err(_) => self.context.allowance.failed(&head.path),
         }
-        let done = Done {
-            stored: placed.path.clone(),
-            len: file.whole.len,
-            blake3: file.whole.hash,
-        };
-        let modified = file.head.mtime.map(|time| (time.0, time.1));
-        self.journal
-            .with(|journal| journal.done(&file.path, file.head.size, modified, &done));
-        let already_there = placed.outcome == Outcome::Identical;
-        Ok(Stored {
-            already_there,
-            ..stored(placed.path.to_path_buf(), file.whole, true)
-        })
-    }
-
-    fn settled(&self, index: FileIndex, outcome: Result<Stored, Lost>) {
-        let outcome = outcome.map(|mut stored| {
-            if stored.notable && stored.text.is_none() && stored.path.as_os_str() != "-" {
-                stored.path = self.shared.config.out.join(&stored.path);
-            }
-            stored
-        });
-        let _ = self.settle.send(Settlement { index, outcome });
+        let result = result.map_err(|error| error.of(&head.path));
+        let _ = self
+            .context
+            .settle
+            .blocking_send(Settlement { index, result });
     }
 
     /// Gives directories the times that writing into them has changed.
-    fn end(&self) {
-        if let Destination::Directory(target) = &self.shared.config.destination {
-            // The deepest first: setting a time inside a directory changes nothing above it, but
-            // a directory that is made late does.
-            for (path, modified) in self.directories.iter().rev() {
+    fn set_directory_times(&self) {
+        if let Destination::Directory(target) = &self.context.shared.config.destination {
+            for (path, modified) in &self.directories {
                 if let Err(error) = target.set_dir_modified(path, *modified) {
                     tracing::debug!(%error, "directory time not set");
                 }
@@ -362,33 +241,33 @@ impl Store {
     }
 }
 
-fn stdout_error(error: std::io::Error) -> StorageError {
-    StorageError::Io {
-        action: "write to",
-        path: "standard output".into(),
-        error,
+/// Opens the frames of a file of one chunk.
+fn open_small(
+    mut opener: FileOpener,
+    frames: Vec<Frame>,
+) -> Result<(Vec<u8>, FileDigest), FileError> {
+    let truncated = || FileError::new(Code::Verification, "the file ends before its trailer");
+    let mut frames = frames.into_iter();
+    let (mut header, mut payload) = frames.next().ok_or_else(truncated)?;
+    let mut content = Vec::new();
+    if header.kind != FrameKind::Trailer {
+        content = opener.open_chunk(header, &mut payload)?.content.to_vec();
+        (header, payload) = frames.next().ok_or_else(truncated)?;
+    }
+    let digest = opener.finish(header, &mut payload)?;
+    match frames.next() {
+        Some(_) => Err(OpenError::AfterLast.into()),
+        None => Ok((content, digest)),
     }
 }
 
-enum Written {
-    Partial(Box<(Pending, Partial)>),
-    Settled(Stored),
-}
+/// Why a file is not stored where `--conflict skip` keeps another.
+pub(super) const ANOTHER: &str = "another file of that name is there";
 
-impl Written {
-    fn partial(file: Pending, partial: Partial) -> Self {
-        Self::Partial(Box::new((file, partial)))
-    }
-}
-
-fn stored(path: std::path::PathBuf, whole: Whole, notable: bool) -> Stored {
+fn shown(whole: Whole) -> Stored {
     Stored {
-        path,
-        len: whole.len,
-        hash: whole.hash,
-        resumed_from: whole.resumed_from,
+        whole,
         already_there: false,
-        text: None,
-        notable,
+        is_user_visible: true,
     }
 }

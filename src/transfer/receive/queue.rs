@@ -1,0 +1,209 @@
+//! Who is received at once, and who waits for a place.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use crate::protocol::{PeerId, SignedOffer, TransferId};
+
+/// Transfers that are received at once.
+const TRANSFERS_MAX: usize = 64;
+/// The same of one sender.
+const PER_SENDER: usize = 16;
+/// Offers that wait.
+const WAITING_MAX: usize = 256;
+/// The same of one sender.
+const WAITING_PER_SENDER: usize = 64;
+/// How long an offer waits before its sender is told to come again.
+const WAIT: Duration = Duration::from_secs(8);
+
+/// An offer that waits for a place, unopened.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) transfer: TransferId,
+    pub(super) from: PeerId,
+    pub(super) offer: SignedOffer,
+    pub(super) since: Instant,
+}
+
+/// Whether an offer has a place.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Free,
+    Taken,
+}
+
+/// The places of one listener, and those who wait for one, the first first.
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// Whether one transfer is enough: then there is one place.
+    once: bool,
+    active: HashMap<TransferId, PeerId>,
+    waiting: VecDeque<Waiting>,
+}
+
+impl Queue {
+    pub(super) fn new(once: bool) -> Self {
+        Self {
+            once,
+            active: HashMap::new(),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Whether a transfer of this sender would get a place.
+    pub(super) fn has_room(&self, from: PeerId) -> bool {
+        let max = if self.once { 1 } else { TRANSFERS_MAX };
+        let of_sender = self.active.values().filter(|peer| **peer == from).count();
+        self.active.len() < max && of_sender < PER_SENDER
+    }
+
+    /// Takes a place; also beyond the bounds for one that `goes_on` with what is still open.
+    pub(super) fn enter(&mut self, transfer: TransferId, from: PeerId, goes_on: bool) -> Place {
+        if !goes_on && !self.has_room(from) {
+            return Place::Taken;
+        }
+        self.active.insert(transfer, from);
+        Place::Free
+    }
+
+    /// Gives a place back; whether it was that of the only transfer that is wanted.
+    pub(super) fn leave(&mut self, transfer: TransferId) -> bool {
+        self.active.remove(&transfer).is_some() && self.once && self.active.is_empty()
+    }
+
+    /// Lets an offer wait; gives it back if too many wait.
+    pub(super) fn push(&mut self, waiting: Waiting) -> Result<(), Waiting> {
+        let same = |w: &&Waiting| w.from == waiting.from;
+        let of_sender = self.waiting.iter().filter(same).count();
+        if self.waiting.len() >= WAITING_MAX || of_sender >= WAITING_PER_SENDER {
+            return Err(waiting);
+        }
+        self.waiting.push_back(waiting);
+        Ok(())
+    }
+
+    /// Forgets an offer that its sender takes back.
+    pub(super) fn withdraw(&mut self, transfer: TransferId, from: PeerId) {
+        self.waiting
+            .retain(|w| w.transfer != transfer || w.from != from);
+    }
+
+    /// The first that waits and can have a place now.
+    pub(super) fn pop_ready(&mut self) -> Option<Waiting> {
+        let ready = self.waiting.iter().position(|w| self.has_room(w.from))?;
+        self.waiting.remove(ready)
+    }
+
+    /// The first that has waited too long.
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Waiting> {
+        let expired = |w: &mut Waiting| now.duration_since(w.since) > WAIT;
+        self.waiting.pop_front_if(expired)
+    }
+
+    /// The first that waits.
+    pub(super) fn pop(&mut self) -> Option<Waiting> {
+        self.waiting.pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Base64;
+
+    fn peer(n: usize) -> PeerId {
+        PeerId::from_bytes(blake3::hash(&n.to_be_bytes()).into())
+    }
+
+    fn transfer(n: usize) -> TransferId {
+        TransferId::from_bytes((n as u128).to_be_bytes())
+    }
+
+    fn waiting(n: usize, from: PeerId) -> Waiting {
+        let nothing = || Base64(Vec::new());
+        Waiting {
+            transfer: transfer(n),
+            from,
+            offer: SignedOffer {
+                body: nothing(),
+                signature: nothing(),
+                mac: nothing(),
+                manifest: nothing(),
+            },
+            since: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn one_sender_cannot_take_every_place() {
+        let mut queue = Queue::new(false);
+        for n in 0..PER_SENDER {
+            assert_eq!(queue.enter(transfer(n), peer(0), false), Place::Free);
+        }
+        let more = transfer(PER_SENDER);
+        assert_eq!(queue.enter(more, peer(0), false), Place::Taken);
+        assert_eq!(queue.enter(more, peer(0), true), Place::Free, "it goes on");
+        assert!(queue.has_room(peer(1)));
+        for n in 0..WAITING_PER_SENDER {
+            queue.push(waiting(100 + n, peer(0))).unwrap();
+        }
+        assert!(queue.push(waiting(99, peer(0))).is_err());
+        // Who comes later and can be served does not wait behind who cannot.
+        queue.push(waiting(1000, peer(1))).unwrap();
+        assert_eq!(queue.pop_ready().unwrap().from, peer(1));
+        assert!(queue.pop_ready().is_none());
+    }
+
+    #[test]
+    fn a_hundred_wait_their_turn_in_order() {
+        let mut queue = Queue::new(false);
+        for n in 0..100 {
+            if queue.enter(transfer(n), peer(n), false) == Place::Taken {
+                queue.push(waiting(n, peer(n))).unwrap();
+            }
+        }
+        assert_eq!(queue.active.len(), TRANSFERS_MAX);
+        for n in TRANSFERS_MAX..100 {
+            assert!(queue.pop_ready().is_none());
+            queue.leave(transfer(n - TRANSFERS_MAX));
+            let next = queue.pop_ready().unwrap();
+            assert_eq!(next.transfer, transfer(n));
+            queue.enter(next.transfer, next.from, false);
+        }
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn who_wants_one_transfer_takes_the_next_when_the_first_is_lost() {
+        let mut queue = Queue::new(true);
+        assert_eq!(queue.enter(transfer(1), peer(1), false), Place::Free);
+        assert_eq!(queue.enter(transfer(2), peer(2), false), Place::Taken);
+        queue.push(waiting(2, peer(2))).unwrap();
+        // The same job again takes over, and the older one's end is not the end.
+        assert_eq!(queue.enter(transfer(3), peer(1), true), Place::Free);
+        assert!(!queue.leave(transfer(1)));
+        assert!(queue.pop_ready().is_none());
+        assert!(queue.leave(transfer(3)));
+        assert_eq!(queue.pop_ready().unwrap().transfer, transfer(2));
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_or_after_going() {
+        let mut queue = Queue::new(false);
+        let now = Instant::now();
+        queue.push(waiting(1, peer(1))).unwrap();
+        queue.push(waiting(2, peer(2))).unwrap();
+        queue.withdraw(transfer(1), peer(2));
+        queue.withdraw(transfer(1), peer(1));
+        assert!(queue.pop_expired(now + WAIT).is_none());
+        let late = now + WAIT + Duration::from_secs(1);
+        assert_eq!(queue.pop_expired(late).unwrap().transfer, transfer(2));
+        assert!(queue.is_empty());
+    }
+}
