@@ -9,11 +9,11 @@ mod table;
 use self::{
     dialect::Dialect,
     layout::{GAP, Slot, Wish, fit_columns},
-    records::Row,
+    records::{Records, Row},
     table::Table,
 };
 use super::{
-    ShowError, ShowOptions,
+    Rows, ShowError, ShowOptions,
     sanitise::{columns, counted, fit, grouped, sanitise_bytes},
     screen::{Role, Screen},
     source::Source,
@@ -36,8 +36,15 @@ pub(super) fn show(
 ) -> Result<(), ShowError> {
     let dialect = Dialect::of(&source.head_text(), source.head_is_all());
     // The header, the rule below it, the counts, and the prompt that follows take a row each.
-    let most_rows = usize::from(options.height).saturating_sub(4).max(MIN_ROWS);
-    let table = Table::read(source, &dialect, most_rows)?;
+    let fitting = usize::from(options.height).saturating_sub(4).max(MIN_ROWS);
+    let most_rows = options.rows_or(fitting).clamp(2, MAX_ROWS);
+    let is_all = options.rows == Rows::All;
+    let (text, is_part) = source.text_up_to(match source.len() {
+        _ if is_all => ALL_LIMIT,
+        0..=SCAN_LIMIT => MAX_TEXT,
+        _ => HEAD_LIMIT,
+    })?;
+    let table = Table::read(source, &text, is_part, &dialect, most_rows)?;
     if table.width == 0 {
         return text::show(source, options, screen);
     }
@@ -81,12 +88,26 @@ pub(super) fn show(
     line(screen, &slots, "─", |_, width| {
         (Role::Note, "─".repeat(width))
     })?;
+    if is_all {
+        // The widths are those of the records that were kept; all are read again.
+        let (mut records, mut record) = (Records::new(&text, dialect.delimiter), Row::default());
+        if table.header.is_some() {
+            records.next(&mut record);
+        }
+        while records.next(&mut record) {
+            row(screen, &self::cells(&record, &table))?;
+        }
+    }
     let (head, tail) = cells.split_at(table.head.len());
-    head.iter().try_for_each(|it| row(screen, it))?;
-    if table.has_gap {
+    if !is_all {
+        head.iter().try_for_each(|it| row(screen, it))?;
+    }
+    if is_part || (table.has_gap && !is_all) {
         gap(screen)?;
     }
-    tail.iter().try_for_each(|it| row(screen, it))?;
+    if is_part || !is_all {
+        tail.iter().try_for_each(|it| row(screen, it))?;
+    }
     summary(source, &table, &dialect, screen)?;
     if options.verbose {
         describe(&table, &names, options, screen)?;
@@ -215,6 +236,22 @@ fn describe(
     }
     Ok(())
 }
+
+/// Up to this size a file is read whole, which takes well under a second; of a larger one the
+/// beginning and the end are.
+const SCAN_LIMIT: u64 = 32 << 20;
+
+/// Bytes of text in a file that is read whole: UTF-16 may grow by half when it becomes UTF-8.
+const MAX_TEXT: usize = 48 << 20;
+
+/// How much is read of the beginning of a larger file.
+const HEAD_LIMIT: usize = 4 << 20;
+
+/// How much is read if all is to be shown, which its owner asked for.
+const ALL_LIMIT: usize = 1 << 30;
+
+/// Records that are kept to be shown, or to see how wide the columns are.
+const MAX_ROWS: usize = 10_000;
 
 /// However low the window.
 const MIN_ROWS: usize = 6;

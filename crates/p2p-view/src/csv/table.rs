@@ -33,14 +33,16 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Reads a file, of which at most `most` records are kept, one less if there are more.
-    pub(super) fn read(source: &Source, dialect: &Dialect, most: usize) -> Result<Self, ShowError> {
-        let (text, is_part) = source.text_up_to(if source.len() <= SCAN_LIMIT {
-            MAX_TEXT
-        } else {
-            HEAD_LIMIT
-        })?;
-        let mut records = Records::new(&text, dialect.delimiter);
+    /// Reads a file, of which `text` is all or the beginning; at most `most` records are kept, one
+    /// less if there are more.
+    pub(super) fn read(
+        source: &Source,
+        text: &[u8],
+        is_part: bool,
+        dialect: &Dialect,
+        most: usize,
+    ) -> Result<Self, ShowError> {
+        let mut records = Records::new(text, dialect.delimiter);
         let mut table = Self {
             width: dialect.columns,
             ..Self::default()
@@ -177,16 +179,6 @@ fn last_records(text: &[u8], delimiter: u8, most: usize) -> VecDeque<Row> {
     }
     rows
 }
-
-/// Up to this size a file is read whole, which takes well under a second; of a larger one the
-/// beginning and the end are.
-const SCAN_LIMIT: u64 = 32 << 20;
-
-/// Bytes of text in a file that is read whole: UTF-16 may grow by half when it becomes UTF-8.
-const MAX_TEXT: usize = 48 << 20;
-
-/// How much is read of the beginning of a larger file.
-const HEAD_LIMIT: usize = 4 << 20;
 
 /// How much is read of its end.
 const TAIL_LIMIT: u64 = 256 << 10;

@@ -8,10 +8,10 @@ mod string;
 use self::{
     outline::Outline,
     print::Printer,
-    scan::{Piece, Problem, Scanner},
+    scan::{Flaw, Piece, Problem, Scanner},
 };
 use super::{
-    ShowError, ShowOptions,
+    Rows, ShowError, ShowOptions,
     sanitise::{columns, counted, fit, sanitise_bytes},
     screen::{Role, Screen},
     source::Source,
@@ -42,14 +42,27 @@ pub(super) fn show(
     options: &ShowOptions,
     screen: &mut Screen<'_>,
 ) -> Result<(), ShowError> {
-    let (text, is_part) = source.text_up_to(SCAN_LIMIT)?;
-    let outline = match Outline::read(&mut Scanner::new(&text, is_part)) {
+    let is_all = options.rows == Rows::All;
+    let (text, is_part) = source.text_up_to(if is_all { ALL_LIMIT } else { SCAN_LIMIT })?;
+    let mut scanner = Scanner::new(&text, is_part);
+    let rest = || {
+        let (read, all) = (size(text.len() as u64), size(source.len()));
+        format!("[the first {read} of {all}; the rest was not read]")
+    };
+    if is_all {
+        return match print::print_all(screen, &mut scanner)? {
+            None => Ok(()),
+            Some(flaw) if matches!(flaw.problem, Problem::Limit) => {
+                screen.line(Role::Note, &rest())
+            }
+            Some(flaw) => show_flaw(&text, &flaw, options, screen),
+        };
+    }
+    let most_lines = options.rows_or(options.max_lines);
+    let outline = match Outline::read(&mut scanner, options.rows_or(KEPT).clamp(KEPT, MOST_KEPT)) {
         Ok(outline) => outline,
         Err(flaw) => {
-            screen.line(Role::Warning, &format!("not valid JSON: {flaw}"))?;
-            let (line, column) = excerpt(&text, flaw.offset, usize::from(options.width).max(8));
-            screen.line(Role::Plain, &line)?;
-            screen.line(Role::Warning, &format!("{:column$}^", ""))?;
+            show_flaw(&text, &flaw, options, screen)?;
             return text::peek(source, options, PEEK_LINES, screen);
         }
     };
@@ -58,12 +71,10 @@ pub(super) fn show(
         return text::peek(source, options, PEEK_LINES, screen);
     }
     let most_chars = (usize::from(options.width) * STRING_ROWS).min(MAX_STRING_CHARS);
-    Printer::print(screen, &outline.values, most_chars, options.max_lines)?;
+    Printer::print(screen, &outline.values, most_chars, most_lines)?;
 
     if is_part {
-        let (read, all) = (size(text.len() as u64), size(source.len()));
-        let note = format!("[the first {read} of {all}; the rest was not read]");
-        screen.line(Role::Note, &note)?;
+        screen.line(Role::Note, &rest())?;
     }
     if outline.repetitions > 0 {
         let more = outline.repetitions > outline.repeated.len() as u64;
@@ -87,6 +98,19 @@ pub(super) fn show(
     Ok(())
 }
 
+/// Prints what is wrong, and the line with it.
+fn show_flaw(
+    text: &[u8],
+    flaw: &Flaw,
+    options: &ShowOptions,
+    screen: &mut Screen<'_>,
+) -> Result<(), ShowError> {
+    screen.line(Role::Warning, &format!("not valid JSON: {flaw}"))?;
+    let (line, column) = excerpt(text, flaw.offset, usize::from(options.width).max(8));
+    screen.line(Role::Plain, &line)?;
+    screen.line(Role::Warning, &format!("{:column$}^", ""))
+}
+
 /// The line with the flaw, or the part of it that fits, and the column in which the flaw is.
 fn excerpt(text: &[u8], flaw: usize, width: usize) -> (String, usize) {
     let start = flaw.saturating_sub(width / 2);
@@ -105,6 +129,13 @@ fn excerpt(text: &[u8], flaw: usize, width: usize) -> (String, usize) {
 
 /// How much of a file is read: enough for what people send each other, and done in a second.
 const SCAN_LIMIT: usize = 32 << 20;
+
+/// How much is read if all is to be shown, which its owner asked for.
+const ALL_LIMIT: usize = 1 << 30;
+
+/// Members of a container that are kept from either end, and how many at most for who asks.
+const KEPT: usize = 100;
+const MOST_KEPT: usize = 100_000;
 
 /// Rows of the screen that one string may take, about.
 const STRING_ROWS: usize = 2;

@@ -21,6 +21,8 @@ pub(super) struct Outline<'t> {
     pub(super) repeated: Vec<String>,
     /// How often a name came again.
     pub(super) repetitions: u64,
+    /// Members that are kept of each container, from its beginning and from its end.
+    most: usize,
     /// Members that are kept now.
     kept: usize,
     /// Names of open objects that are remembered now.
@@ -30,8 +32,7 @@ pub(super) struct Outline<'t> {
 /// The members of a container: the first, the last, and how many there are.
 #[derive(Default)]
 pub(super) struct Members<'t> {
-    /// All members, or the first [`Members::HEAD`] and the last [`Members::TAIL`] of them; none
-    /// of a container that lies too deep, or if enough has been kept already.
+    /// All members, or as many of the first and of the last as are kept of each; none of a container that lies too deep, or if enough has been kept already.
     pub(super) kept: Vec<Member<'t>>,
     pub(super) len: u64,
     /// How many levels of nesting there are, this one included.
@@ -56,9 +57,13 @@ pub(super) enum Value<'t> {
 }
 
 impl<'t> Outline<'t> {
-    /// Reads a JSON text up to its end or to where the scanner's part of it ends.
-    pub(super) fn read(scanner: &mut Scanner<'t>) -> Result<Self, Flaw> {
-        let mut outline = Self::default();
+    /// Reads a JSON text up to its end or to where the scanner's part of it ends; of each
+    /// container the first and the last `most` members are kept.
+    pub(super) fn read(scanner: &mut Scanner<'t>, most: usize) -> Result<Self, Flaw> {
+        let mut outline = Self {
+            most,
+            ..Self::default()
+        };
         outline.values = outline.members(scanner, 1)?;
         Ok(outline)
     }
@@ -93,11 +98,11 @@ impl<'t> Outline<'t> {
             members.len += 1;
             members.levels = members.levels.max(member.value.levels());
             self.kept += 1;
-            if members.kept.len() < Members::HEAD {
+            if members.kept.len() < self.most {
                 members.kept.push(member);
                 continue;
             }
-            if tail.len() == Members::TAIL {
+            if tail.len() == self.most {
                 let dropped: Member<'_> = tail.pop_front().expect("the tail is full");
                 self.kept -= dropped.nodes;
             }
@@ -156,11 +161,6 @@ impl<'t> Outline<'t> {
 }
 
 impl<'t> Members<'t> {
-    /// How many members are kept from the beginning of a container.
-    pub(super) const HEAD: usize = 100;
-    /// How many are kept from its end.
-    pub(super) const TAIL: usize = 100;
-
     /// The next piece; none at the limit, which every container that is open then notes.
     fn next(&mut self, scanner: &mut Scanner<'t>) -> Result<Option<Piece<'t>>, Flaw> {
         match scanner.next() {
@@ -205,9 +205,9 @@ impl<'t> Member<'t> {
 /// Levels of nesting that are shown: with an indent of two columns, still half on the screen.
 const MAX_LEVELS: u64 = 32;
 
-/// Members that are kept at once; beyond, containers are only counted. Bounds memory to a few
-/// megabytes, which only a file made for it comes near.
-const MAX_KEPT: usize = 20_000;
+/// Members that are kept at once; beyond, containers are only counted. Bounds memory to some
+/// 10 MB, which only a file made for it comes near.
+const MAX_KEPT: usize = 100_000;
 
 /// Names that are compared to find those that come again; bounds memory to some 20 MB.
 const MAX_NAMES: usize = 1_000_000;

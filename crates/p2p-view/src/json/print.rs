@@ -3,7 +3,7 @@
 use super::{
     NAME_CHARS,
     outline::{Member, Members, Value},
-    scan::Bracket,
+    scan::{Bracket, Flaw, Piece, Scanner},
     string,
 };
 use crate::{
@@ -72,7 +72,7 @@ impl<'a, 'b> Printer<'a, 'b> {
             (_, true) => Some(format!("at least {}", counted(left_out, &noun))),
         };
         if let Some(note) = note {
-            self.indent(level)?;
+            self.screen.text(Role::Plain, &indent(level))?;
             self.screen.line(Role::Note, &format!("… {note} …"))?;
         }
         for (i, member) in tail.iter().enumerate() {
@@ -82,9 +82,9 @@ impl<'a, 'b> Printer<'a, 'b> {
     }
 
     fn member(&mut self, member: &Member<'_>, level: usize, comma: bool) -> Result<(), ShowError> {
-        self.indent(level)?;
+        self.screen.text(Role::Plain, &indent(level))?;
         if let Some(name) = &member.name {
-            self.quoted(Role::Name, name, NAME_CHARS)?;
+            self.screen.text(Role::Name, &quoted(name, NAME_CHARS))?;
             self.screen.text(Role::Plain, ": ")?;
         }
         self.value(&member.value, level)?;
@@ -93,7 +93,10 @@ impl<'a, 'b> Printer<'a, 'b> {
 
     fn value(&mut self, value: &Value<'_>, level: usize) -> Result<(), ShowError> {
         let (bracket, members) = match value {
-            Value::String(text) => return self.quoted(Role::Text, text, self.most_chars),
+            Value::String(text) => {
+                let text = quoted(text, self.most_chars);
+                return self.screen.text(Role::Text, &text);
+            }
             Value::Number(digits) => {
                 let digits = string::shown(digits, self.most_chars);
                 return self.screen.text(Role::Number, &digits);
@@ -105,7 +108,7 @@ impl<'a, 'b> Printer<'a, 'b> {
         if self.plan.opens(members, level) {
             self.screen.line(Role::Plain, open)?;
             self.members(Some(bracket), members, level + 1)?;
-            self.indent(level)?;
+            self.screen.text(Role::Plain, &indent(level))?;
             return self.screen.text(Role::Plain, close);
         }
         self.screen.text(Role::Plain, open)?;
@@ -119,27 +122,20 @@ impl<'a, 'b> Printer<'a, 'b> {
         }
         self.screen.text(Role::Plain, close)
     }
-
-    fn quoted(&mut self, role: Role, text: &str, most_chars: usize) -> Result<(), ShowError> {
-        let quoted = format!("\"{}\"", string::shown(text, most_chars));
-        self.screen.text(role, &quoted)
-    }
-
-    fn indent(&mut self, level: usize) -> Result<(), ShowError> {
-        self.screen.text(Role::Plain, &"  ".repeat(level))
-    }
 }
 
 impl Plan {
     /// The plan that shows most within `max_lines`, or the smallest.
     fn for_lines(values: &Members<'_>, max_lines: usize) -> Self {
+        let whole = (max_lines, max_lines);
         let plan = |(items, members), levels| Self {
             items,
             members,
             levels,
         };
         let (smallest, larger) = SIZES.split_last().expect("there are sizes");
-        let larger = larger.iter().map(|it| plan(*it, MOST_LEVELS));
+        let larger = std::iter::once(&whole).chain(larger);
+        let larger = larger.map(|it| plan(*it, MOST_LEVELS));
         let shallower = (2..=MOST_LEVELS).rev().map(|it| plan(*smallest, it));
         let mut plans = larger.chain(shallower);
         plans
@@ -169,8 +165,11 @@ impl Plan {
         }
         // What was read last of a container that was not read to its end is not its end.
         let last = if members.cut { 0 } else { most / 2 };
-        let first = (most - last).min(Members::HEAD).min(kept.len());
-        (&kept[..first], &kept[kept.len() - last..])
+        let first = (most - last).min(kept.len());
+        (
+            &kept[..first],
+            &kept[kept.len() - last.min(kept.len() - first)..],
+        )
     }
 
     /// How many lines a container's members take; counting ends beyond `max`.
@@ -196,6 +195,70 @@ impl Plan {
         }
         lines
     }
+}
+
+/// Prints all that a scanner finds, each value on a line of its own.
+pub(super) fn print_all(
+    screen: &mut Screen<'_>,
+    scanner: &mut Scanner<'_>,
+) -> Result<Option<Flaw>, ShowError> {
+    let mut open = Vec::new();
+    // What is before the next piece: a line that has just begun, or one that has a value on it.
+    let (mut is_first, mut has_name) = (true, false);
+    loop {
+        let piece = match scanner.next() {
+            Ok(piece) => piece,
+            Err(flaw) => {
+                screen.end_line()?;
+                return Ok(Some(flaw));
+            }
+        };
+        let is_close = piece == Piece::Close;
+        if is_close {
+            let bracket: Bracket = open.pop().expect("the scanner closes what it has opened");
+            if !is_first {
+                screen.line(Role::Plain, "")?;
+                screen.text(Role::Plain, &indent(open.len()))?;
+            }
+            screen.text(Role::Plain, bracket.marks().1)?;
+        } else if !has_name && piece != Piece::End {
+            if !is_first {
+                screen.line(Role::Plain, if open.is_empty() { "" } else { "," })?;
+            } else if !open.is_empty() {
+                screen.end_line()?;
+            }
+            screen.text(Role::Plain, &indent(open.len()))?;
+        }
+        has_name = matches!(piece, Piece::Key(_));
+        is_first = matches!(piece, Piece::Open(_));
+        match piece {
+            Piece::Close => {}
+            Piece::Open(bracket) => {
+                screen.text(Role::Plain, bracket.marks().0)?;
+                open.push(bracket);
+            }
+            Piece::Key(name) => {
+                screen.text(Role::Name, &quoted(name, usize::MAX))?;
+                screen.text(Role::Plain, ": ")?;
+            }
+            Piece::String(text) => screen.text(Role::Text, &quoted(text, usize::MAX))?,
+            Piece::Number(digits) => screen.text(Role::Number, digits)?,
+            Piece::Literal(word) => screen.text(Role::Literal, word)?,
+            Piece::End => {
+                screen.end_line()?;
+                return Ok(None);
+            }
+        }
+    }
+}
+
+fn quoted(text: &str, most_chars: usize) -> String {
+    format!("\"{}\"", string::shown(text, most_chars))
+}
+
+/// The indent of a level, up to a depth beyond which it would be most of the output.
+fn indent(level: usize) -> String {
+    "  ".repeat(level.min(MOST_LEVELS))
 }
 
 fn noun(bracket: Option<Bracket>) -> &'static str {
