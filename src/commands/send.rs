@@ -196,6 +196,16 @@ fn explain(error: &SendError, relay: &str) -> CommandError {
             ))
         }
         SendError::Resolve(ResolveError::NotFound {
+            begins_id: true,
+            text,
+            ..
+        }) => plain.hint(format!(
+            "to name a peer by its ID: the whole of it, or `id:{text}…` with at least 10 characters"
+        )),
+        SendError::Resolve(ResolveError::ShortPrefix { .. }) => {
+            CommandError::new(failure.kind, error).hint("`p2p peers` shows whole IDs")
+        }
+        SendError::Resolve(ResolveError::NotFound {
             nearest: Some(name),
             ..
         }) => plain.hint(format!("did you mean {name}?")),
