@@ -127,14 +127,15 @@ impl<'a, 'b> Printer<'a, 'b> {
 impl Plan {
     /// The plan that shows most within `max_lines`, or the smallest.
     fn for_lines(values: &Members<'_>, max_lines: usize) -> Self {
-        let whole = (max_lines, max_lines);
+        // One container that is too long takes two lines for its marks, and one for the gap.
+        let whole = [max_lines, max_lines.saturating_sub(3).max(2)].map(|it| (it, it));
         let plan = |(items, members), levels| Self {
             items,
             members,
             levels,
         };
         let (smallest, larger) = SIZES.split_last().expect("there are sizes");
-        let larger = std::iter::once(&whole).chain(larger);
+        let larger = whole.iter().chain(larger);
         let larger = larger.map(|it| plan(*it, MOST_LEVELS));
         let shallower = (2..=MOST_LEVELS).rev().map(|it| plan(*smallest, it));
         let mut plans = larger.chain(shallower);
