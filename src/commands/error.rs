@@ -4,7 +4,7 @@ use std::{fmt::Display, io};
 
 use super::context::Context;
 use crate::{
-    display::print_json,
+    display::{Stage, print_json},
     transfer::{Failure, FailureKind},
 };
 
@@ -83,19 +83,23 @@ impl CommandError {
 
     /// Prints it for people on standard error, and for programs on standard output.
     pub(super) fn report(&self, context: &Context) {
-        if self.is_quiet {
-            return;
-        }
-        let stage = &context.stage;
-        stage.line(&format!("{}: {}", context.paint_error("p2p"), self.message));
-        if let Some(hint) = &self.hint {
-            stage.line(&format!("hint: {hint}"));
-        }
-        if context.global.json {
+        self.explain(&context.stage, &context.paint_error("p2p"));
+        if context.global.json && !self.is_quiet {
             // It has failed already, whether anybody reads why or not.
             let _ = print_json(
                 &serde_json::json!({"event": "error", "code": self.code, "reason": self.message}),
             );
+        }
+    }
+
+    /// Prints it for people.
+    pub(super) fn explain(&self, stage: &Stage, who: &str) {
+        if self.is_quiet {
+            return;
+        }
+        stage.line(&format!("{who}: {}", self.message));
+        if let Some(hint) = &self.hint {
+            stage.line(&format!("hint: {hint}"));
         }
     }
 }
