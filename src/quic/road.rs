@@ -1,0 +1,74 @@
+//! The roads by which packets travel.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::Proxies;
+
+/// How packets reach the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Road {
+    /// Through the relay, over UDP.
+    Relay,
+    /// Through the relay, over TCP.
+    Tcp,
+}
+
+impl Road {
+    /// Its name in events and for people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Relay => "relay",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+impl fmt::Display for Road {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How long UDP is tried alone.
+///
+/// Two round trips of a slow mobile network; where UDP works, the attempt over TCP is never made.
+const TCP_AFTER: Duration = Duration::from_millis(600);
+
+/// Which roads to a relay may be taken, and how they are raced.
+#[derive(Debug, Clone)]
+pub struct Roads {
+    /// Whether UDP may be used.
+    pub udp: bool,
+    /// Whether TCP may be used.
+    pub tcp: bool,
+    /// The start that UDP has over TCP.
+    pub tcp_after: Duration,
+    /// Proxies for the road over TCP.
+    pub proxies: Arc<Proxies>,
+}
+
+impl Default for Roads {
+    /// Both roads, without a proxy.
+    fn default() -> Self {
+        Self {
+            udp: true,
+            tcp: true,
+            tcp_after: TCP_AFTER,
+            proxies: Arc::default(),
+        }
+    }
+}
+
+impl Roads {
+    /// Only this road to the relay.
+    #[must_use]
+    pub fn only(self, road: Road) -> Self {
+        Self {
+            udp: road == Road::Relay,
+            tcp: road == Road::Tcp,
+            ..self
+        }
+    }
+}
