@@ -17,7 +17,6 @@ use super::{
 use crate::{
     identity::Invite,
     protocol::{Code, PeerId, PeerName, PeerState},
-    transfer::Presence,
 };
 
 /// How long a person who has pressed Tab may be kept waiting for the relay.
@@ -110,11 +109,9 @@ fn present() -> Vec<(PeerName, PeerId)> {
         return Vec::new();
     };
     let asking = async {
-        let mut connection = member.enter(None).await.ok()?;
-        let peers = Presence::new(member.member_key())
-            .list(&mut connection, false)
-            .await?;
-        connection.close(Code::Done).await;
+        let mut channel = member.enter(None).await.ok()?;
+        let peers = channel.peers(false).await?;
+        channel.close(Code::Done).await;
         Some(peers)
     };
     let context = Context::new(global());

@@ -4,7 +4,7 @@ use super::{CommandError, cli::PeersArgs, context::Context, join::enter_error, s
 use crate::{
     display::print_line,
     protocol::{Code, PeerId},
-    transfer::{FailureKind, Peer, Presence},
+    transfer::{FailureKind, Peer, PeerEvent},
 };
 
 pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandError> {
@@ -12,16 +12,12 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
     context.block_on(async {
         let signals = Signals::hear();
         let cancel = signals.token();
-        let mut connection = member
+        let mut channel = member
             .enter(None)
             .await
             .map_err(|e| enter_error(&e, &member.invite))?;
-        let presence = Presence::new(member.member_key());
         let lost = || CommandError::new(FailureKind::Unreachable, "the relay was lost");
-        let mut peers = presence
-            .list(&mut connection, args.watch)
-            .await
-            .ok_or_else(lost)?;
+        let mut peers = channel.peers(args.watch).await.ok_or_else(lost)?;
         peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         for peer in &peers {
             print(context, peer);
@@ -31,16 +27,16 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
         }
         if args.watch {
             loop {
-                let message = tokio::select! {
+                let event = tokio::select! {
                     () = cancel.cancelled() => break,
-                    heard = connection.hear() => heard.ok_or_else(lost)?,
+                    event = channel.recv() => event.ok_or_else(lost)?,
                 };
-                if let Some(peer) = presence.hear(message) {
+                if let PeerEvent::Presence(peer) = event {
                     print(context, &peer);
                 }
             }
         }
-        connection.close(Code::Done).await;
+        channel.close(Code::Done).await;
         Ok(signals.exit_code().unwrap_or(0))
     })?
 }

@@ -69,8 +69,8 @@ impl Incoming {
             Ok(())
         } else {
             if gate.asks() {
-                self.voice
-                    .tell(self.transfer, Some(offer.id), PeerMessage::Asking {})
+                self.messages
+                    .send(Some(offer.id), self.transfer, PeerMessage::Asking {})
                     .await;
             }
             tokio::select! {

@@ -28,7 +28,7 @@ use crate::{
     quic::FileReceiver,
     sealing::{Manifest, OpenedOffer, RECEIPTS_MAX, ReceiptSealer, TransferOpener},
     storage::{Conflict, Journal, JournalError},
-    transfer::{Event, Failure, FailureKind, Voice},
+    transfer::{Event, Failure, FailureKind, MessageSender},
 };
 
 /// Files of one chunk that are in memory on their way to the disk: as many as a sender has under way.
@@ -85,7 +85,7 @@ pub(super) struct Incoming {
     pub(super) transfer: TransferId,
     pub(super) sender: Sender,
     pub(super) manifest: Manifest,
-    pub(super) voice: Voice,
+    pub(super) messages: MessageSender,
     pub(super) hears: mpsc::UnboundedReceiver<Heard>,
     pub(super) started: Instant,
 }
@@ -95,7 +95,7 @@ impl Incoming {
         shared: Arc<Shared>,
         transfer: TransferId,
         offer: OpenedOffer,
-        voice: Voice,
+        messages: MessageSender,
         hears: mpsc::UnboundedReceiver<Heard>,
     ) -> (Self, Keys) {
         let OpenedOffer {
@@ -118,7 +118,7 @@ impl Incoming {
                 transfer,
                 sender,
                 manifest,
-                voice,
+                messages,
                 hears,
                 started: Instant::now(),
             },
@@ -211,7 +211,7 @@ impl Incoming {
             transfer: self.transfer,
             from: self.sender.id,
             opener,
-            voice: self.voice.clone(),
+            messages: self.messages.clone(),
             each,
             allowance: Allowance::new(
                 self.shared.config.max_size,

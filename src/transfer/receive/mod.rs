@@ -124,7 +124,7 @@ pub async fn listen(
             entering = shared.member.enter(Some(keys.current().public().clone())) => entering,
         };
         let reason = match entering {
-            Ok(connection) => {
+            Ok(channel) => {
                 let since = Instant::now();
                 shared.observer.event(Event::Joined {
                     id: shared.member.id(),
@@ -132,7 +132,7 @@ pub async fn listen(
                     relay: shared.member.invite.relay.to_string(),
                 });
                 first = false;
-                let ended = Listener::new(&shared, connection, keys).run(&cancel).await;
+                let ended = Listener::new(&shared, channel, keys).run(&cancel).await;
                 if since.elapsed() > STABLE {
                     backoff = new_backoff();
                 }

@@ -231,8 +231,8 @@ impl Incoming {
     }
 
     pub(super) async fn say(&self, message: PeerMessage) {
-        self.voice
-            .tell(self.transfer, Some(self.sender.id), message)
+        self.messages
+            .send(Some(self.sender.id), self.transfer, message)
             .await;
     }
 }

@@ -34,7 +34,7 @@ pub use request::{SendRequest, SourceSpec, To};
 pub use target::{Status, Summary, Target};
 
 use self::{sender::Sender, wares::Wares};
-use super::{Failure, FailureKind, Member, Observer, Presence};
+use super::{Failure, FailureKind, Member, Observer};
 use crate::{
     home::KnownPeers, identity::ResolveError, quic::RateLimit, sealing::Compression,
     storage::SourceError,
@@ -91,7 +91,7 @@ pub async fn send(
     cancel: &CancellationToken,
 ) -> Result<Summary, SendError> {
     let wares = Wares::prepare(request.source, request.jobs).await?;
-    let connection = tokio::select! {
+    let channel = tokio::select! {
         () = cancel.cancelled() => return Err(interrupted().into()),
         entered = member.enter(None) => entered?,
     };
@@ -107,14 +107,11 @@ pub async fn send(
         } else {
             Compression::Never
         },
-        presence: Presence::new(member.member_key()),
         present: HashMap::new(),
         targets: Vec::new(),
         unread: Vec::new(),
     };
-    sender
-        .run(connection, &request.to, request.wait, cancel)
-        .await
+    sender.run(channel, &request.to, request.wait, cancel).await
 }
 
 fn interrupted() -> Failure {

@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 use super::{SendError, Status, Target, To, sender::Sender};
 use crate::{
     identity::{Origin, Present, ResolveError, Verdict, resolve},
-    protocol::{PeerName, PeerState},
-    transfer::{Connection, Event, Failure, FailureKind, Peer, unix_now},
+    protocol::PeerName,
+    transfer::{Channel, Event, Failure, FailureKind, Peer, PeerEvent, unix_now},
 };
 
 impl Sender<'_> {
     /// Finds everyone who is meant, waiting for those who are not there yet.
     pub(super) async fn find(
         &mut self,
-        connection: &mut Connection,
+        channel: &mut Channel,
         to: &To,
         wait: Duration,
     ) -> Result<(), SendError> {
         let deadline = Instant::now() + wait;
-        self.look_around(connection, !wait.is_zero()).await?;
+        self.look_around(channel, !wait.is_zero()).await?;
         loop {
             let missing = match self.resolve(to) {
                 Ok(())
@@ -40,11 +40,11 @@ impl Sender<'_> {
                 return missing.map_or(Ok(()), Err);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            match tokio::time::timeout(left, connection.hear()).await {
-                Ok(Some(message)) => self.note(message),
+            match tokio::time::timeout(left, channel.recv()).await {
+                Ok(Some(event)) => self.note(event),
                 Ok(None) => {
-                    *connection = self.member.enter(None).await?;
-                    self.look_around(connection, true).await?;
+                    *channel = self.member.enter(None).await?;
+                    self.look_around(channel, true).await?;
                 }
                 Err(_) => {}
             }
@@ -54,7 +54,7 @@ impl Sender<'_> {
     /// Asks who is there.
     pub(super) async fn look_around(
         &mut self,
-        connection: &mut Connection,
+        channel: &mut Channel,
         watch: bool,
     ) -> Result<(), Failure> {
         let lost = || {
@@ -63,23 +63,19 @@ impl Sender<'_> {
                 "the relay does not say who is there",
             )
         };
-        let peers = self
-            .presence
-            .list(connection, watch)
-            .await
-            .ok_or_else(lost)?;
+        let peers = channel.peers(watch).await.ok_or_else(lost)?;
         self.present = peers
             .into_iter()
-            .filter(listens)
+            .filter(Peer::is_listening)
             .map(|peer| (peer.id, peer))
             .collect();
         Ok(())
     }
 
-    fn note(&mut self, message: crate::protocol::ServerToClient) {
-        if let Some(peer) = self.presence.hear(message) {
-            if listens(&peer) {
-                self.present.insert(peer.id, peer);
+    fn note(&mut self, event: PeerEvent) {
+        if let PeerEvent::Presence(peer) = event {
+            if peer.is_listening() {
+                self.present.insert(peer.id, *peer);
             } else {
                 self.present.remove(&peer.id);
             }
@@ -146,8 +142,4 @@ impl Sender<'_> {
         }
         Ok(())
     }
-}
-
-fn listens(peer: &Peer) -> bool {
-    peer.state == PeerState::Listening && peer.bundle.hpke.is_some()
 }

@@ -22,9 +22,7 @@ use crate::{
     protocol::{Code, PeerId},
     quic::{LinkError, RateLimit},
     sealing::{Compression, NewTransfer, Suite, TransferSealer},
-    transfer::{
-        Connection, EnterError, Event, Failure, FailureKind, Member, Observer, Peer, Presence,
-    },
+    transfer::{Channel, EnterError, Event, Failure, FailureKind, Member, Observer, Peer},
 };
 
 /// The pause before the first attempt to reconnect, and the longest one.
@@ -38,7 +36,6 @@ pub(super) struct Sender<'a> {
     pub(super) timeout: Duration,
     pub(super) limit: Option<Arc<RateLimit>>,
     pub(super) compression: Compression,
-    pub(super) presence: Presence,
     /// Who listens now.
     pub(super) present: HashMap<PeerId, Peer>,
     pub(super) targets: Vec<Target>,
@@ -48,24 +45,24 @@ pub(super) struct Sender<'a> {
 impl Sender<'_> {
     pub(super) async fn run(
         &mut self,
-        mut connection: Connection,
+        mut channel: Channel,
         to: &To,
         wait: Duration,
         cancel: &CancellationToken,
     ) -> Result<Summary, SendError> {
         let found = tokio::select! {
             () = cancel.cancelled() => Err(interrupted().into()),
-            found = self.find(&mut connection, to, wait) => found,
+            found = self.find(&mut channel, to, wait) => found,
         };
         if let Err(error) = found {
-            connection.close(Code::Done).await;
+            channel.close(Code::Done).await;
             return Err(error);
         }
         let started = Instant::now();
         let mut transfer = None;
         let mut backoff = new_backoff();
         loop {
-            let (end, id) = self.round(&mut connection, cancel).await;
+            let (end, id) = self.round(&mut channel, cancel).await;
             transfer = transfer.or(id);
             match end {
                 Some(RoundEnd::Cancelled) => {
@@ -84,10 +81,10 @@ impl Sender<'_> {
             let pause = backoff.next().unwrap_or(BACKOFF.1).min(self.patience(wait));
             let again = tokio::select! {
                 () = cancel.cancelled() => Err(interrupted()),
-                again = self.come_back(connection, pause) => again,
+                again = self.come_back(channel, pause) => again,
             };
-            connection = match again {
-                Ok(connection) => connection,
+            channel = match again {
+                Ok(channel) => channel,
                 Err(failure) => {
                     for target in self.targets.iter_mut().filter(|t| t.is_pending()) {
                         target.status = Status::Failed(failure.clone());
@@ -96,14 +93,14 @@ impl Sender<'_> {
                 }
             };
         }
-        connection.close(Code::Done).await;
+        channel.close(Code::Done).await;
         Ok(self.summary(transfer, started))
     }
 
     /// Offers to all who are pending and present, and sends to all who accept.
     async fn round(
         &mut self,
-        connection: &mut Connection,
+        channel: &mut Channel,
         cancel: &CancellationToken,
     ) -> (Option<RoundEnd>, Option<crate::protocol::TransferId>) {
         let present =
@@ -161,7 +158,7 @@ impl Sender<'_> {
         };
         let round = Round::new(&plan, &mut self.targets, &mut self.unread, self.observer);
         (
-            Some(round.run(connection, plan, offers, cancel).await),
+            Some(round.run(channel, plan, offers, cancel).await),
             Some(transfer),
         )
     }
@@ -221,17 +218,13 @@ impl Sender<'_> {
     }
 
     /// Waits a little, reconnects where that is needed, and looks who is there.
-    async fn come_back(
-        &mut self,
-        connection: Connection,
-        pause: Duration,
-    ) -> Result<Connection, Failure> {
+    async fn come_back(&mut self, channel: Channel, pause: Duration) -> Result<Channel, Failure> {
         tokio::time::sleep(pause).await;
-        let mut connection = Some(connection).filter(|c| c.link().close_reason().is_none());
+        let mut channel = Some(channel).filter(|c| !c.is_over());
         let mut backoff = new_backoff();
         loop {
-            let attempt = match connection.take() {
-                Some(connection) => Ok(connection),
+            let attempt = match channel.take() {
+                Some(channel) => Ok(channel),
                 None => {
                     let patience = self.patience(Duration::ZERO);
                     timeout(patience, self.member.enter(None))

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{ASKING_LIMIT, OUTSTANDING_MAX, Part, PartState, Round, TICK};
 use crate::{
-    protocol::{Answer, Code, FileIndex, PeerId, PeerMessage, SafeText, ServerToClient},
+    protocol::{Answer, Code, FileIndex, PeerId, PeerMessage, SafeText},
     sealing::Outcome,
     transfer::{
-        Event, Failure, FailureKind,
+        Event, Failure, FailureKind, PeerEvent,
         send::{
             file::{FileEnd, SealedStart},
             ledger::Settled,
@@ -30,16 +30,16 @@ impl Round<'_> {
         }
     }
 
-    pub(super) fn hear(&mut self, message: ServerToClient) {
-        match message {
-            ServerToClient::Told {
+    pub(super) fn hear(&mut self, event: PeerEvent) {
+        match event {
+            PeerEvent::Message {
                 transfer,
                 from,
                 message,
             } if transfer == self.keys.transfer() => {
                 self.told(from, message);
             }
-            ServerToClient::Gone {
+            PeerEvent::Gone {
                 transfer,
                 peer,
                 code,
