@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use crate::{
     identity::{Invite, RelayAddress},
     protocol::{PeerId, PeerName, RoomId},
+    relay::TcpListen,
 };
 
 /// Send files to machines you know, by name, through a relay you own and need not trust.
@@ -162,6 +163,10 @@ pub struct ServerArgs {
     /// Address to listen on; port 0 picks one.
     #[arg(long, value_name = "ADDR", default_value = "[::]:4433")]
     pub bind: SocketAddr,
+    /// Where to listen on TCP, for peers whose network blocks UDP; `off` for nowhere [default: the
+    /// same address and port, where it is free].
+    #[arg(long, value_name = "ADDR")]
+    pub tcp: Option<TcpListen>,
     /// What the invite calls this machine: a name or address that peers can reach.
     #[arg(long, value_name = "HOST[:PORT]")]
     pub public: Option<String>,

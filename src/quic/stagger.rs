@@ -156,12 +156,18 @@ mod tests {
     async fn a_silent_address_delays_the_next_by_a_pause_and_no_more() {
         assert_eq!(race(&[(None, true), (Some(30), true)]).await, (Ok(30), 280));
         // The first is slower than the pause and still the quickest.
-        assert_eq!(race(&[(Some(300), true), (Some(200), true)]).await, (Ok(300), 300));
+        assert_eq!(
+            race(&[(Some(300), true), (Some(200), true)]).await,
+            (Ok(300), 300)
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_a_failure_the_next_begins_at_once() {
-        assert_eq!(race(&[(Some(10), false), (Some(5), true)]).await, (Ok(5), 15));
+        assert_eq!(
+            race(&[(Some(10), false), (Some(5), true)]).await,
+            (Ok(5), 15)
+        );
         let all = [(Some(10), false), (Some(5), false)];
         assert_eq!(race(&all).await, (Err(vec![10, 5]), 15));
         assert_eq!(race(&[]).await, (Err(vec![]), 0));

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Channel, Failure, FailureKind, unix_now, via_relay};
 use crate::{
+    home::RoadNotes,
     identity::{Bundle, HpkePublicKey, Identity, Invite, MemberKey, Name},
     protocol::{PeerId, RoomId},
-    quic::{ConnectError, LinkError, Tuning},
+    quic::{ConnectError, LinkError, Roads, Tuning},
 };
 
 /// Who I am and which room I belong to: what it takes to connect.
@@ -20,6 +21,10 @@ pub struct Member {
     pub invite: Invite,
     /// Transport parameters.
     pub tuning: Tuning,
+    /// How the relay may be reached.
+    pub roads: Roads,
+    /// Where it is noted which roads were open.
+    pub road_notes: Option<RoadNotes>,
     /// For how long a bundle of mine is valid.
     pub bundle_lifetime: Duration,
 }

@@ -13,7 +13,7 @@ use crate::{
     protocol::{ClientToServer, Code, ServerToClient},
     quic::{
         Certificate, ClientEndpoint, ControlReceiver, ControlSender, Credentials, Link, LinkError,
-        Role, StreamError,
+        Road, Role, StreamError, network_name,
     },
 };
 
@@ -40,14 +40,27 @@ pub(super) async fn enter(
     let certificate = Certificate::of(&member.identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
     let relay = &member.invite.relay;
+    let (named, network) = (relay.to_string(), network_name());
+    let mut roads = member.roads.clone();
+    if let Some(notes) = &member.road_notes
+        && notes.is_udp_blocked(&named, &network)
+    {
+        roads.tcp_after = Duration::ZERO;
+    }
     let (endpoint, link) = ClientEndpoint::connect(
         (relay.host(), relay.port()),
         member.invite.fingerprint,
         &credentials,
         (role, member.tuning),
+        &roads,
         CONNECT_LIMIT,
     )
     .await?;
+    if let Some(notes) = &member.road_notes
+        && roads.udp
+    {
+        notes.note(&named, &network, link.road() == Road::Tcp);
+    }
     let hello = ClientToServer::Hello {
         room: member.room(),
         bundle: member.bundle(hpke),

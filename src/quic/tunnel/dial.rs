@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use quinn::AsyncUdpSocket;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::{client_async_with_config, tungstenite};
@@ -11,7 +12,6 @@ use super::{
     PATH, Proxies, ProxyError, limits,
     proxy::authority,
     pump::{connect, tune},
-    socket::TunnelSocket,
 };
 use crate::quic::{
     stagger::{BETWEEN_ADDRESSES, canonical, first, interleave},
@@ -21,7 +21,7 @@ use crate::quic::{
 /// A tunnel that is open and carries nothing yet.
 pub(in crate::quic) struct Dialled {
     /// For quinn.
-    pub(in crate::quic) socket: Arc<TunnelSocket>,
+    pub(in crate::quic) socket: Arc<dyn AsyncUdpSocket>,
     /// What quinn may call the other end: the relay, or a proxy.
     pub(in crate::quic) remote: SocketAddr,
     /// Cancelled when the tunnel has ended, whoever ended it.
@@ -108,7 +108,10 @@ async fn tcp(host: &str, port: u16) -> Result<TcpStream, DialError> {
 fn websocket_reason(error: &tungstenite::Error) -> String {
     match error {
         tungstenite::Error::Http(response) => {
-            format!("no relay behind the web server: it answers {}", response.status())
+            format!(
+                "no relay behind the web server: it answers {}",
+                response.status()
+            )
         }
         other => other.to_string(),
     }

@@ -25,7 +25,7 @@ mod socket;
 mod transport;
 
 pub(super) use dial::dial;
-pub(super) use listen::{Arrival, TunnelListener};
+pub(super) use listen::TunnelListener;
 pub use proxy::{Proxies, ProxyError};
 pub(super) use transport::tunnelled;
 
@@ -38,7 +38,7 @@ const PATH: &str = "/p2p";
 ///
 /// There is no path MTU to respect, and each packet costs an encryption and a system's bookkeeping at
 /// both ends: measured through a relay on two cores, 8 KiB gave a fifth less, 32 KiB no more.
-const PACKET_MAX: u16 = 16 << 10;
+pub(super) const PACKET_MAX: u16 = 16 << 10;
 
 /// Packets that quinn may hand over at once, and so in one message.
 const PACKETS_MAX: usize = 4;

@@ -29,7 +29,9 @@ pub enum ProxyError {
     #[error("the proxy's address begins with {0}://, supported is http://")]
     Scheme(String),
     /// The proxy asks for authentication, and not Basic with what we have.
-    #[error("the proxy asks for authentication (407); supported is Basic, as in http://USER:PASSWORD@HOST:PORT")]
+    #[error(
+        "the proxy asks for authentication (407); supported is Basic, as in http://USER:PASSWORD@HOST:PORT"
+    )]
     Authentication,
     /// The proxy said no.
     #[error("the proxy refuses ({0})")]
@@ -53,7 +55,9 @@ impl Proxies {
     #[must_use]
     pub fn from_env() -> Self {
         let variable = |names: [&str; 2]| {
-            let mut values = names.into_iter().filter_map(|name| std::env::var(name).ok());
+            let mut values = names
+                .into_iter()
+                .filter_map(|name| std::env::var(name).ok());
             values.find(|value| !value.is_empty()).unwrap_or_default()
         };
         Self::new(
@@ -75,7 +79,12 @@ impl Proxies {
     /// The proxy on the way to this host, if there is one.
     pub(super) fn on_the_way_to(&self, host: &str, port: u16) -> Result<Option<Proxy>, ProxyError> {
         let uri: Option<Uri> = format!("https://{}", authority(host, port)).parse().ok();
-        let Some(found) = self.0.as_ref().zip(uri).and_then(|(m, uri)| m.intercept(&uri)) else {
+        let Some(found) = self
+            .0
+            .as_ref()
+            .zip(uri)
+            .and_then(|(m, uri)| m.intercept(&uri))
+        else {
             return Ok(None);
         };
         match found.uri().scheme_str() {
@@ -157,7 +166,10 @@ mod tests {
 
     #[test]
     fn hosts_in_the_list_of_exceptions_are_reached_without_the_proxy() {
-        let proxies = Proxies::new("http://user:word@proxy.example:3128", "intern.example,10.0.0.0/8");
+        let proxies = Proxies::new(
+            "http://user:word@proxy.example:3128",
+            "intern.example,10.0.0.0/8",
+        );
         let address = |host| {
             let found = proxies.on_the_way_to(host, 443).unwrap();
             found.map(|proxy| proxy.address())

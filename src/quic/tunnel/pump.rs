@@ -37,10 +37,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) fn connect<S>(
     websocket: WebSocketStream<S>,
     addresses: (SocketAddr, SocketAddr),
-) -> (
-    Arc<TunnelSocket>,
-    impl Future<Output = ()> + Send + use<S>,
-)
+) -> (Arc<TunnelSocket>, impl Future<Output = ()> + Send + use<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
