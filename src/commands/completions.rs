@@ -2,7 +2,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io::Write,
     time::Duration,
 };
 
@@ -13,6 +12,7 @@ use super::{
     CommandError,
     cli::{Cli, Global, When},
     context::Context,
+    output,
 };
 use crate::{
     identity::Invite,
@@ -46,8 +46,7 @@ pub(super) fn run(shell: Shell) -> Result<u8, CommandError> {
     if shell == Shell::Zsh {
         script.extend_from_slice(ZSH_FIRST_CALL.as_bytes());
     }
-    // Whoever read our output has seen enough.
-    let _ = std::io::stdout().write_all(&script);
+    output::document(&script)?;
     Ok(0)
 }
 

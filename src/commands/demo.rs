@@ -8,13 +8,12 @@ use std::{
     time::Instant,
 };
 
-use globset::GlobSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, cli::DemoArgs, context::Context};
+use super::{CommandError, cli::DemoArgs, context::Context, output};
 use crate::{
     display::{
-        self, print_line,
+        self,
         show::{ShowOptions, When as ShowWhen, show},
     },
     home::{Home, KnownPeers},
@@ -80,6 +79,7 @@ async fn play(context: &Context, folder: &Path, files: &[PathBuf]) -> Result<u8,
     let member = member(folder, "demo", &invite)?;
     let known = known(folder, "demo", &invite)?;
 
+    context.flush_events().await;
     say("relayed to alice alone:");
     deliver(
         &member,
@@ -89,11 +89,13 @@ async fn play(context: &Context, folder: &Path, files: &[PathBuf]) -> Result<u8,
         (&observer, folder),
     )
     .await?;
+    context.flush_events().await;
     for file in files {
         verify(file, &out(folder, "alice"))?;
         show_received(context, &received(file, &out(folder, "alice")))?;
     }
 
+    context.flush_events().await;
     say("broadcast to both:");
     let large = folder.join("dataset.bin");
     make_large(&large).map_err(disk)?;
@@ -109,6 +111,7 @@ async fn play(context: &Context, folder: &Path, files: &[PathBuf]) -> Result<u8,
         verify(&large, &out(folder, name))?;
     }
 
+    context.flush_events().await;
     end.cancel();
     for listening in listeners {
         let _ = listening.await;
@@ -235,7 +238,7 @@ async fn deliver(
     let request = SendRequest {
         source: SourceSpec::Paths {
             roots: files.to_vec(),
-            exclude: GlobSet::empty(),
+            filter: crate::storage::Filter::default(),
         },
         to,
         wait: std::time::Duration::ZERO,
@@ -281,15 +284,14 @@ fn verify(file: &Path, out: &Path) -> Result<(), CommandError> {
 fn show_received(context: &Context, path: &Path) -> Result<(), CommandError> {
     if context.global.json {
         let kind = display::show::detect_kind(path).map_err(disk)?;
-        print_line(
+        return output::json(
             &serde_json::json!({"event": "shown", "path": path.to_string_lossy(), "kind": kind.as_str()}),
         );
-        return Ok(());
     }
     let options = ShowOptions::detect(std::io::stdout().is_terminal(), ShowWhen::Auto);
     let mut out = std::io::stdout().lock();
     show(path, &options, &mut out).map_err(|e| CommandError::new(FailureKind::LocalFile, e))?;
-    writeln!(out).map_err(disk)
+    writeln!(out).map_err(CommandError::output)
 }
 
 /// A JSON, a CSV and a picture.

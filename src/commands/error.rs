@@ -1,10 +1,10 @@
 //! What a command reports when it fails: one line, a hint where there is one, and an exit code.
 
-use std::fmt::Display;
+use std::{fmt::Display, io};
 
 use super::context::Context;
 use crate::{
-    display::print_line,
+    display::print_json,
     transfer::{Failure, FailureKind},
 };
 
@@ -14,6 +14,8 @@ pub struct CommandError {
     code: u8,
     message: String,
     hint: Option<String>,
+    /// Nobody is left to read about it.
+    is_quiet: bool,
 }
 
 impl CommandError {
@@ -24,6 +26,7 @@ impl CommandError {
             code: kind.exit_code(),
             message: one_line(&message.to_string()),
             hint: None,
+            is_quiet: false,
         }
     }
 
@@ -48,6 +51,16 @@ impl CommandError {
         Self::new(failure.kind, format!("{doing}: {failure}"))
     }
 
+    /// Standard output cannot be written to. That its reader has seen enough is no failure.
+    #[must_use]
+    pub fn output(error: io::Error) -> Self {
+        let mut failed = Self::other(format!("cannot write to standard output: {error}"));
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            (failed.code, failed.is_quiet) = (0, true);
+        }
+        failed
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Display) -> Self {
@@ -70,13 +83,17 @@ impl CommandError {
 
     /// Prints it for people on standard error, and for programs on standard output.
     pub(super) fn report(&self, context: &Context) {
+        if self.is_quiet {
+            return;
+        }
         let stage = &context.stage;
         stage.line(&format!("{}: {}", context.paint_error("p2p"), self.message));
         if let Some(hint) = &self.hint {
             stage.line(&format!("hint: {hint}"));
         }
         if context.global.json {
-            print_line(
+            // It has failed already, whether anybody reads why or not.
+            let _ = print_json(
                 &serde_json::json!({"event": "error", "code": self.code, "reason": self.message}),
             );
         }

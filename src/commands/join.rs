@@ -2,8 +2,13 @@
 
 use std::io::Read;
 
-use super::{CommandError, cli::JoinArgs, context::Context};
-use crate::{home::save_invite, identity::Invite, protocol::Code, transfer::EnterError};
+use super::{CommandError, cli::JoinArgs, context::Context, output};
+use crate::{
+    home::save_invite,
+    identity::Invite,
+    protocol::Code,
+    transfer::{EnterError, Event, PeerRef},
+};
 
 /// The longest invite that is read from standard input, in bytes.
 const INVITE_MAX: u64 = 4096;
@@ -36,9 +41,10 @@ pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError
     save_invite(&invite, &path)
         .map_err(|e| CommandError::other(format!("cannot save the invite: {e}")))?;
     if context.global.json {
-        crate::display::print_line(&serde_json::json!({
-            "event": "joined", "id": member.id(), "name": member.name.name, "relay": invite.relay.to_string(),
-        }));
+        output::json(&Event::Joined {
+            me: PeerRef::new(member.id(), member.name.name.clone()),
+            relay: invite.relay.to_string(),
+        })?;
     } else if !context.global.quiet {
         eprintln!(
             "joined the room at {} as {}",

@@ -75,6 +75,12 @@ async fn serve(
     let to_stdout = matches!(config.destination, Destination::Stdout);
     let after = AfterReceiving::start(context, args, to_stdout);
     let relay = member.invite.relay.to_string();
+    // Events that nobody can read any more are no use to listen for.
+    let (broken, stop) = (context.events().broken(), signals.token());
+    tokio::spawn(async move {
+        broken.cancelled().await;
+        stop.cancel();
+    });
     let listened = listen(
         member,
         config,

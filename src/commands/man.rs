@@ -1,13 +1,10 @@
 //! `p2p man`: manual pages.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::{io, path::Path};
 
 use clap::CommandFactory;
 
-use super::{CommandError, cli::Cli};
+use super::{CommandError, cli::Cli, output};
 use crate::transfer::FailureKind;
 
 /// What the first page tells besides what `--help` does, in roff (man(7)).
@@ -53,8 +50,7 @@ pub(super) fn run(out: Option<&Path>) -> Result<u8, CommandError> {
         }
         None => {
             let page = page(&command).map_err(failed)?;
-            // Whoever read our output has seen enough.
-            let _ = io::stdout().write_all(page.as_bytes());
+            output::document(page.as_bytes())?;
         }
     }
     Ok(0)

@@ -1,10 +1,11 @@
 //! `p2p peers`: who is in the room.
 
-use super::{CommandError, cli::PeersArgs, context::Context, join::enter_error, signal::Signals};
+use super::{
+    CommandError, cli::PeersArgs, context::Context, join::enter_error, output, signal::Signals,
+};
 use crate::{
-    display::print_line,
     protocol::{Code, PeerId},
-    transfer::{FailureKind, Peer, PeerEvent},
+    transfer::{Event, FailureKind, Peer, PeerEvent, PeerRef},
 };
 
 pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandError> {
@@ -20,7 +21,7 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
         let mut peers = channel.peers(args.watch).await.ok_or_else(lost)?;
         peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         for peer in &peers {
-            print(context, peer);
+            print(context, peer)?;
         }
         if peers.is_empty() && !context.global.json && !context.global.quiet {
             eprintln!("nobody else is in the room");
@@ -32,7 +33,7 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
                     event = channel.recv() => event.ok_or_else(lost)?,
                 };
                 if let PeerEvent::Presence(peer) = event {
-                    print(context, &peer);
+                    print(context, &peer)?;
                 }
             }
         }
@@ -41,16 +42,21 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
     })?
 }
 
-fn print(context: &Context, peer: &Peer) {
+fn print(context: &Context, peer: &Peer) -> Result<(), CommandError> {
     let state = peer.state.as_str();
     if context.global.json {
-        print_line(&serde_json::json!({
-            "event": "peer", "id": peer.id, "name": peer.name, "state": state, "since": peer.since.as_secs(),
-        }));
+        output::json(&Event::Peer {
+            peer: PeerRef::new(peer.id, peer.name.clone()),
+            state: peer.state,
+            since: peer.since,
+        })
     } else {
         let name = pad(peer.name.as_str(), NAME);
         let since = crate::display::duration(peer.since);
-        println!("{name}  {state:<9}  {since:>9}  {}", shown(peer.id));
+        output::line(format!(
+            "{name}  {state:<9}  {since:>9}  {}",
+            shown(peer.id)
+        ))
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
-
 use super::{
     CommandError,
     cli::{BroadcastArgs, Compress, SendArgs, WhatArgs},
@@ -13,6 +11,7 @@ use super::{
 };
 use crate::{
     identity::ResolveError,
+    storage::Filter,
     transfer::{
         FailureKind,
         send::{
@@ -38,8 +37,8 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
         timeout: what.timeout,
         limit: what.limit,
         compress: what.compress == Compress::Auto,
-        jobs: context.home()?.path().join("jobs"),
-        source: source(what)?,
+        jobs: context.home()?.jobs(),
+        source: source(context, what)?,
         to,
     };
     let member = context.member()?;
@@ -48,6 +47,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
     context.block_on(async {
         let signals = Signals::hear();
         let sent = send_files(&member, &known, request, &observer, &signals.token()).await;
+        context.flush_events().await;
         match (sent, signals.exit_code()) {
             (Ok(summary), code) => report(context, &summary, code),
             (Err(_), Some(code)) => Err(CommandError::new(
@@ -61,7 +61,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
 }
 
 /// What is to be sent, from the command line.
-fn source(what: WhatArgs) -> Result<SourceSpec, CommandError> {
+fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError> {
     if let Some(text) = what.text {
         return Ok(SourceSpec::Text(text));
     }
@@ -86,19 +86,17 @@ fn source(what: WhatArgs) -> Result<SourceSpec, CommandError> {
             "--name is for what comes from standard input (-)",
         ));
     }
-    Ok(SourceSpec::Paths {
-        exclude: globs(&what.exclude)?,
-        roots: distinct(what.paths),
-    })
-}
-
-fn globs(patterns: &[String]) -> Result<GlobSet, CommandError> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        set.add(Glob::new(pattern).map_err(|e| CommandError::usage(format!("--exclude {e}")))?);
+    let filter = Filter::new(&what.exclude, &[])
+        .map_err(|e| CommandError::usage(format!("--exclude: {e}")))?
+        .without(context.home()?.secrets());
+    let roots = distinct(what.paths);
+    for path in filter.own_below(&roots) {
+        context.stage.line(&format!(
+            "not sent: {} (it holds this machine's keys)",
+            path.display()
+        ));
     }
-    set.build()
-        .map_err(|e| CommandError::usage(format!("--exclude: {e}")))
+    Ok(SourceSpec::Paths { roots, filter })
 }
 
 /// A path that is named twice is sent once.

@@ -36,6 +36,9 @@ impl fmt::Display for Road {
 /// Two round trips of a slow mobile network; where UDP works, the attempt over TCP is never made.
 const TCP_AFTER: Duration = Duration::from_millis(600);
 
+/// How often UDP is tried again: a laptop leaves the office within hours, and a try is four packets.
+const UDP_AGAIN: Duration = Duration::from_secs(10 * 60);
+
 /// Which roads to a relay may be taken, and how they are raced.
 #[derive(Debug, Clone)]
 pub struct Roads {
@@ -45,6 +48,8 @@ pub struct Roads {
     pub tcp: bool,
     /// The start that UDP has over TCP.
     pub tcp_after: Duration,
+    /// How often UDP is tried again by whoever stays on TCP.
+    pub udp_again: Duration,
     /// Proxies for the road over TCP.
     pub proxies: Arc<Proxies>,
 }
@@ -56,6 +61,7 @@ impl Default for Roads {
             udp: true,
             tcp: true,
             tcp_after: TCP_AFTER,
+            udp_again: UDP_AGAIN,
             proxies: Arc::default(),
         }
     }

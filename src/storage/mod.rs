@@ -15,6 +15,7 @@ mod claim;
 mod conflict;
 mod directory;
 mod error;
+mod filter;
 mod incoming;
 mod journal;
 mod link;
@@ -31,6 +32,7 @@ mod walk;
 
 pub use conflict::{Conflict, Outcome, Stored};
 pub use error::StorageError;
+pub use filter::{Filter, FilterError};
 pub use incoming::IncomingFile;
 pub use journal::{Cleaned, Done, Journal, JournalError, PARTIAL_MAX_AGE};
 pub use open_source::{Change, OpenSource};

@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, time::timeout};
 use super::{Peer, via_relay::RelayRoad};
 use crate::{
     protocol::{Code, FileClass, PeerId, PeerMessage, SignedBundle, TransferId},
-    quic::{FileReceiver, FileSender, Link, LinkError, StreamError},
+    quic::{FileReceiver, FileSender, Link, LinkError, Road, StreamError},
 };
 
 /// Messages that wait in either direction.
@@ -98,13 +98,22 @@ impl Channel {
     /// The way to send messages; cheap to clone, for tasks of their own.
     #[must_use]
     pub fn messages(&self) -> MessageSender {
-        MessageSender(self.outgoing.clone())
+        MessageSender {
+            outgoing: self.outgoing.clone(),
+            road: self.road(),
+        }
     }
 
     /// The way to open and accept file streams; cheap to clone, for tasks of their own.
     #[must_use]
     pub fn streams(&self) -> FileStreams {
         FileStreams(self.road.link().clone())
+    }
+
+    /// The road on which files travel.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        self.road.link().road()
     }
 
     /// Settles who takes part in a transfer of mine: who has accepted by now.
@@ -161,7 +170,10 @@ impl Channel {
 
 /// Sends messages to peers; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct MessageSender(mpsc::Sender<Outgoing>);
+pub struct MessageSender {
+    outgoing: mpsc::Sender<Outgoing>,
+    road: Road,
+}
 
 impl MessageSender {
     /// Sends a message about a transfer to one peer, or to all of its recipients.
@@ -176,6 +188,12 @@ impl MessageSender {
         self.put(message).await;
     }
 
+    /// The road on which files travel.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        self.road
+    }
+
     /// Says that this side needs nothing further of a transfer that it sends.
     pub async fn close(&self, transfer: TransferId) {
         self.put(Outgoing::Close(transfer)).await;
@@ -183,7 +201,7 @@ impl MessageSender {
 
     async fn put(&self, outgoing: Outgoing) {
         // A channel that is over says so where it is received from.
-        let _ = self.0.send(outgoing).await;
+        let _ = self.outgoing.send(outgoing).await;
     }
 }
 

@@ -100,6 +100,21 @@ impl Member {
         bundle.sign(&self.identity, &self.member_key())
     }
 
+    /// Waits until the relay answers over UDP, which is tried from time to time.
+    ///
+    /// For whoever is on TCP; for ever, where UDP is not to be used. Cancel-safe.
+    pub(super) async fn udp_opens(&self) {
+        if !self.roads.udp {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            tokio::time::sleep(self.roads.udp_again).await;
+            if via_relay::is_udp_open(self).await {
+                return;
+            }
+        }
+    }
+
     /// Enters the room; as a listener when there is a key to seal to.
     ///
     /// # Errors

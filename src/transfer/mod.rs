@@ -23,10 +23,12 @@ pub mod send;
 mod via_relay;
 
 pub use channel::{Channel, FileStreams, MessageSender, PeerEvent};
-pub use event::{Event, Observer};
+pub use event::{Event, Observer, PeerRef};
 pub use failure::{Failure, FailureKind};
 pub use member::{EnterError, Member};
 pub use presence::Peer;
+
+pub use crate::quic::Road;
 
 /// Seconds since 1970, by this machine's clock.
 #[must_use]

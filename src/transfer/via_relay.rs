@@ -92,6 +92,29 @@ pub(super) async fn enter(
     }
 }
 
+/// Whether the relay answers over UDP at this moment.
+pub(super) async fn is_udp_open(member: &Member) -> bool {
+    let certificate = Certificate::of(&member.identity);
+    let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+    let (relay, roads) = (&member.invite.relay, member.roads.clone());
+    let roads = roads.only(Road::Relay);
+    let connecting = ClientEndpoint::connect(
+        (relay.host(), relay.port()),
+        member.invite.fingerprint,
+        &credentials,
+        (Role::Sender, member.tuning),
+        &roads,
+        CONNECT_LIMIT,
+    );
+    match connecting.await {
+        Ok((endpoint, _)) => {
+            endpoint.close(Code::Done).await;
+            true
+        }
+        Err(_) => false,
+    }
+}
+
 /// Says hello and waits for the welcome.
 async fn greet(
     link: &Link,

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use globset::GlobSet;
 use p2p::{
     home::{Home, KnownPeers},
     identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
@@ -177,7 +176,7 @@ impl Peer {
     async fn send_to(&self, to: To, files: &[&Path]) -> Result<Summary, SendError> {
         let source = SourceSpec::Paths {
             roots: files.iter().map(|path| path.to_path_buf()).collect(),
-            exclude: GlobSet::empty(),
+            filter: p2p::storage::Filter::default(),
         };
         self.send_source(to, source).await
     }

@@ -9,7 +9,7 @@ use quinn::{EndpointConfig, Runtime};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -25,6 +25,7 @@ use tracing::debug;
 
 use super::{
     PATH, limits,
+    places::{Place, Places},
     pump::{connect, tune},
     tunnelled,
 };
@@ -33,8 +34,6 @@ use crate::{
     quic::{Credentials, Role, Tuning, endpoint_config, stagger::canonical, tls},
 };
 
-/// TCP connections that may be on their way to a QUIC handshake at once; more wait in the kernel.
-const PENDING_MAX: usize = 256;
 /// From a TCP connection to the first packet in it.
 const OPENING_LIMIT: Duration = Duration::from_secs(10);
 /// A pause after the system had no descriptor or memory for a connection.
@@ -163,21 +162,21 @@ fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Accepts, and nothing else: what a client has to say is waited for in a task of its own.
 async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) {
-    let pending = Arc::new(Semaphore::new(PENDING_MAX));
+    let places = Arc::new(Places::default());
     loop {
-        let next = async {
-            let permit = pending.clone().acquire_owned().await;
-            (listener.accept().await, permit)
-        };
         let accepted = tokio::select! {
             () = shared.closing.cancelled() => return,
-            accepted = next => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            (Ok((stream, remote)), Ok(permit)) => {
+            Ok((stream, remote)) => {
+                let remote = canonical(remote);
+                let Some(place) = places.take(remote.ip()) else {
+                    debug!(%remote, "too many are on their way in");
+                    continue;
+                };
                 let shared = shared.clone();
                 tasks.spawn(async move {
-                    let remote = canonical(remote);
                     let closing = shared.closing.clone();
                     let opening = Box::pin(timeout(OPENING_LIMIT, open(&shared, stream, remote)));
                     let opened = tokio::select! {
@@ -185,17 +184,16 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) 
                         opened = opening => opened,
                     };
                     match opened {
-                        Ok(Ok(tunnel)) => Box::pin(tunnel.run(shared, permit)).await,
+                        Ok(Ok(tunnel)) => Box::pin(tunnel.run(shared, place)).await,
                         Ok(Err(error)) => debug!(%remote, %error, "no tunnel"),
                         Err(_) => debug!(%remote, "no tunnel in time"),
                     }
                 });
             }
-            (Err(error), _) => {
+            Err(error) => {
                 debug!(%error, "a TCP connection was not accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
-            (_, Err(_)) => return,
         }
     }
 }
@@ -278,7 +276,7 @@ where
 
 impl Tunnel {
     /// Hands the client over and keeps the tunnel for as long as its connection lives.
-    async fn run(self, shared: Arc<Shared>, pending: OwnedSemaphorePermit) {
+    async fn run(self, shared: Arc<Shared>, place: Place) {
         let Self {
             endpoint,
             incoming,
@@ -297,7 +295,7 @@ impl Tunnel {
                 return;
             }
             let _ = decision.await;
-            drop(pending);
+            drop(place);
             endpoint.wait_idle().await;
         };
         // A tunnel is for one connection.

@@ -13,11 +13,13 @@
 //! - [`dial`]: the client's end
 //! - [`proxy`](Proxies): HTTP proxies on the way
 //! - [`listen`](TunnelListener): the relay's end
+//! - `places`: how many clients may be on their way in
 //! - `transport`: parameters of a connection inside a tunnel
 
 mod dial;
 mod listen;
 mod packets;
+mod places;
 mod proxy;
 mod pump;
 mod queue;

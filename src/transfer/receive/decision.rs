@@ -90,9 +90,9 @@ impl Incoming {
                 unix_now(),
             );
             if let Err(error) = pinned {
-                self.shared.observer.event(Event::Notice(format!(
-                    "known peers were not updated: {error}"
-                )));
+                self.shared.observer.event(Event::Notice {
+                    text: format!("known peers were not updated: {error}"),
+                });
             }
         }
         Some(decision)

@@ -129,8 +129,7 @@ impl Incoming {
     pub(super) async fn run(mut self, keys: Keys) -> Ended {
         self.shared.observer.event(Event::Offer {
             transfer: self.transfer,
-            from: self.sender.id,
-            from_name: self.sender.name.clone(),
+            from: self.peer(),
             files: self.manifest.files,
             bytes: self.manifest.bytes,
         });

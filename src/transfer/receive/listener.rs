@@ -16,7 +16,7 @@ use crate::{
     },
     quic::FileReceiver,
     sealing::{Inbox, JobId, OpenKeys, open_offer},
-    transfer::{Channel, Event, Failure, FailureKind, PeerEvent},
+    transfer::{Channel, Event, Failure, FailureKind, PeerEvent, Road},
 };
 
 /// Transfers that are received at once.
@@ -28,6 +28,8 @@ const HEADER_LIMIT: Duration = Duration::from_secs(10);
 pub(super) enum Ended {
     Lost(Failure),
     Replaced,
+    /// UDP has opened to whoever is on TCP: connect anew, then let go of this channel.
+    Moving(Channel),
     Finished(Option<Failure>),
 }
 
@@ -70,6 +72,8 @@ impl<'a> Listener<'a> {
         let mut refresh = tokio::time::interval(self.shared.member.bundle_lifetime / 2);
         refresh.tick().await;
         let streams = self.channel.streams();
+        let on_tcp = self.channel.road() == Road::Tcp;
+        let mut udp_opens = Box::pin(self.shared.member.udp_opens());
         loop {
             tokio::select! {
                 biased;
@@ -108,6 +112,9 @@ impl<'a> Listener<'a> {
                             None => stream.stop(Code::UnknownTransfer),
                         }
                     }
+                }
+                () = &mut udp_opens, if on_tcp && self.transfers.is_empty() => {
+                    return Ended::Moving(self.channel);
                 }
                 _ = refresh.tick() => {
                     self.keys.rotate();

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     protocol::{Code, DeclineReason, FileIndex, PeerMessage},
     sealing::{Outcome, Receipt, ReceiptSealer},
-    transfer::{Event, Failure, FailureKind},
+    transfer::{Event, Failure, FailureKind, PeerRef},
 };
 
 impl Incoming {
@@ -71,7 +71,7 @@ impl Incoming {
             tally.failure.get_or_insert(failure.clone());
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 file: lost.path,
                 failure: failure.clone(),
             });
@@ -94,12 +94,11 @@ impl Incoming {
     }
 
     fn stored(&self, stored: Stored, file: String) {
-        let (transfer, from, from_name) = (self.transfer, self.sender.id, self.sender.name.clone());
+        let (transfer, from) = (self.transfer, self.peer());
         if let Some(text) = stored.text {
             self.shared.observer.event(Event::Message {
                 transfer,
                 from,
-                from_name,
                 text,
             });
         } else if stored.notable {
@@ -110,9 +109,9 @@ impl Incoming {
                 bytes: stored.len,
                 blake3: stored.hash,
                 from,
-                from_name,
                 resumed_from: stored.resumed_from,
                 already_there: stored.already_there,
+                road: self.messages.road(),
             });
         }
     }
@@ -131,12 +130,12 @@ impl Incoming {
             if let Some((path, total)) = head {
                 self.shared.observer.event(Event::Progress {
                     transfer: self.transfer,
-                    peer: self.sender.id,
-                    peer_name: self.sender.name.clone(),
+                    peer: self.peer(),
                     file: path,
                     bytes,
                     total,
                     resumed_from: progress.resumed_from.load(Ordering::Relaxed),
+                    road: self.messages.road(),
                 });
             }
             self.say(PeerMessage::Stored { file: *file, bytes }).await;
@@ -155,7 +154,7 @@ impl Incoming {
                 _ => "began while you decided",
             };
             self.shared.observer.event(Event::Retrying {
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 reason: reason.to_owned(),
             });
         } else if let Err(code) = end {
@@ -169,7 +168,7 @@ impl Incoming {
             };
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 file: None,
                 failure,
             });
@@ -186,7 +185,7 @@ impl Incoming {
             let missed = Failure::new(FailureKind::Other, reason);
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 file: None,
                 failure: missed.clone(),
             });
@@ -224,10 +223,15 @@ impl Incoming {
         };
         self.shared.observer.event(Event::Failed {
             transfer: self.transfer,
-            peer: Some((self.sender.id, self.sender.name.clone())),
+            peer: Some(self.peer()),
             file: None,
             failure: Failure { kind, ..failure },
         });
+    }
+
+    /// The sender, as events name it.
+    pub(super) fn peer(&self) -> PeerRef {
+        PeerRef::new(self.sender.id, self.sender.name.clone())
     }
 
     pub(super) async fn say(&self, message: PeerMessage) {

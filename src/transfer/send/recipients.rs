@@ -132,9 +132,9 @@ impl Sender<'_> {
                             self.known
                                 .pin(&name, resolved.id, Origin::SentTo, unix_now())
                     {
-                        self.observer.event(Event::Notice(format!(
-                            "known peers were not updated: {error}"
-                        )));
+                        self.observer.event(Event::Notice {
+                            text: format!("known peers were not updated: {error}"),
+                        });
                     }
                     self.targets.push(Target::new(resolved.id, name));
                 }

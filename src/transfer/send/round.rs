@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage, SignedOffer},
-    quic::RateLimit,
+    quic::{RateLimit, Road},
     sealing::ReceiptOpener,
     transfer::{Channel, Event, Failure, FailureKind, MessageSender, Observer},
 };
@@ -62,6 +62,7 @@ pub(super) struct RoundPlan {
     pub(super) source: Producible,
     pub(super) timeout: Duration,
     pub(super) limit: Option<Arc<RateLimit>>,
+    pub(super) road: Road,
 }
 
 /// An offer that is ready to go out.
@@ -92,6 +93,7 @@ pub(super) struct Round<'a> {
     unread: &'a mut Vec<(String, Failure)>,
     timeout: Duration,
     limit: Option<Arc<RateLimit>>,
+    road: Road,
     parts: HashMap<PeerId, Part>,
     ledger: Ledger,
     starts: HashMap<FileIndex, mpsc::UnboundedSender<SealedStart>>,
@@ -120,6 +122,7 @@ impl<'a> Round<'a> {
             unread,
             timeout: plan.timeout,
             limit: plan.limit.clone(),
+            road: plan.road,
             parts: HashMap::new(),
             ledger: Ledger::default(),
             starts: HashMap::new(),

@@ -145,7 +145,7 @@ impl Sender<'_> {
             to: offers
                 .iter()
                 .map(|offer| &self.targets[offer.target])
-                .map(|target| (target.id, target.name.clone()))
+                .map(Target::peer)
                 .collect(),
             files: self.wares.files,
             bytes: self.wares.bytes,
@@ -155,6 +155,7 @@ impl Sender<'_> {
             source,
             timeout: self.timeout,
             limit: self.limit.clone(),
+            road: channel.road(),
         };
         let round = Round::new(&plan, &mut self.targets, &mut self.unread, self.observer);
         (
@@ -208,7 +209,7 @@ impl Sender<'_> {
             if let Status::Pending(failure) = &target.status
                 && !std::mem::replace(&mut target.is_told, true)
             {
-                let peer = Some((target.id, target.name.clone()));
+                let peer = Some(target.peer());
                 self.observer.event(Event::Retrying {
                     peer,
                     reason: failure.reason.to_string(),
@@ -259,7 +260,7 @@ impl Sender<'_> {
             if let Status::Failed(failure) = &target.status {
                 self.observer.event(Event::Failed {
                     transfer,
-                    peer: Some((target.id, target.name.clone())),
+                    peer: Some(target.peer()),
                     file: None,
                     failure: failure.clone(),
                 });

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::{
     protocol::{PeerId, PeerName},
-    transfer::{Failure, FailureKind},
+    transfer::{Failure, FailureKind, PeerRef},
 };
 
 /// One recipient of a send, over as many rounds as it takes.
@@ -60,6 +60,11 @@ impl Target {
             left_since: None,
             is_told: false,
         }
+    }
+
+    /// It, as events name it.
+    pub(super) fn peer(&self) -> PeerRef {
+        PeerRef::new(self.id, self.name.clone())
     }
 
     pub(super) fn is_pending(&self) -> bool {

@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use globset::GlobSet;
-
 use super::{SendError, job::Job, producer::Producible, request::SourceSpec};
 use crate::{
     protocol::SafeText,
     sealing::{Manifest, ManifestEntry},
-    storage::{EntryKind, Source},
+    storage::{EntryKind, Filter, Source},
     transfer::{Failure, FailureKind},
 };
 
@@ -37,9 +35,9 @@ impl Wares {
         jobs: std::path::PathBuf,
     ) -> Result<Self, SendError> {
         Ok(match source {
-            SourceSpec::Paths { roots, exclude } => {
+            SourceSpec::Paths { roots, filter } => {
                 let walking =
-                    tokio::task::spawn_blocking(move || Self::of_paths(&roots, exclude, &jobs));
+                    tokio::task::spawn_blocking(move || Self::of_paths(&roots, filter, &jobs));
                 walking
                     .await
                     .map_err(|e| Failure::new(FailureKind::Other, e))??
@@ -68,10 +66,10 @@ impl Wares {
 
     fn of_paths(
         roots: &[std::path::PathBuf],
-        exclude: GlobSet,
+        filter: Filter,
         jobs: &std::path::Path,
     ) -> Result<Self, SendError> {
-        let source = Source::new(roots, exclude)?;
+        let source = Source::new(roots, filter)?;
         // A file that was named and cannot be read is found before anyone is bothered.
         for root in roots.iter().filter(|root| root.is_file()) {
             std::fs::File::open(root).map_err(|error| {

@@ -58,7 +58,7 @@ mod properties;
 #[cfg(test)]
 mod vectors;
 
-pub use aead::TAG_LEN;
+pub use crate::crypto::TAG_LEN;
 pub use compress::Compression;
 pub use file_opener::{FileOpener, OpenError, OpenedChunk};
 pub use file_sealer::{FileSealer, SealError, chunk_frame};

@@ -23,7 +23,8 @@ use super::{
     transfer_key::TransferKey,
 };
 use crate::{
-    identity::{HpkePublicKey, random},
+    crypto::random,
+    identity::HpkePublicKey,
     protocol::{PeerId, RoomId, TransferId},
 };
 

@@ -104,12 +104,12 @@ impl Round<'_> {
                 if let Some((path, total, resumed_from)) = self.ledger.describe(file, from) {
                     self.observer.event(Event::Progress {
                         transfer: self.keys.transfer(),
-                        peer: from,
-                        peer_name: target.name.clone(),
+                        peer: target.peer(),
                         file: path.to_owned(),
                         bytes,
                         total,
                         resumed_from,
+                        road: self.road,
                     });
                 }
             }
@@ -197,13 +197,13 @@ impl Round<'_> {
                     target.bytes += receipt.len;
                     self.observer.event(Event::Delivered {
                         transfer: self.keys.transfer(),
-                        peer: from,
-                        peer_name: target.name.clone(),
+                        peer: target.peer(),
                         file: path,
                         bytes: receipt.len,
                         blake3: receipt.blake3.into(),
                         resumed_from,
                         already_there: receipt.outcome == Outcome::AlreadyThere,
+                        road: self.road,
                     });
                 }
                 Settled::Mismatch => {
@@ -237,7 +237,7 @@ impl Round<'_> {
         target.file_failed(&path, failure.clone());
         self.observer.event(Event::Failed {
             transfer: self.keys.transfer(),
-            peer: Some((peer, target.name.clone())),
+            peer: Some(target.peer()),
             file: Some(path),
             failure,
         });
@@ -270,7 +270,7 @@ impl Round<'_> {
             Status::Pending(failure) => {
                 // At once: the round may go on for hours with the others.
                 self.observer.event(Event::Retrying {
-                    peer: Some((peer, target.name.clone())),
+                    peer: Some(target.peer()),
                     reason: failure.reason.to_string(),
                 });
                 target.is_told = true;
