@@ -16,7 +16,7 @@ use crate::{
     home::{Home, KnownPeers, RoadNotes, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
     quic::{Proxies, Road, Roads, Tuning},
-    transfer::{FailureKind, Member, Observer},
+    transfer::{ErrorKind, Member, Observer},
 };
 
 /// How long a reader of events may take for the last of them once a signal has asked for the end.
@@ -94,7 +94,7 @@ impl Context {
                 return Ok(invite);
             }
         }
-        Err(CommandError::new(FailureKind::Unreachable, "no relay is known here")
+        Err(CommandError::new(ErrorKind::Unreachable, "no relay is known here")
             .hint("`p2p join INVITE` with the invite that `p2p server` printed, or start `p2p server` here"))
     }
 

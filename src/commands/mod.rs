@@ -21,11 +21,13 @@ mod signal;
 mod trust;
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
 use clap::{CommandFactory, Parser};
+
+use crate::display::Stage;
 
 use self::{
     cli::{Cli, Command},
@@ -43,14 +45,14 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let printed = error.print();
-            return match (error.use_stderr(), printed) {
+            let printed = error.print().and_then(|()| io::stdout().flush());
+            return match (error.use_stderr(), printed.map_err(CommandError::output)) {
                 (true, _) => ExitCode::from(USAGE),
                 (false, Ok(())) => ExitCode::SUCCESS,
-                (false, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    ExitCode::SUCCESS
+                (false, Err(error)) => {
+                    error.explain(&Stage::default(), "p2p");
+                    ExitCode::from(error.exit_code())
                 }
-                (false, Err(_)) => ExitCode::FAILURE,
             };
         }
     };

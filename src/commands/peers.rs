@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     protocol::{Code, PeerId},
-    transfer::{Event, FailureKind, Peer, PeerEvent, PeerRef},
+    transfer::{ErrorKind, Event, Peer, PeerEvent, PeerRef},
 };
 
 pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandError> {
@@ -16,8 +16,8 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
         let mut channel = member
             .enter(None)
             .await
-            .map_err(|e| enter_error(&e, &member.invite))?;
-        let lost = || CommandError::new(FailureKind::Unreachable, "the relay was lost");
+            .map_err(|e| enter_error(e, &member.invite))?;
+        let lost = || CommandError::new(ErrorKind::Unreachable, "the relay was lost");
         let mut peers = channel.peers(args.watch).await.ok_or_else(lost)?;
         peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         for peer in &peers {

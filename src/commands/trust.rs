@@ -1,7 +1,7 @@
 //! `p2p trust`: known peers.
 
 use super::{CommandError, cli::TrustCommand, context::Context, output};
-use crate::transfer::{FailureKind, unix_now};
+use crate::transfer::{ErrorKind, unix_now};
 
 pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, CommandError> {
     let known = context.known(&context.invite()?)?;
@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, Comman
         TrustCommand::Rm { name } => {
             if known.remove(&name).map_err(failed)?.is_none() {
                 return Err(CommandError::new(
-                    FailureKind::NoSuchPeer,
+                    ErrorKind::NoSuchPeer,
                     format!("nobody is known as {name}"),
                 )
                 .hint("`p2p trust ls` lists who is"));

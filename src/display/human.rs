@@ -242,10 +242,9 @@ impl Printer for Human {
                     line.push_str(&format!(" {}", peer.name));
                 }
                 if let (Some(peer), None) = (peer, file) {
-                    self.bars
-                        .failed(transfer, peer.id, failure.reason.to_string());
+                    self.bars.failed(transfer, peer.id, format!("{failure:#}"));
                 }
-                self.stage.line(&format!("{line}: {failure}"));
+                self.stage.line(&format!("{line}: {failure:#}"));
             }
             Event::Retrying { peer, reason } => {
                 let reason = sanitise(&reason).into_owned();

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::{Failure, unix_now};
+use super::{Error, unix_now};
 use crate::{
     protocol::{PeerId, PeerName, PeerState, TransferId},
     quic::Road,
@@ -191,7 +191,7 @@ pub enum Event {
         file: Option<String>,
         /// Why.
         #[serde(flatten, serialize_with = "code_and_reason")]
-        failure: Failure,
+        failure: Error,
     },
     /// Something was lost and is being tried again.
     Retrying {
@@ -268,9 +268,9 @@ fn sender<S: Serializer>(peer: &PeerRef, out: S) -> Result<S::Ok, S::Error> {
     From { from, from_name }.serialize(out)
 }
 
-fn code_and_reason<S: Serializer>(failure: &Failure, out: S) -> Result<S::Ok, S::Error> {
-    let code = failure.kind.exit_code();
-    let reason = &failure.reason.to_string();
+fn code_and_reason<S: Serializer>(failure: &Error, out: S) -> Result<S::Ok, S::Error> {
+    let code = failure.kind().exit_code();
+    let reason = &format!("{failure:#}");
     Reason { code, reason }.serialize(out)
 }
 

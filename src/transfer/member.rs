@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Channel, Failure, FailureKind, unix_now, via_relay};
+use super::{Channel, unix_now, via_relay};
 use crate::{
     home::RoadNotes,
     identity::{Bundle, HpkePublicKey, Identity, Invite, MemberKey, Name},
@@ -45,18 +45,6 @@ pub enum EnterError {
 }
 
 impl EnterError {
-    /// The same in the terms of the exit codes.
-    #[must_use]
-    pub fn failure(&self) -> Failure {
-        let kind = match self {
-            Self::Connect(ConnectError::WrongKey { .. }) | Self::NotAdmitted => {
-                FailureKind::NotTrusted
-            }
-            Self::Connect(_) | Self::TurnedAway(_) => FailureKind::Unreachable,
-        };
-        Failure::new(kind, self)
-    }
-
     /// Whether another attempt may go better.
     #[must_use]
     pub fn is_passing(&self) -> bool {

@@ -19,7 +19,7 @@ use p2p::{
         Answer, Code, FRAME_HEADER_LEN, FrameHeader, FrameKind, PeerMessage, SafeText, SignedOffer,
         TransferId,
     },
-    transfer::{FailureKind, PeerEvent},
+    transfer::{ErrorKind, PeerEvent},
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -265,9 +265,9 @@ async fn a_co_recipient_with_the_relay_cannot_forge_a_file() {
         });
         let summary = alice.broadcast(&[&path]).await.unwrap();
         for target in &summary.targets {
-            let kind = target.failure().map(|failure| failure.kind);
+            let kind = target.failure().map(|failure| failure.kind());
             if target.id == bob.id && round > 0 {
-                assert_eq!(kind, Some(FailureKind::Verification), "forgery {round}");
+                assert_eq!(kind, Some(ErrorKind::Verification), "forgery {round}");
             } else if target.id != carol.id() {
                 assert_eq!(kind, None, "forgery {round}: {:?}", target.failure());
             }

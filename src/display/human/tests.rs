@@ -7,8 +7,8 @@ use std::{
 
 use super::*;
 use crate::{
-    protocol::{PeerId, PeerName, PeerState, SafeText, TransferId},
-    transfer::{Failure, FailureKind, PeerRef},
+    protocol::{PeerId, PeerName, PeerState, TransferId},
+    transfer::{Error, ErrorKind, PeerRef},
 };
 
 /// What could move the cursor, ring, recolour, retitle, reorder, hide, or ask the terminal.
@@ -39,10 +39,7 @@ fn hostile_events() -> Vec<Event> {
     let transfer = TransferId::from_bytes([0; 16]);
     // What a name or a reason from the wire can be at worst.
     let peer = || PeerRef::new(PeerId::from_bytes([1; 32]), PeerName::from_lossy(HOSTILE));
-    let failure = Failure {
-        kind: FailureKind::Other,
-        reason: SafeText::new(HOSTILE),
-    };
+    let failure = Error::new(ErrorKind::Other, HOSTILE);
     let text = || HOSTILE.to_owned();
     let blake3 = blake3::hash(b"");
     vec![

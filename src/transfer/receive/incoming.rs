@@ -28,7 +28,7 @@ use crate::{
     quic::FileReceiver,
     sealing::{Manifest, OpenedOffer, RECEIPTS_MAX, ReceiptSealer, TransferOpener},
     storage::{Conflict, Journal, JournalError},
-    transfer::{Event, Failure, FailureKind, MessageSender},
+    transfer::{Error, ErrorKind, Event, MessageSender},
 };
 
 /// Files of one chunk that are in memory on their way to the disk: as many as a sender has under way.
@@ -66,7 +66,7 @@ pub(super) enum Ended {
     /// The rest may follow in another transfer.
     Interrupted,
     /// Every file is settled; with the first failure, if there was one.
-    Complete(Option<Failure>),
+    Complete(Option<Error>),
 }
 
 /// Who sends.
@@ -137,7 +137,7 @@ impl Incoming {
             Some(Ok(())) => {}
             Some(Err(refusal)) => {
                 self.failed(
-                    Failure::from_decline(refusal.reason, &refusal.text),
+                    Error::from_decline(refusal.reason, &refusal.text),
                     refusal.reason,
                 );
                 let answer = Answer::Decline {
@@ -155,7 +155,7 @@ impl Incoming {
                 let refusal =
                     Refusal::new(DeclineReason::NoSpace, &format!("cannot store: {error}"));
                 self.failed(
-                    Failure::new(FailureKind::LocalFile, &refusal.text),
+                    Error::new(ErrorKind::LocalFile, &refusal.text),
                     refusal.reason,
                 );
                 let answer = Answer::Decline {

@@ -16,7 +16,7 @@ use crate::{
     },
     quic::FileReceiver,
     sealing::{Inbox, JobId, OpenKeys, open_offer},
-    transfer::{Channel, Event, Failure, FailureKind, PeerEvent, Road},
+    transfer::{Channel, Error, ErrorKind, Event, PeerEvent, Road},
 };
 
 /// Transfers that are received at once.
@@ -26,11 +26,11 @@ const HEADER_LIMIT: Duration = Duration::from_secs(10);
 
 /// How one connection of a listener ended.
 pub(super) enum Ended {
-    Lost(Failure),
+    Lost(Error),
     Replaced,
     /// UDP has opened to whoever is on TCP: connect anew, then let go of this channel.
     Moving(Channel),
-    Finished(Option<Failure>),
+    Finished(Option<Error>),
 }
 
 /// A listener on one connection.
@@ -188,7 +188,7 @@ impl<'a> Listener<'a> {
             Ok(opened) => opened,
             Err(error) => {
                 let failure =
-                    Failure::new(FailureKind::Verification, format!("offer refused: {error}"));
+                    Error::new(ErrorKind::Verification, format!("offer refused: {error}"));
                 self.shared.observer.event(Event::Failed {
                     transfer,
                     peer: None,
@@ -255,8 +255,8 @@ impl<'a> Listener<'a> {
         while self.tasks.join_next().await.is_some() {}
         match reason.code() {
             Code::Replaced => Ended::Replaced,
-            Code::NotAdmitted => Ended::Lost(Failure::new(FailureKind::NotTrusted, reason)),
-            _ => Ended::Lost(Failure::new(FailureKind::Unreachable, reason)),
+            Code::NotAdmitted => Ended::Lost(Error::new(ErrorKind::NotTrusted, reason)),
+            _ => Ended::Lost(Error::new(ErrorKind::Unreachable, reason)),
         }
     }
 }

@@ -41,7 +41,7 @@ use self::{
     approvals::Approvals,
     listener::{Ended, Listener},
 };
-use super::{Channel, EnterError, Event, Failure, FailureKind, Member, Observer, PeerRef};
+use super::{Channel, EnterError, Error, ErrorKind, Event, Member, Observer, PeerRef};
 use crate::{
     home::KnownPeers,
     protocol::Code,
@@ -87,7 +87,7 @@ pub struct ListenConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listened {
     /// What failed, where `once` was asked for and the one transfer failed.
-    pub failure: Option<Failure>,
+    pub failure: Option<Error>,
 }
 
 /// What every transfer of one listener shares.
@@ -108,7 +108,7 @@ pub async fn listen(
     config: ListenConfig,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
-) -> Result<Listened, Failure> {
+) -> Result<Listened, Error> {
     clean_journal(config.journal.clone());
     let shared = Arc::new(Shared {
         member,
@@ -142,19 +142,13 @@ pub async fn listen(
                     backoff = new_backoff();
                 }
                 match ended {
-                    Ended::Lost(Failure {
-                        kind: FailureKind::NotTrusted,
-                        reason,
-                    }) => {
-                        return Err(Failure {
-                            kind: FailureKind::NotTrusted,
-                            reason,
-                        });
+                    Ended::Lost(failure) if failure.kind() == ErrorKind::NotTrusted => {
+                        return Err(failure);
                     }
-                    Ended::Lost(failure) => failure.reason.to_string(),
+                    Ended::Lost(failure) => failure.to_string(),
                     Ended::Replaced => {
                         let reason = "the same identity now listens elsewhere";
-                        return Err(Failure::new(FailureKind::Other, reason));
+                        return Err(Error::new(ErrorKind::Other, reason));
                     }
                     Ended::Moving(channel) => {
                         before = Some(channel);
@@ -163,7 +157,7 @@ pub async fn listen(
                     Ended::Finished(failure) => return Ok(Listened { failure }),
                 }
             }
-            Err(error) if first || !error.is_passing() => return Err(error.failure()),
+            Err(error) if first || !error.is_passing() => return Err(error.into()),
             Err(error @ EnterError::TurnedAway(_)) | Err(error) => error.to_string(),
         };
         before = None;

@@ -30,7 +30,7 @@ use crate::{
     protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage, SignedOffer},
     quic::{RateLimit, Road},
     sealing::ReceiptOpener,
-    transfer::{Channel, Event, Failure, FailureKind, MessageSender, Observer},
+    transfer::{Channel, Error, ErrorKind, Event, MessageSender, Observer},
 };
 
 /// Files of one chunk that are under way at once: below the stream limit, so that bulk has a place.
@@ -90,7 +90,7 @@ pub(super) struct Round<'a> {
     keys: Arc<RoundKeys>,
     targets: &'a mut [Target],
     observer: &'a Arc<dyn Observer>,
-    unread: &'a mut Vec<(String, Failure)>,
+    unread: &'a mut Vec<(String, Error)>,
     timeout: Duration,
     limit: Option<Arc<RateLimit>>,
     road: Road,
@@ -112,7 +112,7 @@ impl<'a> Round<'a> {
     pub(super) fn new(
         plan: &RoundPlan,
         targets: &'a mut [Target],
-        unread: &'a mut Vec<(String, Failure)>,
+        unread: &'a mut Vec<(String, Error)>,
         observer: &'a Arc<dyn Observer>,
     ) -> Self {
         Self {
@@ -361,7 +361,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn unreadable(&mut self, path: String, failure: Failure) {
+    fn unreadable(&mut self, path: String, failure: Error) {
         // Every round walks the tree again; people need to hear it once.
         if !self.unread.iter().any(|(known, _)| *known == path) {
             self.observer.event(Event::Failed {
@@ -392,8 +392,8 @@ impl<'a> Round<'a> {
         let reason = channel.ended().await;
         let peers: Vec<_> = self.parts.keys().copied().collect();
         for peer in peers {
-            let failure = Failure::new(
-                FailureKind::Unreachable,
+            let failure = Error::new(
+                ErrorKind::Unreachable,
                 format!("the relay was lost: {reason}"),
             );
             self.part_over(peer, Status::Pending(failure));

@@ -1,12 +1,13 @@
 //! An offer: a header that the sender signs for one recipient, and the manifest for all of them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    Manifest, OpenKeys, OpenedOffer, Suite, TAG_LEN, UnknownSuite,
+    Manifest, OpenKeys, ReceiptSealer, Suite, TAG_LEN, TransferOpener, UnknownSuite,
     aead::Stage,
-    incoming,
     replay::Replay,
     transfer_key::TransferKey,
     wrap::{ENCAPSULATED_LEN, SEALED_LEN, WrapContext, Wrapped},
@@ -15,7 +16,6 @@ use crate::{
     identity::{Identity, MAC_LEN, MemberKey, PublicKey, SIGNATURE_LEN},
     protocol::{Base64, CHUNK_SIZE, PeerId, PeerName, RoomId, SignedOffer, TransferId},
 };
-use std::sync::Arc;
 
 /// Where offers are opened: who I am, in which room, with which keys.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,27 @@ pub struct Inbox<'a> {
     pub member_key: &'a MemberKey,
     /// What offers may be sealed to.
     pub keys: &'a OpenKeys,
+}
+
+/// An offer that is for me, from whom it says, and of this room.
+#[derive(Debug)]
+pub struct OpenedOffer {
+    /// Who sends.
+    pub sender: PeerId,
+    /// What the sender calls itself; whether that is its name is for the known peers to say.
+    pub name: PeerName,
+    /// Whether a person chose that name.
+    pub chosen: bool,
+    /// How content is sealed.
+    pub suite: Suite,
+    /// To how many peers the transfer is offered, me included.
+    pub recipients: u32,
+    /// What to decide by.
+    pub manifest: Manifest,
+    /// Opens the transfer's files.
+    pub opener: TransferOpener,
+    /// Seals my receipts.
+    pub receipts: ReceiptSealer,
 }
 
 /// Why an offer is not opened.
@@ -184,21 +205,31 @@ pub fn open_offer(
         Replay::Seen => OfferError::Replayed,
         Replay::Full => OfferError::Worn,
     })?;
-    Ok(incoming::opened(key, inbox.me, sender, manifest, body))
+    let signer = (body.recipients > 1).then_some(sender);
+    Ok(OpenedOffer {
+        sender: sender.peer_id(),
+        name: body.name,
+        chosen: body.chosen,
+        suite: key.suite(),
+        recipients: body.recipients,
+        manifest,
+        receipts: ReceiptSealer::new(&key, sender.peer_id(), Arc::clone(inbox.me)),
+        opener: TransferOpener::new(key, inbox.me.id(), signer),
+    })
 }
 
 /// The header as it is signed: JSON, fields of later versions tolerated.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Body {
+struct Body {
     v: u32,
     suite: u8,
     transfer: TransferId,
     key: Base64,
-    pub(super) name: PeerName,
-    pub(super) chosen: bool,
+    name: PeerName,
+    chosen: bool,
     recipient: PeerId,
     /// Of the whole transfer; one recipient alone knows the secret, besides the sender.
-    pub(super) recipients: u32,
+    recipients: u32,
     chunk_size: u32,
     commitment: Base64,
     encapsulated: Base64,

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::*;
 use crate::{
     display::menu::{Job, Link, Outcome, Pane},
-    transfer::{Failure, FailureKind, PeerRef, Road},
+    transfer::{Error, ErrorKind, PeerRef, Road},
 };
 
 fn id(n: u8) -> PeerId {
@@ -215,7 +215,7 @@ fn a_file_that_fails_does_not_end_the_row_of_all_others() {
         transfer: transfer(1),
         peer: Some(PeerRef::new(id(1), name("bob"))),
         file: Some("a\u{1b}[2J".into()),
-        failure: Failure::new(FailureKind::LocalFile, "disk full"),
+        failure: Error::new(ErrorKind::LocalFile, "disk full"),
     };
     told(&mut state, News::Transfer(None, failed));
     assert_eq!(state.movements[0].outcome, Outcome::Running);
@@ -324,7 +324,7 @@ fn nothing_that_others_tell_makes_the_state_grow_without_a_bound() {
             transfer: TransferId::from_bytes(done),
             peer: Some(PeerRef::new(peer, name("x"))),
             file: None,
-            failure: Failure::new(FailureKind::Other, "no"),
+            failure: Error::new(ErrorKind::Other, "no"),
         };
         told(&mut state, News::Transfer(None, failed));
     }
