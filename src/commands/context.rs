@@ -15,7 +15,8 @@ use crate::{
     display::{self, Events, Stage, Style},
     home::{Home, KnownPeers, RoadNotes, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
-    quic::{Proxies, Road, Roads, Tuning},
+    protocol::Road,
+    quic::{Proxies, Roads, Tuning},
     transfer::{ErrorKind, Member, Observer},
 };
 

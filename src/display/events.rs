@@ -278,7 +278,7 @@ mod tests {
             bytes,
             total: None,
             resumed_from: 0,
-            road: crate::transfer::Road::Relay,
+            road: crate::protocol::Road::Relay,
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     Bars, Stage, Style, bars::elide, bytes, duration, events::Printer, rate, show::sanitise,
     stage::window,
 };
-use crate::transfer::{Event, Road};
+use crate::{protocol::Road, transfer::Event};
 
 /// Below this size and this time, a rate is mostly the time that answers take.
 const RATE_LEAST: (u64, Duration) = (1_000_000, Duration::from_secs(1));

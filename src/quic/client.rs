@@ -12,12 +12,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConnectError, Credentials, Link, LinkError, Road, Roads, Role, SocketBuffers, Tuning,
-    endpoint::{endpoint, endpoint_config},
+    ConnectError, Credentials, Link, LinkError, Roads, Role, SocketBuffers, Tuning,
+    endpoint::endpoint,
+    endpoint_config::endpoint_config,
     stagger::{BETWEEN_ADDRESSES, first, interleave},
     tls, tunnel,
 };
-use crate::protocol::{Code, PeerId};
+use crate::protocol::{Code, PeerId, Road};
 
 /// How long a client waits for its close to be sent and its connection to drain.
 const CLOSE_LIMIT: Duration = Duration::from_millis(300);
@@ -64,8 +65,8 @@ impl ClientEndpoint {
             open,
             roads.tcp_after,
             async |road| match road {
-                Road::Relay => attempt.over_udp(to).await.map_err(|e| (road, e)),
                 Road::Tcp => attempt.over_tcp(to, roads).await.map_err(|e| (road, e)),
+                _ => attempt.over_udp(to).await.map_err(|e| (road, e)),
             },
             |(_, error)| is_final(error),
         );

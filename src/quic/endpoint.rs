@@ -2,16 +2,17 @@
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use quinn::{ConnectionId, ConnectionIdGenerator, EndpointConfig, Runtime};
+use quinn::Runtime;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
-    Credentials, Link, LinkError, Road, Role, SocketBuffers, Tuning, batches::batching, socket,
-    stagger::canonical, tls, tunnel::TunnelListener, workers::Workers,
+    Credentials, Link, LinkError, Role, SocketBuffers, Tuning, batches::batching,
+    endpoint_config::endpoint_config, socket, stagger::canonical, tls, tunnel::TunnelListener,
+    workers::Workers,
 };
-use crate::protocol::Code;
+use crate::protocol::{Code, Road};
 
 /// Handshakes that may be in progress at once before every new address has to show, by a Retry
 /// packet, that it can receive (RFC 9000, section 8.1.2).
@@ -210,45 +211,4 @@ pub(super) fn endpoint(
     let config = endpoint_config(credentials, Tuning::max_udp_payload())?;
     let endpoint = quinn::Endpoint::new_with_abstract_socket(config, server, socket, runtime)?;
     Ok((endpoint, buffers))
-}
-
-/// What endpoints on sockets of every kind share; `packet_max` is what they take, in bytes.
-pub(super) fn endpoint_config(
-    credentials: &Credentials,
-    packet_max: u16,
-) -> io::Result<EndpointConfig> {
-    let mut config = EndpointConfig::new(credentials.reset_key());
-    config.cid_generator(|| Box::new(RandomIds));
-    config
-        .max_udp_payload_size(packet_max)
-        .map_err(io::Error::other)?;
-    Ok(config)
-}
-
-/// Connection IDs that say nothing.
-///
-/// quinn's default gives IDs by which one run of an endpoint knows its own, and ignores packets with
-/// any other: then nobody whose connection a restart has ended would ever be sent a stateless reset.
-#[derive(Debug)]
-struct RandomIds;
-
-impl RandomIds {
-    /// Long enough that no two of a relay's connections share one (RFC 9000, section 5.1).
-    const LEN: usize = 8;
-}
-
-impl ConnectionIdGenerator for RandomIds {
-    fn generate_cid(&mut self) -> ConnectionId {
-        let mut bytes = [0; Self::LEN];
-        p2p_core::crypto::random(&mut bytes);
-        ConnectionId::new(&bytes)
-    }
-
-    fn cid_len(&self) -> usize {
-        Self::LEN
-    }
-
-    fn cid_lifetime(&self) -> Option<Duration> {
-        None
-    }
 }

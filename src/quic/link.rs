@@ -6,10 +6,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, Road, stagger::canonical,
-    tls,
+    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, stagger::canonical, tls,
 };
-use crate::protocol::{Code, FileClass, PeerId};
+use crate::protocol::{Code, FileClass, PeerId, Road};
 
 /// The control stream goes before every file.
 pub(super) const PRIORITY_CONTROL: i32 = 100;

@@ -9,8 +9,8 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{Peer, via_relay::RelayRoad};
 use crate::{
-    protocol::{Code, FileClass, PeerId, PeerMessage, SignedBundle, TransferId},
-    quic::{FileReceiver, FileSender, Link, LinkError, Road, StreamError},
+    protocol::{Code, FileClass, PeerId, PeerMessage, Road, SignedBundle, TransferId},
+    quic::{FileReceiver, FileSender, Link, LinkError, StreamError},
 };
 
 /// Messages that wait in either direction.

@@ -8,10 +8,7 @@ use std::{
 use serde::{Serialize, Serializer};
 
 use super::{Error, unix_now};
-use crate::{
-    protocol::{PeerId, PeerName, PeerState, TransferId},
-    quic::Road,
-};
+use crate::protocol::{PeerId, PeerName, PeerState, Road, TransferId};
 
 /// Receives every event; called on the network's thread, so it must not block.
 pub trait Observer: Send + Sync {
@@ -119,7 +116,6 @@ pub enum Event {
         /// Bytes that an earlier attempt had stored already.
         resumed_from: u64,
         /// The road that it took.
-        #[serde(serialize_with = "road_word")]
         road: Road,
     },
     /// A file is verified and stored here.
@@ -144,7 +140,6 @@ pub enum Event {
         /// It was there already, with the same content.
         already_there: bool,
         /// The road that it took.
-        #[serde(serialize_with = "road_word")]
         road: Road,
     },
     /// A message instead of a file.
@@ -176,7 +171,6 @@ pub enum Event {
         /// The recipient had it already.
         already_there: bool,
         /// The road that it took.
-        #[serde(serialize_with = "road_word")]
         road: Road,
     },
     /// A file, or a recipient's whole part, failed.
@@ -284,10 +278,6 @@ fn unix_since<S: Serializer>(ago: &Duration, out: S) -> Result<S::Ok, S::Error> 
 
 fn state_word<S: Serializer>(state: &PeerState, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_str(state.as_str())
-}
-
-fn road_word<S: Serializer>(road: &Road, out: S) -> Result<S::Ok, S::Error> {
-    out.serialize_str(road.as_str())
 }
 
 fn number_of<S: Serializer>(peers: &[PeerRef], out: S) -> Result<S::Ok, S::Error> {

@@ -28,8 +28,6 @@ pub use event::{Event, Observer, PeerRef};
 pub use member::{EnterError, Member};
 pub use presence::Peer;
 
-pub use crate::quic::Road;
-
 /// Seconds since 1970, by this machine's clock.
 #[must_use]
 pub fn unix_now() -> u64 {

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     identity::{HpkePublicKey, MemberKey},
-    protocol::{ClientToServer, Code, ServerToClient},
+    protocol::{ClientToServer, Code, Road, ServerToClient},
     quic::{
         Certificate, ClientEndpoint, ControlReceiver, ControlSender, Credentials, Link, LinkError,
-        Road, Role, StreamError, network_name,
+        Role, StreamError, network_name,
     },
 };
 

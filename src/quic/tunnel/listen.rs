@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     protocol::Code,
-    quic::{Credentials, Role, Tuning, endpoint_config, stagger::canonical, tls},
+    quic::{Credentials, Role, Tuning, endpoint_config::endpoint_config, stagger::canonical, tls},
 };
 
 /// From a TCP connection to the first packet in it.

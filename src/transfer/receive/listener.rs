@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     protocol::{
-        Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, SafeText, SignedOffer,
+        Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, Road, SafeText, SignedOffer,
         TransferId,
     },
     quic::FileReceiver,
     sealing::{Inbox, JobId, OpenKeys, open_offer},
-    transfer::{Channel, Error, ErrorKind, Event, PeerEvent, Road},
+    transfer::{Channel, Error, ErrorKind, Event, PeerEvent},
 };
 
 /// Transfers that are received at once.

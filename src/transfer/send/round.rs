@@ -27,8 +27,8 @@ use super::{
     target::{Status, Target},
 };
 use crate::{
-    protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage, SignedOffer},
-    quic::{RateLimit, Road},
+    protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage, Road, SignedOffer},
+    quic::RateLimit,
     sealing::ReceiptOpener,
     transfer::{Channel, Error, ErrorKind, Event, MessageSender, Observer},
 };

@@ -5,7 +5,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::*;
 use crate::{
     display::menu::{Job, Link, Outcome, Pane},
-    transfer::{Error, ErrorKind, PeerRef, Road},
+    protocol::Road,
+    transfer::{Error, ErrorKind, PeerRef},
 };
 
 fn id(n: u8) -> PeerId {

@@ -1,35 +1,9 @@
-//! The roads by which packets travel.
+//! Which roads to a relay a client may take.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::Proxies;
-
-/// How packets reach the other end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Road {
-    /// Through the relay, over UDP.
-    Relay,
-    /// Through the relay, over TCP.
-    Tcp,
-}
-
-impl Road {
-    /// Its name in events and for people.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Relay => "relay",
-            Self::Tcp => "tcp",
-        }
-    }
-}
-
-impl fmt::Display for Road {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::protocol::Road;
 
 /// How long UDP is tried alone.
 ///
