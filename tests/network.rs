@@ -6,6 +6,8 @@
 #[path = "common/mod.rs"]
 mod common;
 
+#[path = "network/back.rs"]
+mod back;
 #[path = "network/blocked.rs"]
 mod blocked;
 #[path = "network/hostile.rs"]

@@ -30,7 +30,7 @@ pub enum ProxyError {
     Scheme(String),
     /// The proxy asks for authentication, and not Basic with what we have.
     #[error(
-        "the proxy asks for authentication (407); supported is Basic, as in http://USER:PASSWORD@HOST:PORT"
+        "the proxy asks for authentication; supported is Basic, as in http://USER:PASSWORD@HOST:PORT"
     )]
     Authentication,
     /// The proxy said no.
@@ -135,7 +135,8 @@ impl Proxy {
         stream.write_all(&request).await?;
         match answer(stream).await? {
             200..=299 => Ok(()),
-            407 => Err(ProxyError::Authentication),
+            // tinyproxy says 401, which RFC 9110 keeps for servers.
+            401 | 407 => Err(ProxyError::Authentication),
             other => Err(ProxyError::Refused(other)),
         }
     }
