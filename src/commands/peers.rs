@@ -53,8 +53,14 @@ fn print(context: &Context, peer: &Peer) -> Result<(), CommandError> {
     } else {
         let name = pad(peer.name.as_str(), NAME);
         let since = crate::display::duration(peer.since);
+        // Such as a Cyrillic letter that poses as a Latin one.
+        let mixed = if peer.name.mixes_scripts() {
+            "  (letters of several scripts)"
+        } else {
+            ""
+        };
         output::line(format!(
-            "{name}  {state:<9}  {since:>9}  {}",
+            "{name}  {state:<9}  {since:>9}  {}{mixed}",
             shown(peer.id)
         ))
     }

@@ -190,6 +190,14 @@ fn explain(error: &Error, relay: &str) -> CommandError {
             "if you know that this is right: `p2p trust add {name} {got}`"
         )),
         Some(ResolveError::NotFound {
+            begins_id: true,
+            text,
+            ..
+        }) => plain.hint(format!(
+            "to name a peer by its ID: the whole of it, or `id:{text}…` with at least 10 characters"
+        )),
+        Some(ResolveError::ShortPrefix { .. }) => plain.hint("`p2p peers` shows whole IDs"),
+        Some(ResolveError::NotFound {
             nearest: Some(name),
             ..
         }) => plain.hint(format!("did you mean {name}?")),

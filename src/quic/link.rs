@@ -6,7 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, stagger::canonical, tls,
+    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, reassembly::Held,
+    stagger::canonical, tls,
 };
 use crate::protocol::{Code, FileClass, PeerId, Road};
 
@@ -25,6 +26,7 @@ pub struct Link {
     peer: PeerId,
     /// The end of the tunnel that it is in.
     tunnel: Option<CancellationToken>,
+    held: Held,
 }
 
 impl Link {
@@ -49,6 +51,7 @@ impl Link {
             connection,
             peer,
             tunnel,
+            held: Held::default(),
         })
     }
 
@@ -141,7 +144,8 @@ impl Link {
     /// # Errors
     /// When the connection is gone.
     pub async fn accept_file(&self) -> Result<FileReceiver, LinkError> {
-        Ok(FileReceiver::new(self.connection.accept_uni().await?))
+        let stream = self.connection.accept_uni().await?;
+        Ok(FileReceiver::new(stream, self.held.clone()))
     }
 
     /// Ends the connection at once; what was not acknowledged may be lost.

@@ -11,9 +11,12 @@ mod endpoint;
 mod endpoint_config;
 mod error;
 mod file_stream;
+#[cfg(test)]
+mod hostile_gaps;
 mod limit;
 mod link;
 mod network;
+mod reassembly;
 mod roads;
 mod socket;
 mod stagger;

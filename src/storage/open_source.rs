@@ -116,8 +116,8 @@ impl OpenSource {
         if len > self.len() {
             return Err(self.changed(Change::Truncated));
         }
-        let (hasher, got) =
-            os::hash_prefix(&self.file, len).map_err(SourceError::io("read", &self.disk))?;
+        let (hasher, got) = os::hash_prefix(&self.file, len, |_| ())
+            .map_err(SourceError::io("read", &self.disk))?;
         if got < len {
             return Err(self.changed(Change::Truncated));
         }

@@ -143,7 +143,10 @@ async fn collude(
                 PeerMessage::Offer { offer } => {
                     let key = file_key(&offer, transfer, (&alice, &carol), &secret_key);
                     *lock(&loot) = Some(key);
-                    let answer = Answer::Accept { each: false };
+                    let answer = Answer::Accept {
+                        each: false,
+                        compare: false,
+                    };
                     let accept = PeerMessage::Answer { answer };
                     messages.send(Some(from), transfer, accept).await;
                 }

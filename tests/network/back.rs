@@ -53,14 +53,26 @@ fn a_listener_on_tcp_comes_back_to_udp_without_a_moment_in_which_it_is_away() {
     let path = lab.file("by-tcp", 1000);
     lab.send("sender", &["--to", "alice"], &[&path]).expect(0);
     let received = next(|event| matches!(event, Event::Received { .. }));
-    assert!(matches!(received, Event::Received { road: Road::Tcp, .. }));
+    assert!(matches!(
+        received,
+        Event::Received {
+            road: Road::Tcp,
+            ..
+        }
+    ));
 
     open_udp(tcp_address(&relay), lab.address().parse().unwrap());
     next(|event| matches!(event, Event::Joined { .. }));
     let path = lab.file("by-udp", 1000);
     lab.send("sender", &["--to", "alice"], &[&path]).expect(0);
     let received = next(|event| matches!(event, Event::Received { .. }));
-    assert!(matches!(received, Event::Received { road: Road::Relay, .. }));
+    assert!(matches!(
+        received,
+        Event::Received {
+            road: Road::Relay,
+            ..
+        }
+    ));
     end.cancel();
     listening.join().unwrap();
 }

@@ -26,7 +26,7 @@ use crate::{
         TransferId,
     },
     quic::FileReceiver,
-    sealing::{Manifest, OpenedOffer, RECEIPTS_MAX, ReceiptSealer, TransferOpener},
+    sealing::{Manifest, OfferError, OpenedOffer, RECEIPTS_MAX, ReceiptSealer, TransferOpener},
     storage::{Conflict, Journal, JournalError},
     transfer::{Error, ErrorKind, Event, MessageSender},
 };
@@ -97,33 +97,24 @@ impl Incoming {
         offer: OpenedOffer,
         messages: MessageSender,
         hears: mpsc::UnboundedReceiver<Heard>,
-    ) -> (Self, Keys) {
-        let OpenedOffer {
-            sender,
-            name,
-            chosen,
-            manifest,
-            opener,
-            receipts,
-            ..
-        } = offer;
+    ) -> Result<(Self, Keys), OfferError> {
         let sender = Sender {
-            id: sender,
-            name,
-            chosen,
+            id: offer.sender,
+            name: offer.name.clone(),
+            chosen: offer.chosen,
         };
-        (
-            Self {
-                shared,
-                transfer,
-                sender,
-                manifest,
-                messages,
-                hears,
-                started: Instant::now(),
-            },
-            (opener, receipts),
-        )
+        let manifest = offer.manifest.clone();
+        let keys = offer.claim()?;
+        let incoming = Self {
+            shared,
+            transfer,
+            sender,
+            manifest,
+            messages,
+            hears,
+            started: Instant::now(),
+        };
+        Ok((incoming, keys))
     }
 
     pub(super) async fn run(mut self, keys: Keys) -> Ended {
@@ -171,7 +162,10 @@ impl Incoming {
         let each = matches!(self.shared.config.destination, Destination::Directory(_))
             && (resuming || skipping);
         self.say(PeerMessage::Answer {
-            answer: Answer::Accept { each },
+            answer: Answer::Accept {
+                each,
+                compare: false,
+            },
         })
         .await;
         self.receive(each, journal, keys).await

@@ -198,13 +198,24 @@ impl<'a> Listener<'a> {
                 return decline(DeclineReason::Verification, &error.to_string()).await;
             }
         };
+        let job = opened.manifest.job;
+        let (heard, hears) = mpsc::unbounded_channel();
+        let incoming = Incoming::new(
+            self.shared.clone(),
+            transfer,
+            opened,
+            messages.clone(),
+            hears,
+        );
+        let (incoming, keys) = match incoming {
+            Ok(incoming) => incoming,
+            Err(error) => return decline(DeclineReason::Busy, &error.to_string()).await,
+        };
         if self.shared.config.once {
             self.only = Some(transfer);
         }
-        let older = self.supersede(from, opened.manifest.job);
-        let (heard, hears) = mpsc::unbounded_channel();
+        let older = self.supersede(from, job);
         let over = CancellationToken::new();
-        let job = opened.manifest.job;
         self.transfers.insert(
             transfer,
             Transfer {
@@ -214,8 +225,6 @@ impl<'a> Listener<'a> {
                 over: over.clone(),
             },
         );
-        let (incoming, keys) =
-            Incoming::new(self.shared.clone(), transfer, opened, messages, hears);
         self.tasks.spawn(async move {
             let _guard = over.drop_guard();
             for older in older {

@@ -45,7 +45,7 @@ pub(super) enum Content {
 /// What the producer says.
 pub(super) enum Produced {
     /// The next file.
-    Job(Job),
+    Job(Box<Job>),
     /// A file that cannot be sent.
     Unreadable(String, Error),
     /// No file comes after this many.
@@ -175,13 +175,13 @@ impl Producer {
         } else {
             FileClass::Bulk
         };
-        self.say(Produced::Job(Job {
+        self.say(Produced::Job(Box::new(Job {
             index,
             head,
             head_frame,
             class,
             content,
-        }))
+        })))
     }
 
     fn unreadable(&mut self, path: String, error: &dyn std::fmt::Display) -> Result<(), Over> {
@@ -213,5 +213,6 @@ fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {
         target: None,
         exec: false,
         mtime: None,
+        blake3: None,
     }
 }

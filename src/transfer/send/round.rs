@@ -288,7 +288,7 @@ impl<'a> Round<'a> {
                 },
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.task_done(done),
                 next = produced.recv(), if producing && held.is_none() => match next {
-                    Some(Produced::Job(job)) => held = self.launch(job, channel),
+                    Some(Produced::Job(job)) => held = self.launch(*job, channel),
                     Some(Produced::Unreadable(path, failure)) => self.unreadable(path, failure),
                     Some(Produced::End(files)) => {
                         producing = false;

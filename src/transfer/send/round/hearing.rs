@@ -76,7 +76,7 @@ impl Round<'_> {
         let target = &mut self.targets[part.target];
         match message {
             PeerMessage::Answer {
-                answer: Answer::Accept { each },
+                answer: Answer::Accept { each, .. },
             } if part.state == PartState::Asked => {
                 part.state = PartState::Accepted { each };
                 target.answered = true;
