@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{Peer, via_relay::RelayRoad};
 use crate::{
-    protocol::{Code, FileClass, PeerId, PeerMessage, SignedBundle, TransferId},
+    protocol::{Code, FileClass, PeerId, PeerMessage, Road, SignedBundle, TransferId},
     quic::{FileReceiver, FileSender, Link, LinkError, StreamError},
 };
 
@@ -109,13 +109,22 @@ impl Channel {
     /// The way to send messages; cheap to clone, for tasks of their own.
     #[must_use]
     pub fn messages(&self) -> MessageSender {
-        MessageSender(self.outgoing.clone())
+        MessageSender {
+            outgoing: self.outgoing.clone(),
+            road: self.road(),
+        }
     }
 
     /// The way to open and accept file streams; cheap to clone, for tasks of their own.
     #[must_use]
     pub fn streams(&self) -> FileStreams {
         FileStreams(self.road.link().clone())
+    }
+
+    /// The road on which files travel.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        self.road.link().road()
     }
 
     /// Settles who takes part in a transfer of mine: who has accepted by now.
@@ -183,7 +192,10 @@ impl Channel {
 
 /// Sends messages to peers; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct MessageSender(mpsc::Sender<Outgoing>);
+pub struct MessageSender {
+    outgoing: mpsc::Sender<Outgoing>,
+    road: Road,
+}
 
 impl MessageSender {
     /// Sends a message about a transfer to one peer, or to all of its recipients.
@@ -198,6 +210,12 @@ impl MessageSender {
         self.put(message).await;
     }
 
+    /// The road on which files travel.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        self.road
+    }
+
     /// Says that this side needs nothing further of a transfer that it sends.
     pub async fn close(&self, transfer: TransferId) {
         self.put(Outgoing::Close(transfer)).await;
@@ -205,7 +223,7 @@ impl MessageSender {
 
     async fn put(&self, outgoing: Outgoing) {
         // A channel that is over says so where it is received from.
-        let _ = self.0.send(outgoing).await;
+        let _ = self.outgoing.send(outgoing).await;
     }
 }
 

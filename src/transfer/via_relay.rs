@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     identity::{HpkePublicKey, MemberKey},
-    protocol::{ClientToServer, Code, ServerToClient},
+    protocol::{ClientToServer, Code, Road, ServerToClient},
     quic::{
         Certificate, ClientEndpoint, ControlReceiver, ControlSender, Credentials, Link, LinkError,
-        Role, StreamError,
+        Role, StreamError, network_name,
     },
 };
 
@@ -41,14 +41,27 @@ pub(super) async fn enter(
     let certificate = Certificate::of(&member.identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
     let relay = &member.invite.relay;
+    let (named, network) = (relay.to_string(), network_name());
+    let mut roads = member.roads.clone();
+    if let Some(notes) = &member.road_notes
+        && notes.is_udp_blocked(&named, &network)
+    {
+        roads.tcp_after = Duration::ZERO;
+    }
     let (endpoint, link) = ClientEndpoint::connect(
         (relay.host(), relay.port()),
         member.invite.fingerprint,
         &credentials,
         (role, member.tuning),
+        &roads,
         CONNECT_LIMIT,
     )
     .await?;
+    if let Some(notes) = &member.road_notes
+        && roads.udp
+    {
+        notes.note(&named, &network, link.road() == Road::Tcp);
+    }
     let hello = ClientToServer::Hello {
         room: member.room(),
         bundle: member.bundle(hpke),
@@ -82,6 +95,29 @@ pub(super) async fn enter(
             })
         }
         Err(_) => Err(EnterError::TurnedAway(LinkError::TimedOut)),
+    }
+}
+
+/// Whether the relay answers over UDP at this moment.
+pub(super) async fn is_udp_open(member: &Member) -> bool {
+    let certificate = Certificate::of(&member.identity);
+    let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+    let (relay, roads) = (&member.invite.relay, member.roads.clone());
+    let roads = roads.only(Road::Relay);
+    let connecting = ClientEndpoint::connect(
+        (relay.host(), relay.port()),
+        member.invite.fingerprint,
+        &credentials,
+        (Role::Sender, member.tuning),
+        &roads,
+        CONNECT_LIMIT,
+    );
+    match connecting.await {
+        Ok((endpoint, _)) => {
+            endpoint.close(Code::Done).await;
+            true
+        }
+        Err(_) => false,
     }
 }
 
