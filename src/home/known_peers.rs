@@ -165,7 +165,7 @@ impl KnownPeers {
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options
+        let file = private_file::never_wait(&mut options)
             .open(&path)
             .map_err(|e| private_file::io_error("open", &path, e))?;
         FileExt::lock(&file).map_err(|e| private_file::io_error("lock", &path, e))?;
