@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     display::{self, Events, Stage, Style},
-    home::{Home, KnownPeers, load_invite, load_or_create_identity},
+    home::{Home, KnownPeers, RoadNotes, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
-    quic::Tuning,
+    protocol::Road,
+    quic::{Proxies, Roads, Tuning},
     transfer::{ErrorKind, Member, Observer},
 };
 
@@ -110,6 +111,8 @@ impl Context {
             name: self.name()?,
             invite,
             tuning: Tuning::from_env(),
+            roads: roads()?,
+            road_notes: Some(RoadNotes::new(self.home()?.road_notes())),
             bundle_lifetime: BUNDLE_LIFETIME,
         }))
     }
@@ -212,6 +215,24 @@ impl Context {
         // A thread may still wait for standard input.
         runtime.shutdown_background();
         Ok(output)
+    }
+}
+
+/// The roads that may be taken: all, or the one that `P2P_ROAD` names.
+fn roads() -> Result<Roads, CommandError> {
+    let roads = Roads {
+        proxies: Arc::new(Proxies::from_env()),
+        ..Roads::default()
+    };
+    let named = std::env::var_os("P2P_ROAD").unwrap_or_default();
+    match named.to_str() {
+        Some("") => Ok(roads),
+        Some("relay") => Ok(roads.only(Road::Relay)),
+        Some("tcp") => Ok(roads.only(Road::Tcp)),
+        _ => Err(CommandError::usage(format!(
+            "P2P_ROAD={}: expected relay or tcp",
+            named.to_string_lossy()
+        ))),
     }
 }
 

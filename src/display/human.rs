@@ -8,7 +8,7 @@ use super::{
     Bars, Stage, Style, bars::elide, bytes, duration, events::Printer, rate, show::sanitise,
     stage::window,
 };
-use crate::transfer::Event;
+use crate::{protocol::Road, transfer::Event};
 
 /// Below this size and this time, a rate is mostly the time that answers take.
 const RATE_LEAST: (u64, Duration) = (1_000_000, Duration::from_secs(1));
@@ -69,6 +69,7 @@ impl Human {
         (size, resumed_from): (u64, u64),
         elapsed: Option<Duration>,
         already_there: bool,
+        road: Road,
     ) {
         let Some(elapsed) = elapsed else { return };
         let moved = size.saturating_sub(resumed_from);
@@ -82,6 +83,9 @@ impl Human {
             if moved >= RATE_LEAST.0 || elapsed >= RATE_LEAST.1 {
                 facts.push(duration(elapsed));
                 facts.push(rate(moved, elapsed));
+            }
+            if road != Road::Relay {
+                facts.push(format!("by {road}"));
             }
         }
         let mut name = name.to_owned();
@@ -173,6 +177,7 @@ impl Printer for Human {
                 bytes,
                 total,
                 resumed_from,
+                ..
             } => {
                 let file = sanitise(&file).into_owned();
                 self.bars
@@ -186,6 +191,7 @@ impl Printer for Human {
                 from,
                 resumed_from,
                 already_there,
+                road,
                 ..
             } => {
                 let elapsed = self.bars.arrived(transfer, &from, &sanitise(&file), bytes);
@@ -195,6 +201,7 @@ impl Printer for Human {
                     (bytes, resumed_from),
                     elapsed,
                     already_there,
+                    road,
                 );
             }
             Event::Delivered {
@@ -204,6 +211,7 @@ impl Printer for Human {
                 bytes,
                 resumed_from,
                 already_there,
+                road,
                 ..
             } => {
                 let file = sanitise(&file);
@@ -213,6 +221,7 @@ impl Printer for Human {
                     (bytes, resumed_from),
                     elapsed,
                     already_there,
+                    road,
                 );
             }
             Event::Message { from, text, .. } => {

@@ -6,6 +6,7 @@
 //! | `invite` | the saved invite ([`load_invite`]) |
 //! | `known-peers.json` | whom I know ([`KnownPeers`]) |
 //! | `name` | the name I chose ([`Home::name`]) |
+//! | `roads.json` | where UDP did not reach a relay ([`RoadNotes`]) |
 //! | `journal/` | notes on partial transfers, kept by `storage` |
 //! | `jobs/` | which sends are running |
 //! | `relay/` | a relay that runs under this home |
@@ -16,11 +17,13 @@ mod identity_file;
 mod invite_file;
 mod known_peers;
 mod private_file;
+mod road_notes;
 
 pub use identity_file::{IdentityError, load_or_create_identity};
 pub use invite_file::{InviteFileError, load_invite, save_invite};
 pub use known_peers::{KnownError, KnownPeers};
 pub use private_file::PrivateFileError;
+pub use road_notes::RoadNotes;
 
 use std::{
     fs, io,
@@ -120,6 +123,12 @@ impl Home {
     #[must_use]
     pub fn known_peers(&self) -> PathBuf {
         self.directory.join("known-peers.json")
+    }
+
+    /// Notes on where UDP did not reach a relay.
+    #[must_use]
+    pub fn road_notes(&self) -> PathBuf {
+        self.directory.join("roads.json")
     }
 
     /// The directory of notes on partial transfers.

@@ -64,6 +64,9 @@ impl Sender<'_> {
             )
         };
         let peers = channel.peers(watch).await.ok_or_else(lost)?;
+        for text in channel.take_ignored() {
+            self.observer.event(Event::Notice { text });
+        }
         self.present = peers
             .into_iter()
             .filter(Peer::is_listening)
