@@ -9,12 +9,15 @@ use std::{
 use super::{Conflict, LocalPath, StorageError, conflict::numbers, directory::Tree};
 use crate::protocol::NameError;
 
+/// Hears what a directory that is sent is called here.
+type Note = dyn Fn(&str, &str) + Send + Sync;
+
 /// The directories at the top of a target that belong to one job.
 pub(super) struct Job {
     pub(super) conflict: Conflict,
     /// What each directory that is sent is called here.
     tops: Mutex<HashMap<String, String>>,
-    note: Box<dyn Fn(&str, &str) + Send + Sync>,
+    note: Box<Note>,
 }
 
 impl Job {
