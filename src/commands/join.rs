@@ -65,7 +65,7 @@ pub(super) fn enter_error(error: EnterError, invite: &Invite) -> CommandError {
 pub(super) fn with_hint(error: CommandError, kind: crate::transfer::ErrorKind) -> CommandError {
     use crate::transfer::ErrorKind as Kind;
     match kind {
-        Kind::Unreachable => error.hint("is `p2p server` running there, and does its UDP port reach this machine?"),
+        Kind::Unreachable => error.hint("is `p2p server` running there, and does its port reach this machine, by UDP or TCP?"),
         Kind::NotTrusted => error.hint(
             "if the relay was set up anew, ask its operator for the new invite; for a room made elsewhere, `p2p server --admit ROOM-ID`",
         ),
