@@ -88,7 +88,7 @@ fn candidates(found: &[(PeerName, PeerId)], typed: &str) -> Vec<CompletionCandid
             if is_plain(name.as_str()) {
                 (name.to_string(), id.short())
             } else {
-                (id.short(), name.to_string())
+                (id.to_string(), name.to_string())
             }
         })
         .filter(|(word, _)| word.starts_with(typed))
@@ -202,7 +202,11 @@ mod tests {
             let found = [(name.parse().unwrap(), id)];
             let all = candidates(&found, "");
             assert_eq!(all.len(), 1, "{name}");
-            assert_eq!(all[0].get_value().to_str(), Some(&*id.short()), "{name}");
+            assert_eq!(
+                all[0].get_value().to_str(),
+                Some(&*id.to_string()),
+                "{name}"
+            );
         }
         for name in ["alice", "nas-2.local", "日本", "Zoë_1"] {
             let found = [(name.parse().unwrap(), id)];

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     display::{self, Events, Stage, Style},
-    home::{Home, KnownPeers, Rooms, RoomsError, load_invite, load_or_create_identity},
+    home::{Home, KnownPeers, RoadNotes, Rooms, RoomsError, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
-    protocol::PeerName,
-    quic::Tuning,
-    transfer::{FailureKind, Member, Observer},
+    protocol::{PeerName, Road},
+    quic::{Proxies, Roads, Tuning},
+    transfer::{ErrorKind, Member, Observer},
 };
 
 /// How long a reader of events may take for the last of them once a signal has asked for the end.
@@ -117,7 +117,7 @@ impl Context {
                 return Ok(invite);
             }
         }
-        Err(CommandError::new(FailureKind::Unreachable, "no relay is known here")
+        Err(CommandError::new(ErrorKind::Unreachable, "no relay is known here")
             .hint("`p2p join INVITE` with the invite that `p2p server` printed, or start `p2p server` here"))
     }
 
@@ -133,6 +133,8 @@ impl Context {
             name: self.name()?,
             invite,
             tuning: Tuning::from_env(),
+            roads: roads()?,
+            road_notes: Some(RoadNotes::new(self.home()?.road_notes())),
             bundle_lifetime: BUNDLE_LIFETIME,
         }))
     }
@@ -258,6 +260,24 @@ pub(super) fn rooms_error(error: RoomsError) -> CommandError {
         RoomsError::Default(_) => CommandError::usage(error)
             .hint("make another one the default: `p2p rooms --default NAME`"),
         error => CommandError::other(format!("cannot use the saved rooms: {error}")),
+    }
+}
+
+/// The roads that may be taken: all, or the one that `P2P_ROAD` names.
+fn roads() -> Result<Roads, CommandError> {
+    let roads = Roads {
+        proxies: Arc::new(Proxies::from_env()),
+        ..Roads::default()
+    };
+    let named = std::env::var_os("P2P_ROAD").unwrap_or_default();
+    match named.to_str() {
+        Some("") => Ok(roads),
+        Some("relay") => Ok(roads.only(Road::Relay)),
+        Some("tcp") => Ok(roads.only(Road::Tcp)),
+        _ => Err(CommandError::usage(format!(
+            "P2P_ROAD={}: expected relay or tcp",
+            named.to_string_lossy()
+        ))),
     }
 }
 

@@ -18,11 +18,11 @@ use crate::{
     },
     home::{Home, KnownPeers},
     identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
-    quic::{Certificate, Credentials, Tuning},
+    quic::{Certificate, Credentials, Roads, Tuning},
     relay::{Admission, Relay, RelayConfig},
     storage::{Conflict, Target},
     transfer::{
-        Event, FailureKind, Member, Observer,
+        ErrorKind, Event, Member, Observer,
         receive::{AcceptAll, Destination, ListenConfig, listen},
         send::{SendRequest, SourceSpec, To, send},
     },
@@ -40,10 +40,7 @@ pub(super) fn run(context: &Context, args: DemoArgs) -> Result<u8, CommandError>
         .prefix("p2p-demo-")
         .tempdir()
         .map_err(|e| {
-            CommandError::new(
-                FailureKind::LocalFile,
-                format!("no temporary directory: {e}"),
-            )
+            CommandError::new(ErrorKind::LocalFile, format!("no temporary directory: {e}"))
         })?;
     let files = if args.files.is_empty() {
         own_files(folder.path()).map_err(disk)?
@@ -217,6 +214,8 @@ fn member(folder: &Path, name: &str, invite: &Invite) -> Result<Arc<Member>, Com
         },
         invite: invite.clone(),
         tuning: Tuning::from_env(),
+        roads: Roads::default(),
+        road_notes: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     }))
 }
@@ -247,7 +246,7 @@ async fn deliver(
     };
     let summary = send(member, known, request, observer, &CancellationToken::new())
         .await
-        .map_err(|e| CommandError::from_failure("the demo cannot send", &e.failure()))?;
+        .map_err(|e| CommandError::from_failure("the demo cannot send", &e))?;
     match summary.failure() {
         None => Ok(()),
         Some(failure) => Err(CommandError::from_failure("the demo failed", &failure)),
@@ -274,7 +273,7 @@ fn verify(file: &Path, out: &Path) -> Result<(), CommandError> {
         return Ok(());
     }
     Err(CommandError::new(
-        FailureKind::Verification,
+        ErrorKind::Verification,
         format!("{} differs from what was sent", copy.display()),
     ))
 }
@@ -288,7 +287,7 @@ fn show_received(context: &Context, path: &Path) -> Result<(), CommandError> {
     }
     let options = ShowOptions::detect(std::io::stdout().is_terminal(), ShowWhen::Auto);
     let mut out = std::io::stdout().lock();
-    show(path, &options, &mut out).map_err(|e| CommandError::new(FailureKind::LocalFile, e))?;
+    show(path, &options, &mut out).map_err(|e| CommandError::new(ErrorKind::LocalFile, e))?;
     writeln!(out).map_err(CommandError::output)
 }
 
@@ -355,5 +354,5 @@ fn make_large(path: &Path) -> std::io::Result<()> {
 }
 
 fn disk(error: std::io::Error) -> CommandError {
-    CommandError::new(FailureKind::LocalFile, error)
+    CommandError::new(ErrorKind::LocalFile, error)
 }

@@ -5,7 +5,7 @@ use std::{fmt::Display, io};
 use super::context::Context;
 use crate::{
     display::{Stage, print_json},
-    transfer::{Failure, FailureKind},
+    transfer::{Error, ErrorKind},
 };
 
 /// A failed command.
@@ -21,7 +21,7 @@ pub struct CommandError {
 impl CommandError {
     /// A failure with a message that names what failed, on what, and why.
     #[must_use]
-    pub fn new(kind: FailureKind, message: impl Display) -> Self {
+    pub fn new(kind: ErrorKind, message: impl Display) -> Self {
         Self {
             code: kind.exit_code(),
             message: one_line(&message.to_string()),
@@ -33,7 +33,7 @@ impl CommandError {
     /// Anything that has no kind of its own.
     #[must_use]
     pub fn other(message: impl Display) -> Self {
-        Self::new(FailureKind::Other, message)
+        Self::new(ErrorKind::Other, message)
     }
 
     /// A command line that parses and still makes no sense.
@@ -47,8 +47,8 @@ impl CommandError {
 
     /// A library's failure, with what was being done.
     #[must_use]
-    pub fn from_failure(doing: &str, failure: &Failure) -> Self {
-        Self::new(failure.kind, format!("{doing}: {failure}"))
+    pub fn from_failure(doing: &str, failure: &Error) -> Self {
+        Self::new(failure.kind(), format!("{doing}: {failure:#}"))
     }
 
     /// Standard output cannot be written to. That its reader has seen enough is no failure.

@@ -12,7 +12,7 @@ use crate::{
     home::Rooms,
     identity::Invite,
     protocol::Code,
-    transfer::{EnterError, Event, PeerRef},
+    transfer::{EnterError, Error, Event, PeerRef},
 };
 
 /// The longest invite that is read from standard input, in bytes.
@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError
         channel.close(Code::Done).await;
         Ok::<_, EnterError>(())
     }))?;
-    entered.map_err(|e| enter_error(&e, &invite))?;
+    entered.map_err(|e| enter_error(e, &invite))?;
     let rooms = Rooms::of(context.home()?);
     let room = rooms
         .add(&invite, context.global.room.as_ref())
@@ -80,20 +80,15 @@ fn read_line() -> io::Result<String> {
 }
 
 /// Why the room could not be entered, with what to do about it.
-pub(super) fn enter_error(error: &EnterError, invite: &Invite) -> CommandError {
-    let failure = error.failure();
-    with_hint(
-        CommandError::from_failure(
-            &format!("cannot enter the room at {}", invite.relay),
-            &failure,
-        ),
-        failure.kind,
-    )
+pub(super) fn enter_error(error: EnterError, invite: &Invite) -> CommandError {
+    let error = Error::from(error);
+    let doing = format!("cannot enter the room at {}", invite.relay);
+    with_hint(CommandError::from_failure(&doing, &error), error.kind())
 }
 
 /// Adds what usually helps against failures of this kind on the way into a room.
-pub(super) fn with_hint(error: CommandError, kind: crate::transfer::FailureKind) -> CommandError {
-    use crate::transfer::FailureKind as Kind;
+pub(super) fn with_hint(error: CommandError, kind: crate::transfer::ErrorKind) -> CommandError {
+    use crate::transfer::ErrorKind as Kind;
     match kind {
         Kind::Unreachable => error.hint("is `p2p server` running there, and does its UDP port reach this machine?"),
         Kind::NotTrusted => error.hint(

@@ -18,7 +18,7 @@ use crate::{
     protocol::DeclineReason,
     storage::{Conflict, Target},
     transfer::{
-        FailureKind, Member,
+        ErrorKind, Member,
         receive::{
             AcceptAll, Decision, Destination, Gate, ListenConfig, OfferView, Refusal, listen,
         },
@@ -103,7 +103,7 @@ async fn serve(
     match listened {
         Err(failure) => {
             let error = CommandError::from_failure(&format!("cannot listen at {relay}"), &failure);
-            Err(with_hint(error, failure.kind))
+            Err(with_hint(error, failure.kind()))
         }
         Ok(listened) => match (listened.failure, signals.exit_code()) {
             (_, Some(code)) => Ok(code),
@@ -121,7 +121,7 @@ fn destination(out: &Path) -> Result<Destination, CommandError> {
     }
     let target = Target::open(out).map_err(|e| {
         CommandError::new(
-            FailureKind::LocalFile,
+            ErrorKind::LocalFile,
             format!("cannot receive into {}: {e}", out.display()),
         )
     })?;

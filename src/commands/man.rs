@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use clap::CommandFactory;
 
 use super::{CommandError, cli::Cli, output};
-use crate::transfer::FailureKind;
+use crate::transfer::ErrorKind;
 
 /// What the first page tells besides what `--help` does, in roff (man(7)).
 const MORE: &str = r#".SH "EXIT STATUS"
@@ -36,7 +36,7 @@ any value but the empty one: no colour.
 pub(super) fn run(out: Option<&Path>) -> Result<u8, CommandError> {
     let failed = |e| {
         CommandError::new(
-            FailureKind::LocalFile,
+            ErrorKind::LocalFile,
             format!("cannot write manual pages: {e}"),
         )
     };

@@ -243,7 +243,7 @@ impl Menu<'_> {
                     }
                 }
                 Err(error) => {
-                    board.tell(News::NotJoined(enter_error(&error, &invite).to_string()));
+                    board.tell(News::NotJoined(enter_error(error, &invite).to_string()));
                 }
             }
         });

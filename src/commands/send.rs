@@ -14,10 +14,8 @@ use crate::{
     identity::ResolveError,
     storage::{EntryKind, Filter, FilterError, Source},
     transfer::{
-        FailureKind,
-        send::{
-            SendError, SendRequest, SourceSpec, Status, Summary, Target, To, send as send_files,
-        },
+        EnterError, Error, ErrorKind,
+        send::{SendRequest, SourceSpec, Status, Summary, Target, To, send as send_files},
     },
 };
 
@@ -55,7 +53,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
         match (sent, signals.exit_code()) {
             (Ok(summary), code) => report(context, &summary, code),
             (Err(_), Some(code)) => Err(CommandError::new(
-                FailureKind::Interrupted,
+                ErrorKind::Interrupted,
                 "interrupted: nothing was delivered",
             )
             .with_code(code)),
@@ -109,7 +107,7 @@ fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError>
 fn exclude_error(error: FilterError) -> CommandError {
     match &error {
         FilterError::File { source, .. } => {
-            CommandError::new(FailureKind::LocalFile, format!("{error}: {source}"))
+            CommandError::new(ErrorKind::LocalFile, format!("{error}: {source}"))
         }
         _ => CommandError::usage(format!("--exclude: {error}")),
     }
@@ -120,7 +118,7 @@ fn list(context: &Context, source: SourceSpec) -> Result<u8, CommandError> {
     let SourceSpec::Paths { roots, filter } = source else {
         return Err(CommandError::usage("--dry-run lists files, not a pipe"));
     };
-    let failed = |e| CommandError::new(FailureKind::LocalFile, e);
+    let failed = |e| CommandError::new(ErrorKind::LocalFile, e);
     let (mut files, mut bytes) = (0, 0);
     for entry in Source::new(&roots, filter).map_err(failed)?.walk() {
         let entry = entry.map_err(failed)?;
@@ -175,7 +173,7 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
     let all = summary.targets.len();
     if let Some(code) = signal {
         let message = format!("interrupted: {delivered} of {all} recipients have everything");
-        return Err(CommandError::new(FailureKind::Interrupted, message).with_code(code));
+        return Err(CommandError::new(ErrorKind::Interrupted, message).with_code(code));
     }
     let Some(failure) = summary.failure() else {
         return Ok(0);
@@ -188,11 +186,11 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
         _ => "not delivered to all".to_owned(),
     };
     let error = CommandError::from_failure(&doing, &failure);
-    Err(match failure.kind {
-        FailureKind::NoSuchPeer => {
+    Err(match failure.kind() {
+        ErrorKind::NoSuchPeer => {
             error.hint("`p2p peers` shows who is there; `--wait 5m` waits for them")
         }
-        FailureKind::TimedOut => error.hint(
+        ErrorKind::TimedOut => error.hint(
             "run the same command again to go on where it stopped; --timeout sets the patience",
         ),
         _ => error,
@@ -221,7 +219,7 @@ fn table(context: &Context, summary: &Summary) {
                 "✗ {files}, {size}; {n} failed: {}",
                 target.failed_files[0].1
             ),
-            (Status::Failed(failure) | Status::Pending(failure), _) => format!("✗ {failure}"),
+            (Status::Failed(failure) | Status::Pending(failure), _) => format!("✗ {failure:#}"),
         };
         context
             .stage
@@ -230,28 +228,30 @@ fn table(context: &Context, summary: &Summary) {
 }
 
 /// A send that did not begin.
-fn explain(error: &SendError, relay: &str) -> CommandError {
-    let failure = error.failure();
-    let plain = CommandError::from_failure("cannot send", &failure);
-    match error {
-        SendError::Enter(_) => with_hint(
-            CommandError::from_failure(&format!("cannot enter the room at {relay}"), &failure),
-            failure.kind,
-        ),
-        SendError::Resolve(ResolveError::KeyChanged { name, got, .. }) => {
-            // Both IDs must be whole, however long that makes the line.
-            CommandError::new(failure.kind, error).hint(format!(
-                "if you know that this is right: `p2p trust add {name} {got}`"
-            ))
-        }
-        SendError::Resolve(ResolveError::NotFound {
+fn explain(error: &Error, relay: &str) -> CommandError {
+    if error.cause::<EnterError>().is_some() {
+        let doing = format!("cannot enter the room at {relay}");
+        return with_hint(CommandError::from_failure(&doing, error), error.kind());
+    }
+    let plain = CommandError::from_failure("cannot send", error);
+    match error.cause::<ResolveError>() {
+        Some(ResolveError::KeyChanged { name, got, .. }) => plain.hint(format!(
+            "if you know that this is right: `p2p trust add {name} {got}`"
+        )),
+        Some(ResolveError::NotFound {
+            begins_id: true,
+            text,
+            ..
+        }) => plain.hint(format!(
+            "to name a peer by its ID: the whole of it, or `id:{text}…` with at least 10 characters"
+        )),
+        Some(ResolveError::ShortPrefix { .. }) => plain.hint("`p2p peers` shows whole IDs"),
+        Some(ResolveError::NotFound {
             nearest: Some(name),
             ..
         }) => plain.hint(format!("did you mean {name}?")),
-        SendError::Resolve(ResolveError::Ambiguous { .. }) => {
-            CommandError::new(failure.kind, error).hint("give the whole ID, or more of it")
-        }
-        SendError::Resolve(_) | SendError::Nobody => {
+        Some(ResolveError::Ambiguous { .. }) => plain.hint("give the whole ID, or more of it"),
+        _ if error.kind() == ErrorKind::NoSuchPeer => {
             plain.hint("`p2p peers` shows who is there; `--wait 5m` waits for them")
         }
         _ => plain,

@@ -66,6 +66,7 @@ fn config(args: &ServerArgs, admission: Admission) -> RelayConfig {
         spool: args.spool.clone().unwrap_or_else(std::env::temp_dir),
         limit_per_peer: args.limit,
         tuning: Tuning::from_env(),
+        tcp: args.tcp.unwrap_or_default(),
         threads: args.threads.unwrap_or(NonZeroUsize::MIN),
         ..RelayConfig::new(args.bind, admission)
     }
@@ -81,14 +82,20 @@ async fn serve(context: &Context, args: &ServerArgs) -> Result<u8, CommandError>
         );
     }
     if context.global.json {
-        output::json(
-            &serde_json::json!({"event": "ready", "address": address.to_string(), "invite": invite.to_string()}),
-        )?;
+        output::json(&serde_json::json!({
+            "event": "ready", "address": address.to_string(), "invite": invite.to_string(),
+            "tcp": relay.tcp_addr().map(|tcp| tcp.to_string()),
+        }))?;
     } else {
         output::line(&invite)?;
         if !context.global.quiet {
+            let tcp = match relay.tcp_addr() {
+                Some(tcp) if tcp == address => " (UDP and TCP)".to_owned(),
+                Some(tcp) => format!(" (UDP) and {tcp} (TCP)"),
+                None => " (UDP)".to_owned(),
+            };
             eprintln!(
-                "relay listening on {address}; the line above is the invite: `p2p join` it on every machine"
+                "relay listening on {address}{tcp}; the line above is the invite: `p2p join` it on every machine"
             );
         }
     }

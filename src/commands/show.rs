@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     display::show::{Kind, ShowError, ShowOptions, When as ShowWhen, detect_kind, show},
-    transfer::FailureKind,
+    transfer::ErrorKind,
 };
 
 /// Memory, in bytes of address space, that showing a file from someone else may take.
@@ -61,7 +61,7 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
         Err(error) => {
             let why = std::error::Error::source(&error).map(|it| format!(": {it}"));
             let message = format!("{error}{}", why.unwrap_or_default());
-            return Err(CommandError::new(FailureKind::LocalFile, message));
+            return Err(CommandError::new(ErrorKind::LocalFile, message));
         }
     }
     out.flush().map_err(CommandError::output)?;

@@ -3,7 +3,7 @@
 use super::{CommandError, cli::TrustCommand, context::Context, output};
 use crate::{
     identity::Origin,
-    transfer::{FailureKind, unix_now},
+    transfer::{ErrorKind, unix_now},
 };
 
 pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, CommandError> {
@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, Comman
         TrustCommand::Rm { name } => {
             if known.remove(&name).map_err(failed)?.is_none() {
                 return Err(CommandError::new(
-                    FailureKind::NoSuchPeer,
+                    ErrorKind::NoSuchPeer,
                     format!("nobody is known as {name}"),
                 )
                 .hint("`p2p trust ls` lists who is"));

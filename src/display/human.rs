@@ -9,7 +9,7 @@ use super::{
     stage::window,
 };
 use crate::{
-    protocol::PeerName,
+    protocol::{PeerName, Road},
     transfer::{Event, PeerRef},
 };
 
@@ -83,6 +83,7 @@ impl Human {
         (size, resumed_from): (u64, u64),
         elapsed: Option<Duration>,
         already_there: bool,
+        road: Road,
     ) {
         let Some(elapsed) = elapsed else { return };
         let moved = size.saturating_sub(resumed_from);
@@ -96,6 +97,9 @@ impl Human {
             if moved >= RATE_LEAST.0 || elapsed >= RATE_LEAST.1 {
                 facts.push(duration(elapsed));
                 facts.push(rate(moved, elapsed));
+            }
+            if road != Road::Relay {
+                facts.push(format!("by {road}"));
             }
         }
         let mut name = name.to_owned();
@@ -197,6 +201,7 @@ impl Printer for Human {
                 bytes,
                 total,
                 resumed_from,
+                ..
             } => {
                 let file = sanitise(&file).into_owned();
                 self.bars
@@ -210,6 +215,7 @@ impl Printer for Human {
                 from,
                 resumed_from,
                 already_there,
+                road,
                 ..
             } => {
                 let elapsed = self.bars.arrived(transfer, &from, &sanitise(&file), bytes);
@@ -219,6 +225,7 @@ impl Printer for Human {
                     (bytes, resumed_from),
                     elapsed,
                     already_there,
+                    road,
                 );
             }
             Event::Delivered {
@@ -228,6 +235,7 @@ impl Printer for Human {
                 bytes,
                 resumed_from,
                 already_there,
+                road,
                 ..
             } => {
                 let file = sanitise(&file);
@@ -237,6 +245,7 @@ impl Printer for Human {
                     (bytes, resumed_from),
                     elapsed,
                     already_there,
+                    road,
                 );
             }
             Event::Message { from, text, .. } => {
@@ -257,10 +266,9 @@ impl Printer for Human {
                     line.push_str(&format!(" {}", self.name(peer)));
                 }
                 if let (Some(peer), None) = (peer, file) {
-                    self.bars
-                        .failed(transfer, peer.id, failure.reason.to_string());
+                    self.bars.failed(transfer, peer.id, format!("{failure:#}"));
                 }
-                self.stage.line(&format!("{line}: {failure}"));
+                self.stage.line(&format!("{line}: {failure:#}"));
             }
             Event::Retrying { peer, reason } => {
                 let reason = sanitise(&reason).into_owned();

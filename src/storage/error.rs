@@ -60,11 +60,12 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Whether the disk, or this user's share of it, is full.
+    /// Whether the disk, this user's share of it, or what one file may have of it, is full.
     #[must_use]
     pub fn is_out_of_space(&self) -> bool {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, Self::Io { error, .. } if matches!(error.kind(), StorageFull | QuotaExceeded))
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { error, .. }
+            if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge))
     }
 
     /// The cause without any path of this machine, for whoever sent the file.
@@ -105,6 +106,7 @@ mod tests {
         for (errno, full) in [
             (Errno::NOSPC, true),
             (Errno::DQUOT, true),
+            (Errno::FBIG, true),
             (Errno::ROFS, false),
             (Errno::ACCESS, false),
         ] {

@@ -74,7 +74,8 @@ impl Journal {
     /// Opens the journal of one job of one sender; says whether an earlier attempt left something
     /// in it.
     ///
-    /// If another process has it open, this one gets an empty one of its own.
+    /// If another process has it open, or something that is no file of notes has its name, this one
+    /// gets an empty one of its own.
     ///
     /// # Errors
     /// [`JournalError::Io`].
@@ -92,17 +93,20 @@ impl Journal {
 
         let path = directory.join(format!("{name}.{EXTENSION}"));
         let file = open_log(&path).map_err(failed("open", &path))?;
-        if let Err(fs4::TryLockError::WouldBlock) = FileExt::try_lock(&file) {
+        let free = file.filter(|file| {
+            let locked = FileExt::try_lock(file);
+            !matches!(locked, Err(fs4::TryLockError::WouldBlock))
+        });
+        let Some(file) = free else {
             p2p_core::crypto::random(&mut key);
             let own = format!("{name}-{}.{EXTENSION}", HEXLOWER.encode(&key));
-            return Self::read(directory.join(own));
-        }
-        Self::of(file, path)
-    }
-
-    fn read(path: PathBuf) -> Result<(Self, bool), JournalError> {
-        let file = open_log(&path).map_err(failed("open", &path))?;
-        let _ = FileExt::try_lock(&file);
+            let path = directory.join(own);
+            let taken = || failed("open", &path)(io::ErrorKind::AlreadyExists.into());
+            let file = open_log(&path).map_err(failed("open", &path))?;
+            let file = file.ok_or_else(taken)?;
+            let _ = FileExt::try_lock(&file);
+            return Self::of(file, path);
+        };
         Self::of(file, path)
     }
 
@@ -247,15 +251,22 @@ impl Journal {
     }
 }
 
-fn open_log(path: &Path) -> io::Result<File> {
+/// Opens or makes a file of notes; `None` if what has the name is no regular file.
+fn open_log(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
+        options
+            .mode(0o600)
+            .custom_flags(os::NONBLOCK | os::NOFOLLOW);
     }
-    options.open(path)
+    match options.open(path) {
+        Ok(file) => Ok(file.metadata()?.is_file().then_some(file)),
+        Err(_) if path.symlink_metadata().is_ok_and(|there| !there.is_file()) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn key_of(path: &RelativePath, size: Option<u64>, modified: Option<Modified>) -> [u8; 16] {
@@ -391,6 +402,30 @@ mod tests {
             fs::write(&log, garbage).unwrap();
             assert!(!open(temp.path()).1);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_has_its_name_and_is_no_file_is_neither_waited_for_nor_in_the_way() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let temp = tempfile::tempdir().unwrap();
+        let log = written(temp.path(), &["a"]);
+        let elsewhere = temp.path().join("elsewhere");
+        fs::write(&elsewhere, "").unwrap();
+        let plants: [&dyn Fn(); 3] = [
+            &|| fs::create_dir(&log).unwrap(),
+            &|| mknodat(CWD, &log, FileType::Fifo, Mode::RWXU, 0).unwrap(),
+            &|| std::os::unix::fs::symlink(&elsewhere, &log).unwrap(),
+        ];
+        for plant in plants {
+            let _ = fs::remove_file(&log).or_else(|_| fs::remove_dir(&log));
+            plant();
+            let (mut journal, had_entries) = open(temp.path());
+            assert!(!had_entries);
+            journal.done(&path("b"), None, None, &done("b")).unwrap();
+            journal.finish().unwrap();
+        }
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"");
     }
 
     #[test]

@@ -28,7 +28,14 @@ pub(super) fn read_at(file: &File, mut buf: &mut [u8], mut offset: u64) -> io::R
 }
 
 /// A hasher that has been given the first `len` bytes of a file, and how many there were.
-pub(super) fn hash_prefix(file: &File, len: u64) -> io::Result<(blake3::Hasher, u64)> {
+///
+/// `progress` is called after each [`READ_BYTES`] with the bytes so far: of a large file it may take
+/// minutes.
+pub(super) fn hash_prefix(
+    file: &File,
+    len: u64,
+    mut progress: impl FnMut(u64),
+) -> io::Result<(blake3::Hasher, u64)> {
     let mut hasher = blake3::Hasher::new();
     let mut buf = vec![0; READ_BYTES];
     let mut at = 0;
@@ -40,6 +47,7 @@ pub(super) fn hash_prefix(file: &File, len: u64) -> io::Result<(blake3::Hasher, 
         }
         hasher.update(&buf[..read]);
         at += read as u64;
+        progress(at);
     }
     Ok((hasher, at))
 }
@@ -113,9 +121,9 @@ pub(super) fn metadata_by_path(path: &std::path::Path, follow: bool) -> io::Resu
 }
 
 #[cfg(unix)]
-const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+pub(super) const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 #[cfg(unix)]
-const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+pub(super) const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// Tells the system that a file will be read from front to back. A hint: it may be ignored.
 pub(super) fn will_read_all(file: &File) {
@@ -286,6 +294,21 @@ pub(super) fn set_modified(dir: &Dir, name: &str, modified: Modified) -> io::Res
             .ok_or(io::ErrorKind::InvalidInput)?;
         let time = SystemTimeSpec::from(cap_std::time::SystemTime::from_std(time));
         dir.set_symlink_times(name, None, Some(time))
+    }
+}
+
+/// When a file's content or attributes changed last, in seconds and nanoseconds; `None` where the
+/// system does not say.
+pub(super) fn changed(metadata: &Metadata) -> Option<(i64, i64)> {
+    #[cfg(unix)]
+    {
+        use cap_std::fs::MetadataExt;
+        Some((metadata.ctime(), metadata.ctime_nsec()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
     }
 }
 

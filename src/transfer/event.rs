@@ -7,8 +7,8 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::{Failure, unix_now};
-use crate::protocol::{PeerId, PeerName, PeerState, TransferId};
+use super::{Error, unix_now};
+use crate::protocol::{PeerId, PeerName, PeerState, Road, TransferId};
 
 /// Receives every event; called on the network's thread, so it must not block.
 pub trait Observer: Send + Sync {
@@ -115,6 +115,8 @@ pub enum Event {
         total: Option<u64>,
         /// Bytes that an earlier attempt had stored already.
         resumed_from: u64,
+        /// The road that it took.
+        road: Road,
     },
     /// A file is verified and stored here.
     Received {
@@ -137,6 +139,8 @@ pub enum Event {
         resumed_from: u64,
         /// It was there already, with the same content.
         already_there: bool,
+        /// The road that it took.
+        road: Road,
     },
     /// A message instead of a file.
     Message {
@@ -166,6 +170,8 @@ pub enum Event {
         resumed_from: u64,
         /// The recipient had it already.
         already_there: bool,
+        /// The road that it took.
+        road: Road,
     },
     /// A file, or a recipient's whole part, failed.
     Failed {
@@ -179,7 +185,7 @@ pub enum Event {
         file: Option<String>,
         /// Why.
         #[serde(flatten, serialize_with = "code_and_reason")]
-        failure: Failure,
+        failure: Error,
     },
     /// Something was lost and is being tried again.
     Retrying {
@@ -256,9 +262,9 @@ fn sender<S: Serializer>(peer: &PeerRef, out: S) -> Result<S::Ok, S::Error> {
     From { from, from_name }.serialize(out)
 }
 
-fn code_and_reason<S: Serializer>(failure: &Failure, out: S) -> Result<S::Ok, S::Error> {
-    let code = failure.kind.exit_code();
-    let reason = &failure.reason.to_string();
+fn code_and_reason<S: Serializer>(failure: &Error, out: S) -> Result<S::Ok, S::Error> {
+    let code = failure.kind().exit_code();
+    let reason = &format!("{failure:#}");
     Reason { code, reason }.serialize(out)
 }
 

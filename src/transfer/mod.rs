@@ -7,15 +7,16 @@
 //! - [`send`]: from files to recipients
 //! - [`receive`]: from senders to files
 //! - [`event`](Event): what whoever shows it hears of all that
-//! - [`failure`](Failure): why something did not arrive
+//! - [`error`](Error): why something did not arrive
 //!
 //! Only `via_relay` knows that there is a relay: peers speak to each other in
 //! [`PeerMessage`](crate::protocol::PeerMessage)s and file streams.
 
 mod buffers;
 mod channel;
+mod clock;
+mod error;
 mod event;
-mod failure;
 mod member;
 mod presence;
 pub mod receive;
@@ -23,8 +24,8 @@ pub mod send;
 mod via_relay;
 
 pub use channel::{Channel, FileStreams, MessageSender, PeerEvent};
+pub use error::{Error, ErrorKind};
 pub use event::{Event, Observer, PeerRef};
-pub use failure::{Failure, FailureKind};
 pub use member::{EnterError, Member};
 pub use presence::Peer;
 

@@ -19,7 +19,7 @@ use p2p::{
         Answer, Code, FRAME_HEADER_LEN, FrameHeader, FrameKind, PeerMessage, SafeText, SignedOffer,
         TransferId,
     },
-    transfer::{FailureKind, PeerEvent},
+    transfer::{ErrorKind, PeerEvent},
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -143,7 +143,10 @@ async fn collude(
                 PeerMessage::Offer { offer } => {
                     let key = file_key(&offer, transfer, (&alice, &carol), &secret_key);
                     *lock(&loot) = Some(key);
-                    let answer = Answer::Accept { each: false };
+                    let answer = Answer::Accept {
+                        each: false,
+                        compare: false,
+                    };
                     let accept = PeerMessage::Answer { answer };
                     messages.send(Some(from), transfer, accept).await;
                 }
@@ -265,9 +268,9 @@ async fn a_co_recipient_with_the_relay_cannot_forge_a_file() {
         });
         let summary = alice.broadcast(&[&path]).await.unwrap();
         for target in &summary.targets {
-            let kind = target.failure().map(|failure| failure.kind);
+            let kind = target.failure().map(|failure| failure.kind());
             if target.id == bob.id && round > 0 {
-                assert_eq!(kind, Some(FailureKind::Verification), "forgery {round}");
+                assert_eq!(kind, Some(ErrorKind::Verification), "forgery {round}");
             } else if target.id != carol.id() {
                 assert_eq!(kind, None, "forgery {round}: {:?}", target.failure());
             }

@@ -69,11 +69,11 @@ pub enum Compress {
 #[command(after_help = "\
 Examples:
   p2p send --to alice report.csv
-  p2p send --to alice --to k7m2qx photos/ notes.md
+  p2p send --to alice --to id:k7m2qx-hw3u photos/ notes.md
   tar c . | p2p send --to alice --name backup.tar -
   p2p send --to alice --text 'the build is done'")]
 pub struct SendArgs {
-    /// A name, a peer ID, or the beginning of one (6 characters and more); repeatable.
+    /// A name, a peer ID, or `id:` and at least 10 characters of one; repeatable.
     #[arg(long, value_name = "ID", required = true, add = clap_complete::ArgValueCompleter::new(completions::complete_peer))]
     pub to: Vec<String>,
     /// What to send, and how.

@@ -21,7 +21,7 @@ use crate::{
     protocol::{Code, DeclineReason, TransferId},
     storage::{Conflict, Target},
     transfer::{
-        Event, FailureKind, Member, PeerEvent, PeerRef,
+        ErrorKind, Event, Member, PeerEvent, PeerRef,
         receive::{Decision, Destination, Gate, ListenConfig, OfferView, Refusal, listen},
     },
 };
@@ -92,8 +92,8 @@ impl Room {
             )
             .await
             {
-                telling.tell(News::NoRoom(failure.to_string()));
-                if failure.kind != FailureKind::Unreachable {
+                telling.tell(News::NoRoom(format!("{failure:#}")));
+                if failure.kind() != ErrorKind::Unreachable {
                     return;
                 }
                 tokio::select! {

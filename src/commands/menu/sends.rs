@@ -79,9 +79,9 @@ impl Sends {
                     summary.targets.iter().map(served).collect(),
                     summary.failure(),
                 ),
-                Err(error) => (Vec::new(), Some(error.failure())),
+                Err(error) => (Vec::new(), Some(error)),
             };
-            let failure = failure.map(|failure| failure.to_string());
+            let failure = failure.map(|failure| format!("{failure:#}"));
             board.tell(News::Sent(number, served, failure));
             end.cancel();
         });
@@ -100,9 +100,9 @@ fn served(target: &Target) -> Served {
         (Status::Done, []) => None,
         (Status::Done, [(_, failure), ..]) => {
             let failed = target.failed_files.len();
-            Some(format!("{failed} failed: {failure}"))
+            Some(format!("{failed} failed: {failure:#}"))
         }
-        (Status::Failed(failure) | Status::Pending(failure), _) => Some(failure.to_string()),
+        (Status::Failed(failure) | Status::Pending(failure), _) => Some(format!("{failure:#}")),
     };
     (target.id, target.name.clone(), why)
 }

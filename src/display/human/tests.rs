@@ -7,8 +7,8 @@ use std::{
 
 use super::*;
 use crate::{
-    protocol::{PeerId, PeerName, PeerState, SafeText, TransferId},
-    transfer::{Failure, FailureKind, PeerRef},
+    protocol::{PeerId, PeerName, PeerState, TransferId},
+    transfer::{Error, ErrorKind, PeerRef},
 };
 
 /// What could move the cursor, ring, recolour, retitle, reorder, hide, or ask the terminal.
@@ -39,10 +39,7 @@ fn hostile_events() -> Vec<Event> {
     let transfer = TransferId::from_bytes([0; 16]);
     // What a name or a reason from the wire can be at worst.
     let peer = || PeerRef::new(PeerId::from_bytes([1; 32]), PeerName::from_lossy(HOSTILE));
-    let failure = Failure {
-        kind: FailureKind::Other,
-        reason: SafeText::new(HOSTILE),
-    };
+    let failure = Error::new(ErrorKind::Other, HOSTILE);
     let text = || HOSTILE.to_owned();
     let blake3 = blake3::hash(b"");
     vec![
@@ -78,6 +75,7 @@ fn hostile_events() -> Vec<Event> {
             bytes: 5,
             total: Some(9),
             resumed_from: 0,
+            road: Road::Relay,
         },
         Event::Retrying {
             peer: Some(peer()),
@@ -92,6 +90,7 @@ fn hostile_events() -> Vec<Event> {
             from: peer(),
             resumed_from: 3,
             already_there: false,
+            road: Road::Relay,
         },
         Event::Delivered {
             transfer,
@@ -101,6 +100,7 @@ fn hostile_events() -> Vec<Event> {
             blake3,
             resumed_from: 0,
             already_there: true,
+            road: Road::Relay,
         },
         Event::Message {
             transfer,

@@ -26,9 +26,9 @@ use crate::{
         TransferId,
     },
     quic::FileReceiver,
-    sealing::{Manifest, OpenedOffer, RECEIPTS_MAX, ReceiptSealer, TransferOpener},
+    sealing::{Manifest, OfferError, OpenedOffer, RECEIPTS_MAX, ReceiptSealer, TransferOpener},
     storage::{Conflict, Journal, JournalError},
-    transfer::{Event, Failure, FailureKind, MessageSender},
+    transfer::{Error, ErrorKind, Event, MessageSender},
 };
 
 /// Files of one chunk that are in memory on their way to the disk: as many as a sender has under way.
@@ -66,7 +66,7 @@ pub(super) enum Ended {
     /// The rest may follow in another transfer.
     Interrupted,
     /// Every file is settled; with the first failure, if there was one.
-    Complete(Option<Failure>),
+    Complete(Option<Error>),
 }
 
 /// Who sends.
@@ -97,33 +97,24 @@ impl Incoming {
         offer: OpenedOffer,
         messages: MessageSender,
         hears: mpsc::UnboundedReceiver<Heard>,
-    ) -> (Self, Keys) {
-        let OpenedOffer {
-            sender,
-            name,
-            chosen,
-            manifest,
-            opener,
-            receipts,
-            ..
-        } = offer;
+    ) -> Result<(Self, Keys), OfferError> {
         let sender = Sender {
-            id: sender,
-            name,
-            chosen,
+            id: offer.sender,
+            name: offer.name.clone(),
+            chosen: offer.chosen,
         };
-        (
-            Self {
-                shared,
-                transfer,
-                sender,
-                manifest,
-                messages,
-                hears,
-                started: Instant::now(),
-            },
-            (opener, receipts),
-        )
+        let manifest = offer.manifest.clone();
+        let keys = offer.claim()?;
+        let incoming = Self {
+            shared,
+            transfer,
+            sender,
+            manifest,
+            messages,
+            hears,
+            started: Instant::now(),
+        };
+        Ok((incoming, keys))
     }
 
     pub(super) async fn run(mut self, keys: Keys) -> Ended {
@@ -137,7 +128,7 @@ impl Incoming {
             Some(Ok(())) => {}
             Some(Err(refusal)) => {
                 self.failed(
-                    Failure::from_decline(refusal.reason, &refusal.text),
+                    Error::from_decline(refusal.reason, &refusal.text),
                     refusal.reason,
                 );
                 let answer = Answer::Decline {
@@ -155,7 +146,7 @@ impl Incoming {
                 let refusal =
                     Refusal::new(DeclineReason::NoSpace, &format!("cannot store: {error}"));
                 self.failed(
-                    Failure::new(FailureKind::LocalFile, &refusal.text),
+                    Error::new(ErrorKind::LocalFile, &refusal.text),
                     refusal.reason,
                 );
                 let answer = Answer::Decline {
@@ -171,7 +162,10 @@ impl Incoming {
         let each = matches!(self.shared.config.destination, Destination::Directory(_))
             && (resuming || skipping);
         self.say(PeerMessage::Answer {
-            answer: Answer::Accept { each },
+            answer: Answer::Accept {
+                each,
+                compare: false,
+            },
         })
         .await;
         self.receive(each, journal, keys).await

@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     protocol::{
-        Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, SafeText, SignedOffer,
+        Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, Road, SafeText, SignedOffer,
         TransferId,
     },
     quic::FileReceiver,
     sealing::{Inbox, JobId, OpenKeys, open_offer},
-    transfer::{Channel, Event, Failure, FailureKind, PeerEvent},
+    transfer::{Channel, Error, ErrorKind, Event, PeerEvent},
 };
 
 /// Transfers that are received at once.
@@ -26,9 +26,11 @@ const HEADER_LIMIT: Duration = Duration::from_secs(10);
 
 /// How one connection of a listener ended.
 pub(super) enum Ended {
-    Lost(Failure),
+    Lost(Error),
     Replaced,
-    Finished(Option<Failure>),
+    /// UDP has opened to whoever is on TCP: connect anew, then let go of this channel.
+    Moving(Channel),
+    Finished(Option<Error>),
 }
 
 /// A listener on one connection.
@@ -70,6 +72,8 @@ impl<'a> Listener<'a> {
         let mut refresh = tokio::time::interval(self.shared.member.bundle_lifetime / 2);
         refresh.tick().await;
         let streams = self.channel.streams();
+        let on_tcp = self.channel.road() == Road::Tcp;
+        let mut udp_opens = Box::pin(self.shared.member.udp_opens());
         loop {
             tokio::select! {
                 biased;
@@ -108,6 +112,9 @@ impl<'a> Listener<'a> {
                             None => stream.stop(Code::UnknownTransfer),
                         }
                     }
+                }
+                () = &mut udp_opens, if on_tcp && self.transfers.is_empty() => {
+                    return Ended::Moving(self.channel);
                 }
                 _ = refresh.tick() => {
                     self.keys.rotate();
@@ -181,7 +188,7 @@ impl<'a> Listener<'a> {
             Ok(opened) => opened,
             Err(error) => {
                 let failure =
-                    Failure::new(FailureKind::Verification, format!("offer refused: {error}"));
+                    Error::new(ErrorKind::Verification, format!("offer refused: {error}"));
                 self.shared.observer.event(Event::Failed {
                     transfer,
                     peer: None,
@@ -191,13 +198,24 @@ impl<'a> Listener<'a> {
                 return decline(DeclineReason::Verification, &error.to_string()).await;
             }
         };
+        let job = opened.manifest.job;
+        let (heard, hears) = mpsc::unbounded_channel();
+        let incoming = Incoming::new(
+            self.shared.clone(),
+            transfer,
+            opened,
+            messages.clone(),
+            hears,
+        );
+        let (incoming, keys) = match incoming {
+            Ok(incoming) => incoming,
+            Err(error) => return decline(DeclineReason::Busy, &error.to_string()).await,
+        };
         if self.shared.config.once {
             self.only = Some(transfer);
         }
-        let older = self.supersede(from, opened.manifest.job);
-        let (heard, hears) = mpsc::unbounded_channel();
+        let older = self.supersede(from, job);
         let over = CancellationToken::new();
-        let job = opened.manifest.job;
         self.transfers.insert(
             transfer,
             Transfer {
@@ -207,8 +225,6 @@ impl<'a> Listener<'a> {
                 over: over.clone(),
             },
         );
-        let (incoming, keys) =
-            Incoming::new(self.shared.clone(), transfer, opened, messages, hears);
         self.tasks.spawn(async move {
             let _guard = over.drop_guard();
             for older in older {
@@ -248,8 +264,8 @@ impl<'a> Listener<'a> {
         while self.tasks.join_next().await.is_some() {}
         match reason.code() {
             Code::Replaced => Ended::Replaced,
-            Code::NotAdmitted => Ended::Lost(Failure::new(FailureKind::NotTrusted, reason)),
-            _ => Ended::Lost(Failure::new(FailureKind::Unreachable, reason)),
+            Code::NotAdmitted => Ended::Lost(Error::new(ErrorKind::NotTrusted, reason)),
+            _ => Ended::Lost(Error::new(ErrorKind::Unreachable, reason)),
         }
     }
 }

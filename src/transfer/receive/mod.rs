@@ -41,9 +41,10 @@ use self::{
     approvals::Approvals,
     listener::{Ended, Listener},
 };
-use super::{EnterError, Event, Failure, FailureKind, Member, Observer, PeerRef};
+use super::{Channel, EnterError, Error, ErrorKind, Event, Member, Observer, PeerRef};
 use crate::{
     home::KnownPeers,
+    protocol::Code,
     sealing::OpenKeys,
     storage::{Conflict, Journal, PARTIAL_MAX_AGE, Target},
 };
@@ -86,7 +87,7 @@ pub struct ListenConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listened {
     /// What failed, where `once` was asked for and the one transfer failed.
-    pub failure: Option<Failure>,
+    pub failure: Option<Error>,
 }
 
 /// What every transfer of one listener shares.
@@ -107,7 +108,7 @@ pub async fn listen(
     config: ListenConfig,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
-) -> Result<Listened, Failure> {
+) -> Result<Listened, Error> {
     clean_journal(config.journal.clone());
     let shared = Arc::new(Shared {
         member,
@@ -117,6 +118,7 @@ pub async fn listen(
     });
     let mut backoff = new_backoff();
     let mut first = true;
+    let mut before = None;
     loop {
         let keys = OpenKeys::generate();
         let entering = tokio::select! {
@@ -131,31 +133,34 @@ pub async fn listen(
                     relay: shared.member.invite.relay.to_string(),
                 });
                 first = false;
+                // Only now, so that there is no moment in which nobody listens.
+                if let Some(before) = before.take() {
+                    tokio::spawn(Channel::close(before, Code::Done));
+                }
                 let ended = Listener::new(&shared, channel, keys).run(&cancel).await;
                 if since.elapsed() > STABLE {
                     backoff = new_backoff();
                 }
                 match ended {
-                    Ended::Lost(Failure {
-                        kind: FailureKind::NotTrusted,
-                        reason,
-                    }) => {
-                        return Err(Failure {
-                            kind: FailureKind::NotTrusted,
-                            reason,
-                        });
+                    Ended::Lost(failure) if failure.kind() == ErrorKind::NotTrusted => {
+                        return Err(failure);
                     }
-                    Ended::Lost(failure) => failure.reason.to_string(),
+                    Ended::Lost(failure) => failure.to_string(),
                     Ended::Replaced => {
                         let reason = "the same identity now listens elsewhere";
-                        return Err(Failure::new(FailureKind::Other, reason));
+                        return Err(Error::new(ErrorKind::Other, reason));
+                    }
+                    Ended::Moving(channel) => {
+                        before = Some(channel);
+                        continue;
                     }
                     Ended::Finished(failure) => return Ok(Listened { failure }),
                 }
             }
-            Err(error) if first || !error.is_passing() => return Err(error.failure()),
+            Err(error) if first || !error.is_passing() => return Err(error.into()),
             Err(error @ EnterError::TurnedAway(_)) | Err(error) => error.to_string(),
         };
+        before = None;
         let pause = backoff.next().unwrap_or(BACKOFF.1);
         shared.observer.event(Event::Disconnected {
             reason,

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     protocol::{Code, DeclineReason, FileIndex, PeerMessage},
     sealing::{Outcome, Receipt, ReceiptSealer},
-    transfer::{Event, Failure, FailureKind, PeerRef},
+    transfer::{Error, ErrorKind, Event, PeerRef},
 };
 
 impl Incoming {
@@ -62,10 +62,7 @@ impl Incoming {
 
     /// Tells the sender, and people, that a file will not be stored; or only that it is cut off.
     async fn lost(&self, index: FileIndex, lost: Lost, tally: &mut Tally) {
-        let failure = Failure {
-            kind: Failure::from_code(lost.code).kind,
-            reason: lost.reason.clone(),
-        };
+        let failure = Error::new(Error::kind_of(lost.code), &lost.reason);
         if lost.scope != Scope::Cut {
             tally.settled += 1;
             tally.failure.get_or_insert(failure.clone());
@@ -111,6 +108,7 @@ impl Incoming {
                 from,
                 resumed_from: stored.resumed_from,
                 already_there: stored.already_there,
+                road: self.messages.road(),
             });
         }
     }
@@ -134,6 +132,7 @@ impl Incoming {
                     bytes,
                     total,
                     resumed_from: progress.resumed_from.load(Ordering::Relaxed),
+                    road: self.messages.road(),
                 });
             }
             self.say(PeerMessage::Stored { file: *file, bytes }).await;
@@ -158,11 +157,10 @@ impl Incoming {
         } else if let Err(code) = end {
             let failure = match &tally.stopped {
                 Some((_, failure)) => failure.clone(),
-                None if stopped => Failure::new(
-                    FailureKind::Interrupted,
-                    "stopped here before all of it came",
-                ),
-                None => Failure::from_code(code),
+                None if stopped => {
+                    Error::new(ErrorKind::Interrupted, "stopped here before all of it came")
+                }
+                None => Error::from_code(code),
             };
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
@@ -180,7 +178,7 @@ impl Incoming {
         let mut failure = tally.failure.clone();
         if over && missing > 0 && failure.is_none() {
             let reason = format!("{missing} of the files that were announced did not come");
-            let missed = Failure::new(FailureKind::Other, reason);
+            let missed = Error::new(ErrorKind::Other, reason);
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
                 peer: Some(self.peer()),
@@ -202,8 +200,8 @@ impl Incoming {
             Ok(()) | Err(Code::Done) => Ended::Complete(failure),
             Err(code) if matches!(self.shared.config.destination, Destination::Stdout) => {
                 // Bytes on standard output cannot be taken back or resumed.
-                let failure = Failure::new(
-                    FailureKind::Verification,
+                let failure = Error::new(
+                    ErrorKind::Verification,
                     format!("the file is not whole: {code}"),
                 );
                 Ended::Complete(Some(failure))
@@ -213,17 +211,17 @@ impl Incoming {
         }
     }
 
-    pub(super) fn failed(&self, failure: Failure, reason: DeclineReason) {
+    pub(super) fn failed(&self, failure: Error, reason: DeclineReason) {
         let kind = if reason == DeclineReason::KeyChanged {
-            FailureKind::NotTrusted
+            ErrorKind::NotTrusted
         } else {
-            failure.kind
+            failure.kind()
         };
         self.shared.observer.event(Event::Failed {
             transfer: self.transfer,
             peer: Some(self.peer()),
             file: None,
-            failure: Failure { kind, ..failure },
+            failure: Error::new(kind, failure),
         });
     }
 

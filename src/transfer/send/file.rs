@@ -23,7 +23,7 @@ use crate::{
     },
     quic::{FileSender, RateLimit, StreamError},
     sealing::{FileDigest, FileSealer, Start},
-    transfer::{Failure, FileStreams},
+    transfer::{Error, FileStreams},
 };
 
 /// How long a recipient may take to say where a file begins for it.
@@ -64,7 +64,7 @@ pub(super) enum FileEnd {
     /// A recipient has so many bytes of it already.
     Resumed(FileIndex, PeerId, u64),
     /// It cannot be sent whole.
-    Failed(FileIndex, Failure),
+    Failed(FileIndex, Error),
 }
 
 /// Why a file's task ends early.
@@ -72,7 +72,7 @@ pub(super) enum FileEnd {
 enum SendFileError {
     /// The source failed: the round must hear it.
     #[error("{0}")]
-    Source(Failure),
+    Source(Error),
     /// The stream or the connection ended: the round hears why by other ways.
     #[error(transparent)]
     Stream(#[from] StreamError),

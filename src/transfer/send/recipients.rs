@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{SendError, Status, Target, To, sender::Sender};
+use super::{Status, Target, To, sender::Sender};
 use crate::{
     identity::{Origin, Present, ResolveError, Verdict, resolve},
     protocol::PeerName,
-    transfer::{Channel, Event, Failure, FailureKind, Peer, PeerEvent, unix_now},
+    transfer::{Channel, Error, ErrorKind, Event, Peer, PeerEvent, unix_now},
 };
 
 impl Sender<'_> {
@@ -16,7 +16,7 @@ impl Sender<'_> {
         channel: &mut Channel,
         to: &To,
         wait: Duration,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), Error> {
         let deadline = Instant::now() + wait;
         self.look_around(channel, !wait.is_zero()).await?;
         loop {
@@ -30,9 +30,9 @@ impl Sender<'_> {
                     return Ok(());
                 }
                 Ok(()) => None,
-                Err(
-                    error @ (SendError::Resolve(ResolveError::NotFound { .. }) | SendError::Nobody),
-                ) => Some(error),
+                Err(error) if error.kind() == ErrorKind::NoSuchPeer && !is_unclear(&error) => {
+                    Some(error)
+                }
                 Err(error) => return Err(error),
             };
             if Instant::now() >= deadline {
@@ -56,14 +56,17 @@ impl Sender<'_> {
         &mut self,
         channel: &mut Channel,
         watch: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let lost = || {
-            Failure::new(
-                FailureKind::Unreachable,
+            Error::new(
+                ErrorKind::Unreachable,
                 "the relay does not say who is there",
             )
         };
         let peers = channel.peers(watch).await.ok_or_else(lost)?;
+        for text in channel.take_ignored() {
+            self.observer.event(Event::Notice { text });
+        }
         self.present = peers
             .into_iter()
             .filter(Peer::is_listening)
@@ -83,11 +86,11 @@ impl Sender<'_> {
     }
 
     /// Turns what was asked for into targets.
-    fn resolve(&mut self, to: &To) -> Result<(), SendError> {
+    fn resolve(&mut self, to: &To) -> Result<(), Error> {
         let roster = self
             .known
             .load()
-            .map_err(|e| Failure::new(FailureKind::Other, e))?;
+            .map_err(|e| Error::new(ErrorKind::Other, e))?;
         self.targets.clear();
         match to {
             To::Everyone => {
@@ -96,7 +99,10 @@ impl Sender<'_> {
                     self.present.values().filter(|peer| peer.id != me).collect();
                 everyone.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
                 if everyone.is_empty() {
-                    return Err(SendError::Nobody);
+                    return Err(Error::new(
+                        ErrorKind::NoSuchPeer,
+                        "nobody is listening in this room",
+                    ));
                 }
                 for peer in everyone {
                     let mut target = Target::new(peer.id, peer.name.clone());
@@ -105,8 +111,7 @@ impl Sender<'_> {
                     {
                         let (name, id) = (&peer.name, peer.id);
                         let reason = format!("{name} is {pinned} here, but {id} goes by that name");
-                        target.status =
-                            Status::Failed(Failure::new(FailureKind::NotTrusted, reason));
+                        target.status = Status::Failed(Error::new(ErrorKind::NotTrusted, reason));
                     }
                     self.targets.push(target);
                 }
@@ -152,4 +157,10 @@ impl Sender<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether what was asked for could not mean one peer, whoever comes.
+fn is_unclear(error: &Error) -> bool {
+    let cause = error.cause::<ResolveError>();
+    cause.is_some_and(|cause| !matches!(cause, ResolveError::NotFound { .. }))
 }

@@ -27,10 +27,10 @@ use super::{
     target::{Status, Target},
 };
 use crate::{
-    protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage, SignedOffer},
+    protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage, Road, SignedOffer},
     quic::RateLimit,
     sealing::ReceiptOpener,
-    transfer::{Channel, Event, Failure, FailureKind, MessageSender, Observer},
+    transfer::{Channel, Error, ErrorKind, Event, MessageSender, Observer},
 };
 
 /// Files of one chunk that are under way at once: below the stream limit, so that bulk has a place.
@@ -62,6 +62,7 @@ pub(super) struct RoundPlan {
     pub(super) source: Producible,
     pub(super) timeout: Duration,
     pub(super) limit: Option<Arc<RateLimit>>,
+    pub(super) road: Road,
 }
 
 /// An offer that is ready to go out.
@@ -89,9 +90,10 @@ pub(super) struct Round<'a> {
     keys: Arc<RoundKeys>,
     targets: &'a mut [Target],
     observer: &'a Arc<dyn Observer>,
-    unread: &'a mut Vec<(String, Failure)>,
+    unread: &'a mut Vec<(String, Error)>,
     timeout: Duration,
     limit: Option<Arc<RateLimit>>,
+    road: Road,
     parts: HashMap<PeerId, Part>,
     ledger: Ledger,
     starts: HashMap<FileIndex, mpsc::UnboundedSender<SealedStart>>,
@@ -110,7 +112,7 @@ impl<'a> Round<'a> {
     pub(super) fn new(
         plan: &RoundPlan,
         targets: &'a mut [Target],
-        unread: &'a mut Vec<(String, Failure)>,
+        unread: &'a mut Vec<(String, Error)>,
         observer: &'a Arc<dyn Observer>,
     ) -> Self {
         Self {
@@ -120,6 +122,7 @@ impl<'a> Round<'a> {
             unread,
             timeout: plan.timeout,
             limit: plan.limit.clone(),
+            road: plan.road,
             parts: HashMap::new(),
             ledger: Ledger::default(),
             starts: HashMap::new(),
@@ -285,7 +288,7 @@ impl<'a> Round<'a> {
                 },
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.task_done(done),
                 next = produced.recv(), if producing && held.is_none() => match next {
-                    Some(Produced::Job(job)) => held = self.launch(job, channel),
+                    Some(Produced::Job(job)) => held = self.launch(*job, channel),
                     Some(Produced::Unreadable(path, failure)) => self.unreadable(path, failure),
                     Some(Produced::End(files)) => {
                         producing = false;
@@ -358,7 +361,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn unreadable(&mut self, path: String, failure: Failure) {
+    fn unreadable(&mut self, path: String, failure: Error) {
         // Every round walks the tree again; people need to hear it once.
         if !self.unread.iter().any(|(known, _)| *known == path) {
             self.observer.event(Event::Failed {
@@ -389,8 +392,8 @@ impl<'a> Round<'a> {
         let reason = channel.ended().await;
         let peers: Vec<_> = self.parts.keys().copied().collect();
         for peer in peers {
-            let failure = Failure::new(
-                FailureKind::Unreachable,
+            let failure = Error::new(
+                ErrorKind::Unreachable,
                 format!("the relay was lost: {reason}"),
             );
             self.part_over(peer, Status::Pending(failure));

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    SendError, Status, Summary, Target, To, interrupted,
+    Status, Summary, Target, To, interrupted,
     round::{Offer, Round, RoundEnd, RoundPlan},
     shared::RoundKeys,
     wares::Wares,
@@ -22,7 +22,7 @@ use crate::{
     protocol::{Code, PeerId},
     quic::{LinkError, RateLimit},
     sealing::{Compression, NewTransfer, Suite, TransferSealer},
-    transfer::{Channel, EnterError, Event, Failure, FailureKind, Member, Observer, Peer},
+    transfer::{Channel, EnterError, Error, ErrorKind, Event, Member, Observer, Peer},
 };
 
 /// The pause before the first attempt to reconnect, and the longest one.
@@ -39,7 +39,7 @@ pub(super) struct Sender<'a> {
     /// Who listens now.
     pub(super) present: HashMap<PeerId, Peer>,
     pub(super) targets: Vec<Target>,
-    pub(super) unread: Vec<(String, Failure)>,
+    pub(super) unread: Vec<(String, Error)>,
 }
 
 impl Sender<'_> {
@@ -49,9 +49,9 @@ impl Sender<'_> {
         to: &To,
         wait: Duration,
         cancel: &CancellationToken,
-    ) -> Result<Summary, SendError> {
+    ) -> Result<Summary, Error> {
         let found = tokio::select! {
-            () = cancel.cancelled() => Err(interrupted().into()),
+            () = cancel.cancelled() => Err(interrupted()),
             found = self.find(&mut channel, to, wait) => found,
         };
         if let Err(error) = found {
@@ -155,6 +155,7 @@ impl Sender<'_> {
             source,
             timeout: self.timeout,
             limit: self.limit.clone(),
+            road: channel.road(),
         };
         let round = Round::new(&plan, &mut self.targets, &mut self.unread, self.observer);
         (
@@ -172,20 +173,20 @@ impl Sender<'_> {
             };
             let quiet = target.last_progress.elapsed();
             let absent =
-                failure.kind == FailureKind::NoSuchPeer && !target.answered && quiet >= wait;
+                failure.kind() == ErrorKind::NoSuchPeer && !target.answered && quiet >= wait;
             if absent {
-                let failure = Failure::new(FailureKind::NoSuchPeer, "is not listening");
+                let failure = Error::new(ErrorKind::NoSuchPeer, "is not listening");
                 target.status = Status::Failed(failure);
             } else if !again {
-                let failure = Failure::new(
-                    failure.kind,
+                let failure = Error::new(
+                    failure.kind(),
                     format!("{failure}; standard input cannot be sent again"),
                 );
                 target.status = Status::Failed(failure);
             } else if quiet >= self.timeout.max(wait) {
                 let seconds = self.timeout.as_secs();
-                let failure = Failure::new(
-                    FailureKind::TimedOut,
+                let failure = Error::new(
+                    ErrorKind::TimedOut,
                     format!("no progress for {seconds} s: {failure}"),
                 );
                 target.status = Status::Failed(failure);
@@ -211,14 +212,14 @@ impl Sender<'_> {
                 let peer = Some(target.peer());
                 self.observer.event(Event::Retrying {
                     peer,
-                    reason: failure.reason.to_string(),
+                    reason: failure.to_string(),
                 });
             }
         }
     }
 
     /// Waits a little, reconnects where that is needed, and looks who is there.
-    async fn come_back(&mut self, channel: Channel, pause: Duration) -> Result<Channel, Failure> {
+    async fn come_back(&mut self, channel: Channel, pause: Duration) -> Result<Channel, Error> {
         tokio::time::sleep(pause).await;
         let mut channel = Some(channel).filter(|c| !c.is_over());
         let mut backoff = new_backoff();
@@ -237,8 +238,8 @@ impl Sender<'_> {
                     Ok(()) => return Ok(fresh),
                     Err(failure) => failure,
                 },
-                Err(error) if error.is_passing() => error.failure(),
-                Err(error) => return Err(error.failure()),
+                Err(error) if error.is_passing() => error.into(),
+                Err(error) => return Err(error.into()),
             };
             let patience = self.patience(Duration::ZERO);
             if patience.is_zero() {

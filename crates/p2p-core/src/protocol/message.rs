@@ -60,7 +60,12 @@ pub enum ClientToServer {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerToClient {
     /// The answer to `Hello`: the client is in the room.
-    Welcome {},
+    Welcome {
+        /// What the relay's clock says, in seconds since 1970: a hint about whose clock is wrong, and
+        /// nothing that anything is decided by. Relays of earlier versions do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        now_unix: Option<u64>,
+    },
     /// One peer of the room, or with `watch` one change.
     Peer {
         /// Whom the relay authenticated by TLS.
@@ -176,6 +181,10 @@ pub enum Answer {
         /// A recipient asks for this where it holds parts of an earlier attempt, or where it
         /// wants to compare before it receives. Content waits for its [`PeerMessage::Start`].
         each: bool,
+        /// Whether something is here under a name that is offered, so that it is worth hashing each
+        /// file before its head is sealed: the recipient says only then what it has.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        compare: bool,
     },
     /// Do not send it.
     Decline {
@@ -278,7 +287,10 @@ mod tests {
         let peer = PeerId::from_bytes([2; 32]);
         for message in [
             PeerMessage::Answer {
-                answer: Answer::Accept { each: true },
+                answer: Answer::Accept {
+                    each: true,
+                    compare: true,
+                },
             },
             PeerMessage::Stored {
                 file: FileIndex(u64::MAX),
@@ -321,7 +333,7 @@ mod tests {
         let field = r#"{"type":"welcome","motd":"hi"}"#;
         assert_eq!(
             serde_json::from_str::<ServerToClient>(field).unwrap(),
-            ServerToClient::Welcome {}
+            ServerToClient::Welcome { now_unix: None }
         );
         let say = r#"{"say":"sing","song":1}"#;
         assert_eq!(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    Manifest, OpenKeys, ReceiptSealer, Suite, TAG_LEN, TransferOpener, UnknownSuite,
+    Manifest, OpenKey, OpenKeys, ReceiptSealer, Suite, TAG_LEN, TransferOpener, UnknownSuite,
     aead::Stage,
     replay::Replay,
     transfer_key::TransferKey,
@@ -45,10 +45,26 @@ pub struct OpenedOffer {
     pub recipients: u32,
     /// What to decide by.
     pub manifest: Manifest,
-    /// Opens the transfer's files.
-    pub opener: TransferOpener,
-    /// Seals my receipts.
-    pub receipts: ReceiptSealer,
+    pub(super) opener: TransferOpener,
+    pub(super) receipts: ReceiptSealer,
+    pub(super) sealed_to: Arc<OpenKey>,
+}
+
+impl OpenedOffer {
+    /// Takes up the offer: gives what opens the transfer's files, and what seals my receipts.
+    ///
+    /// # Errors
+    /// [`OfferError::Replayed`] if it was taken up before, [`OfferError::Worn`] if the key that it is
+    /// sealed to has been used too often.
+    pub fn claim(self) -> Result<(TransferOpener, ReceiptSealer), OfferError> {
+        self.sealed_to
+            .claim(self.sender, self.opener.transfer())
+            .map_err(|e| match e {
+                Replay::Seen => OfferError::Replayed,
+                Replay::Full => OfferError::Worn,
+            })?;
+        Ok((self.opener, self.receipts))
+    }
 }
 
 /// Why an offer is not opened.
@@ -141,15 +157,17 @@ pub enum OfferError {
     /// The offer was opened before.
     #[error("the offer was delivered before")]
     Replayed,
-    /// The key has opened as many offers as it may; a fresh one must be published.
-    #[error("this listener has opened as many offers as it may under one key")]
+    /// The key has been used for as many offers of this sender, or in all, as it may be; a fresh one
+    /// must be published.
+    #[error("this listener has taken as many offers as it may under one key")]
     Worn,
 }
 
 /// Opens an offer that the relay delivers as `transfer` by `from`, and checks all there is to check.
 ///
-/// An offer opens once in the life of the key that it is sealed to. What fails leaves no trace, so
-/// garbage under a transfer's ID does not keep the real offer out.
+/// That it is opened leaves no trace: [`OpenedOffer::claim`] does, which gives the transfer's keys
+/// once in the life of the key that the offer is sealed to. So neither garbage under a transfer's ID
+/// nor offers that policy turns down use up any memory or keep the real offer out.
 ///
 /// # Errors
 /// Every reason has its variant; none depends on what is sealed before the MAC has held.
@@ -201,10 +219,9 @@ pub fn open_offer(
         .map_err(|_| OfferError::Manifest)?;
     let manifest = Manifest::decode(&manifest).ok_or(OfferError::Manifest)?;
 
-    opened_by.note(from, transfer).map_err(|e| match e {
-        Replay::Seen => OfferError::Replayed,
-        Replay::Full => OfferError::Worn,
-    })?;
+    if opened_by.has_claimed(from, transfer) {
+        return Err(OfferError::Replayed);
+    }
     let signer = (body.recipients > 1).then_some(sender);
     Ok(OpenedOffer {
         sender: sender.peer_id(),
@@ -215,6 +232,7 @@ pub fn open_offer(
         manifest,
         receipts: ReceiptSealer::new(&key, sender.peer_id(), Arc::clone(inbox.me)),
         opener: TransferOpener::new(key, inbox.me.id(), signer),
+        sealed_to: opened_by.clone(),
     })
 }
 
@@ -326,7 +344,7 @@ fn unwrap<'a>(
     body: &Body,
     context: &WrapContext,
     keys: &'a OpenKeys,
-) -> Result<(&'a super::OpenKey, Secret), OfferError> {
+) -> Result<(&'a Arc<OpenKey>, Secret), OfferError> {
     let wrapped = Wrapped {
         encapsulated: field::<ENCAPSULATED_LEN>("encapsulated key", &body.encapsulated)?.to_vec(),
         sealed: field::<SEALED_LEN>("wrapped key", &body.wrapped)?.to_vec(),

@@ -7,7 +7,7 @@ use crate::{
         menu::{Arrival, Arrived, Job, Link, Mode, Movement, Outcome, Pane, State, state::KEPT},
         show::sanitise,
     },
-    transfer::{Event, FailureKind, PeerRef},
+    transfer::{ErrorKind, Event, PeerRef},
 };
 
 pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
@@ -84,14 +84,14 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
         }
         // Said already, when it was declined here.
         Event::Failed { failure, .. }
-            if send.is_none() && failure.kind == FailureKind::Declined => {}
+            if send.is_none() && failure.kind() == ErrorKind::Declined => {}
         Event::Failed {
             transfer,
             peer,
             file,
             failure,
         } => {
-            let reason = sanitise(&failure.to_string()).into_owned();
+            let reason = sanitise(&format!("{failure:#}")).into_owned();
             let file = file.map_or_else(String::new, |file| format!("{}: ", sanitise(&file)));
             match peer {
                 Some(peer) => {

@@ -5,7 +5,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::*;
 use crate::{
     display::menu::{Job, Link, Outcome, Pane},
-    transfer::{Failure, FailureKind, PeerRef},
+    protocol::Road,
+    transfer::{Error, ErrorKind, PeerRef},
 };
 
 fn id(n: u8) -> PeerId {
@@ -89,6 +90,7 @@ fn progress(n: u8, bytes: u64) -> Event {
         bytes,
         total: Some(1000),
         resumed_from: 0,
+        road: Road::Relay,
     }
 }
 
@@ -214,7 +216,7 @@ fn a_file_that_fails_does_not_end_the_row_of_all_others() {
         transfer: transfer(1),
         peer: Some(PeerRef::new(id(1), name("bob"))),
         file: Some("a\u{1b}[2J".into()),
-        failure: Failure::new(FailureKind::LocalFile, "disk full"),
+        failure: Error::new(ErrorKind::LocalFile, "disk full"),
     };
     told(&mut state, News::Transfer(None, failed));
     assert_eq!(state.movements[0].outcome, Outcome::Running);
@@ -249,6 +251,7 @@ fn what_is_looked_at_stays_while_more_arrives() {
         from: PeerRef::new(id(1), name("bob")),
         resumed_from: 0,
         already_there: false,
+        road: Road::Relay,
     };
     let effects = told(&mut state, News::Transfer(None, received(1)));
     assert_eq!(effects, [Effect::Preview("/in/1".into())]);
@@ -322,7 +325,7 @@ fn nothing_that_others_tell_makes_the_state_grow_without_a_bound() {
             transfer: TransferId::from_bytes(done),
             peer: Some(PeerRef::new(peer, name("x"))),
             file: None,
-            failure: Failure::new(FailureKind::Other, "no"),
+            failure: Error::new(ErrorKind::Other, "no"),
         };
         told(&mut state, News::Transfer(None, failed));
     }
