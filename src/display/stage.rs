@@ -6,7 +6,10 @@ use std::{
 };
 
 use console::{Term, truncate_str};
+
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::ascii::localised;
 
 /// The one way to standard error while bars may be on it.
 ///
@@ -88,7 +91,7 @@ impl Stage {
         let mut inner = self.lock();
         let mut out = String::new();
         inner.erase(&mut out);
-        out.push_str(text);
+        out.push_str(&localised(text));
         inner.paint(&mut out);
         inner.emit(&out);
     }
@@ -125,7 +128,11 @@ impl Inner {
                 out.push_str("\r\n");
             }
             out.push_str("\x1b[2K");
-            out.push_str(&truncate_str(bar, columns.saturating_sub(1), "…"));
+            out.push_str(&truncate_str(
+                &localised(bar),
+                columns.saturating_sub(1),
+                "",
+            ));
         }
         out.push_str("\x1b[J\x1b[?7h");
         if shown > 1 {

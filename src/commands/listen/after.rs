@@ -151,6 +151,8 @@ async fn run(command: &CommandLine, file: &ReceivedFile, json: bool) {
     child
         .args(arguments)
         .arg(path)
+        // An invite is a secret, and no business of a program that looks at files.
+        .env_remove("P2P_SERVER")
         .envs(file.facts.iter().map(|(k, v)| (k, v)))
         .stdin(Stdio::null());
     if json {
