@@ -15,7 +15,7 @@ pub use self::{
     listen::{Accept, CommandLine, ConflictArg, ListenArgs},
     room::{JoinArgs, PeersArgs, QrArgs, RoomCommand, TrustCommand},
     send::{BroadcastArgs, Compress, SendArgs, WhatArgs},
-    server::ServerArgs,
+    server::{ServerArgs, ServerSettings},
     show::{DemoArgs, ShowArgs},
 };
 use crate::identity::Invite;
