@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::{
@@ -22,11 +22,6 @@ use crate::{
 
 /// Every address of this machine, IPv4 and IPv6.
 const BIND: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
-
-/// Where a relay leaves the invite by which its own home reaches it.
-pub(super) fn local_invite(home: &Home) -> PathBuf {
-    home.relay().join("invite")
-}
 
 pub(super) fn run(context: &Context, args: ServerArgs) -> Result<u8, CommandError> {
     let mut settings = args.settings;
@@ -109,7 +104,7 @@ pub(super) fn open(home: &Home, args: &ServerSettings) -> Result<(Relay, Invite)
     };
     let local = HostPort::new(&loopback(address.ip()).to_string(), address.port())
         .map_err(CommandError::other)?;
-    let path = local_invite(home);
+    let path = home.relay_invite();
     save_invite(&invite(local), &path).map_err(CommandError::other)?;
     let invite = invite(public_address(args.public.as_deref(), address)?);
     Ok((relay, invite))
@@ -176,7 +171,7 @@ fn bind_relay(config: RelayConfig, credentials: &Credentials) -> std::io::Result
 
 /// The room that every relay makes for its operator on its first start.
 fn own_room(home: &Home) -> Result<RoomSecret, CommandError> {
-    let saved = load_invite(&local_invite(home)).map_err(CommandError::other)?;
+    let saved = load_invite(&home.relay_invite()).map_err(CommandError::other)?;
     Ok(saved.map_or_else(RoomSecret::generate, |invite| invite.secret))
 }
 

@@ -87,10 +87,10 @@ impl KnownPeers {
     ) -> Result<Verdict, KnownError> {
         // Most often nothing changes, and then nobody needs to wait for a lock.
         if let Some(entry) = self.load()?.get(name) {
-            if entry.id != id {
+            if entry.id != id && (origin == Origin::Seen || entry.origin > Origin::Seen) {
                 return Ok(Verdict::Changed { pinned: entry.id });
             }
-            if entry.origin >= origin {
+            if entry.id == id && entry.origin >= origin {
                 return Ok(Verdict::Same);
             }
         }

@@ -3,7 +3,9 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `identity.pem` | my private key ([`load_or_create_identity`]) |
-//! | `invite` | the saved invite ([`load_invite`]) |
+//! | `invite` | the default room's invite ([`load_invite`]) |
+//! | `rooms/` | every room's invite, by name ([`Rooms`]) |
+//! | `listening-….lock` | held while this home listens in a room ([`ListenLock`]) |
 //! | `known-peers.json` | whom I know ([`KnownPeers`]) |
 //! | `name` | the name I chose ([`Home::name`]) |
 //! | `roads.json` | where UDP did not reach a relay ([`RoadNotes`]) |
@@ -16,14 +18,18 @@
 mod identity_file;
 mod invite_file;
 mod known_peers;
+mod listen_lock;
 mod private_file;
 mod road_notes;
+mod rooms;
 
 pub use identity_file::{IdentityError, load_or_create_identity};
 pub use invite_file::{InviteFileError, load_invite, save_invite};
 pub use known_peers::{KnownError, KnownPeers};
+pub use listen_lock::{ListenLock, ListenLockError};
 pub use private_file::PrivateFileError;
 pub use road_notes::RoadNotes;
+pub use rooms::{RoomName, RoomNameError, Rooms, RoomsError, SavedRoom};
 
 use std::{
     fs, io,
@@ -119,6 +125,18 @@ impl Home {
         self.directory.join("invite")
     }
 
+    /// The directory of saved rooms.
+    #[must_use]
+    pub fn rooms(&self) -> PathBuf {
+        self.directory.join("rooms")
+    }
+
+    /// The invite of a relay that runs under this home, by which the same home reaches it.
+    #[must_use]
+    pub fn relay_invite(&self) -> PathBuf {
+        self.relay().join("invite")
+    }
+
     /// Whom I know, in every room.
     #[must_use]
     pub fn known_peers(&self) -> PathBuf {
@@ -152,8 +170,12 @@ impl Home {
     /// What holds my keys and secrets, and must never leave this machine with a tree that is sent.
     #[must_use]
     pub fn secrets(&self) -> Vec<PathBuf> {
-        let rooms = self.directory.join("rooms");
-        vec![self.identity_key(), self.invite(), rooms, self.relay()]
+        vec![
+            self.identity_key(),
+            self.invite(),
+            self.rooms(),
+            self.relay(),
+        ]
     }
 
     /// Makes a directory below the home directory (mode 0700) if there is none.

@@ -33,6 +33,20 @@ pub enum StorageError {
         /// What is in the way.
         path: PathBuf,
     },
+    /// A directory of that name is there, and this transfer did not make it.
+    #[error("{path:?} is there already: nothing is put into it")]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A name that this file system cannot hold.
+    #[error("cannot store {path:?}: {error}")]
+    Name {
+        /// Where it would be.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: NameError,
+    },
     /// So many files of this name are there that no number is free, or it is too long for one.
     #[error("no free name beside {path:?}")]
     NamesTaken {
@@ -75,6 +89,8 @@ impl StorageError {
             Self::Io { error, .. } => error.kind().to_string(),
             Self::NotADirectory { .. } => "a file is in the way of a directory".to_owned(),
             Self::IsADirectory { .. } => "a directory is in the way of a file".to_owned(),
+            Self::NotOurs { .. } => "another directory of that name is there".to_owned(),
+            Self::Name { error, .. } => format!("its name cannot be stored there: {error}"),
             Self::NamesTaken { .. } => "too many files of that name".to_owned(),
             Self::Size { expected, got, .. } => format!("{got} bytes instead of {expected}"),
             Self::Link { error, .. } => error.to_string(),

@@ -16,9 +16,9 @@ use fs4::FileExt;
 
 pub use clean::Cleaned;
 
-use super::{Modified, Partial, Target, incoming::hash_file, os};
+use super::{LocalPath, Modified, Partial, Target, incoming::hash_file, os};
 use crate::protocol::{PeerId, RelativePath};
-use line::{DoneLine, LINE_MAX, Line, PartialLine, each_line};
+use line::{DoneLine, LINE_MAX, Line, PartialLine, TopLine, each_line};
 
 /// How old a partial file and the journal that names it become before they are removed.
 ///
@@ -29,7 +29,8 @@ pub const PARTIAL_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// any moment, and is removed when the job is done.
 ///
 /// ```text
-/// {"partial":{"out":"/home/me/in","path":"photos/.p2p-….part"}}
+/// {"top":{"out":"/home/me/in","sent":"photos","stored":"photos (1)"}}
+/// {"partial":{"out":"/home/me/in","path":"photos (1)/.p2p-….part"}}
 /// {"done":{"path":"photos/a.jpg","size":7,"modified":[1,0],"stored":"photos/a (1).jpg","len":7,"blake3":"…"}}
 /// ```
 /// It is a memory, not a proof: who is told by it that a file is there has to look.
@@ -41,13 +42,16 @@ pub struct Journal {
     /// Where in the file each earlier `done` line begins. Of a long job the lines are many and long;
     /// they stay on the disk.
     known: HashMap<[u8; 16], u64>,
+    /// The directories at the top that were made for the job, each with the target and the name that
+    /// it was sent under.
+    tops: HashMap<(String, String), String>,
 }
 
 /// A file that was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
     /// Where, below the target directory.
-    pub stored: RelativePath,
+    pub stored: LocalPath,
     /// How many bytes.
     pub len: u64,
     /// The hash of its content.
@@ -113,13 +117,18 @@ impl Journal {
     /// Reads what is there. A last line that a kill or a full disk cut off is dropped.
     fn of(file: File, path: PathBuf) -> Result<(Self, bool), JournalError> {
         let mut known = HashMap::new();
+        let mut tops = HashMap::new();
         let mut any = false;
         let whole = each_line(&file, |at, line| {
             any = true;
-            if let Line::Done(done) = line
-                && known.len() < KNOWN_MAX
-            {
-                known.insert(key_of(&done.path, done.size, done.modified), at);
+            match line {
+                Line::Done(done) if known.len() < KNOWN_MAX => {
+                    known.insert(key_of(&done.path, done.size, done.modified), at);
+                }
+                Line::Top(top) if tops.len() < TOPS_MAX => {
+                    tops.insert((top.out, top.sent), top.stored);
+                }
+                _ => {}
             }
         })
         .and_then(|whole| file.set_len(whole).map(|()| whole));
@@ -129,6 +138,7 @@ impl Journal {
             path,
             len,
             known,
+            tops,
         };
         Ok((journal, any))
     }
@@ -147,6 +157,32 @@ impl Journal {
             out: out.to_owned(),
             path: partial.partial_path(),
         }))
+    }
+
+    /// Notes that a directory was made for the job at the top of the target, and how what it is for
+    /// is called by the sender.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn top(&mut self, target: &Target, sent: &str, stored: &str) -> Result<(), JournalError> {
+        let Some(out) = target.path().to_str() else {
+            return Ok(());
+        };
+        self.append(&Line::Top(TopLine {
+            out: out.to_owned(),
+            sent: sent.to_owned(),
+            stored: stored.to_owned(),
+        }))
+    }
+
+    /// The directories that earlier attempts made at the top of this target, by the names that they
+    /// were sent under.
+    #[must_use]
+    pub fn tops(&self, target: &Target) -> HashMap<String, String> {
+        let out = target.path().to_str();
+        let ours = self.tops.iter().filter(|((at, _), _)| Some(&**at) == out);
+        ours.map(|((_, sent), stored)| (sent.clone(), stored.clone()))
+            .collect()
     }
 
     /// Notes that a file is stored: after it is durable.
@@ -218,7 +254,7 @@ impl Journal {
                     std::fs::symlink_metadata(target.path().join(&partial.path))
                         .map_or(0, |metadata| metadata.len())
                 }
-                Line::Partial(_) => 0,
+                Line::Partial(_) | Line::Top(_) => 0,
             });
         });
         held
@@ -294,6 +330,9 @@ const EXTENSION: &str = "log";
 /// Files remembered of one job: some 40 bytes each. What is beyond is received again.
 const KNOWN_MAX: usize = 1_000_000;
 
+/// Directories at the top remembered of one job: nobody names more on a command line.
+const TOPS_MAX: usize = 10_000;
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -312,7 +351,7 @@ mod tests {
 
     fn done(text: &str) -> Done {
         Done {
-            stored: path(&format!("{text} (1)")),
+            stored: format!("{text} (1)").parse().unwrap(),
             len: 3,
             blake3: blake3::hash(text.as_bytes()),
         }

@@ -32,7 +32,7 @@ pub(super) fn start(
     };
     let (relay, elsewhere) = server::open(home, &ServerSettings::default())
         .or_else(|_| server::open(home, &any_port))?;
-    let here = load_invite(&server::local_invite(home))
+    let here = load_invite(&home.relay_invite())
         .map_err(CommandError::other)?
         .unwrap_or_else(|| elsewhere.clone());
     tasks.spawn(relay.run(end.clone()));

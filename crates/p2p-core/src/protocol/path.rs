@@ -103,12 +103,6 @@ impl RelativePath {
         components.try_fold(top, |path, name| path.child(name))
     }
 
-    /// The path with this platform's separators.
-    #[must_use]
-    pub fn to_path_buf(&self) -> std::path::PathBuf {
-        self.components().collect()
-    }
-
     fn parent_and_name(&self) -> (Option<&str>, &str) {
         match self.0.rsplit_once('/') {
             Some((parent, name)) => (Some(parent), name),
