@@ -4,12 +4,22 @@
 //! QUIC room, which lets it say whatever it wants, or through quinn itself.
 
 mod common;
+#[path = "hostile_client/crowds.rs"]
+mod crowds;
+#[path = "hostile_client/machine.rs"]
+mod machine;
 #[path = "hostile_client/member.rs"]
 mod member;
+#[path = "hostile_client/memory.rs"]
+mod memory;
 #[path = "hostile_client/names.rs"]
 mod names;
 #[path = "hostile_client/raw.rs"]
 mod raw;
+#[path = "hostile_client/siege.rs"]
+mod siege;
+#[path = "hostile_client/wire.rs"]
+mod wire;
 
 use std::{
     future::Future,

@@ -67,7 +67,7 @@ async fn pass_on(
         StreamInlet { stream, limit },
         recipients,
         &shared.fanout,
-        &shared.budget,
+        &shared.budget.share_of(session.room, session.peer),
     )
     .await;
     debug!(file = header.file.0, bytes = report.bytes_in, "passed on");

@@ -10,6 +10,7 @@
 //! - [`fanout`]: one file's bytes, from one inlet to many outlets
 
 mod admission;
+mod budget;
 pub mod fanout;
 mod files;
 mod hook;
@@ -31,10 +32,11 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use admission::Admission;
+pub use budget::{Budget, Share};
 pub use hook::{FileHook, Hook};
 
 use self::{
-    fanout::{Budget, FanoutConfig},
+    fanout::FanoutConfig,
     outbox::Outbox,
     rooms::Rooms,
     transfer::Transfer,
