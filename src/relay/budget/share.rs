@@ -106,6 +106,13 @@ impl Share {
         lease.try_grow(bytes).then(|| Charge::new(lease, bytes))
     }
 
+    /// The same, whatever the limits: for what is bounded otherwise.
+    pub(in crate::relay) fn forced(&self, purpose: Purpose, bytes: usize) -> Charge {
+        let mut lease = self.lease(purpose);
+        lease.force(bytes);
+        Charge::new(lease, bytes)
+    }
+
     /// Enters a file among those that may have to give room on the disk.
     pub(in crate::relay) fn spool_file(&self) -> Arc<SpoolFile> {
         let file = Arc::new(SpoolFile {
