@@ -18,7 +18,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use globset::GlobSet;
 use p2p::{
     home::KnownPeers,
     identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
@@ -173,7 +172,7 @@ impl Stage {
         let request = SendRequest {
             source: SourceSpec::Paths {
                 roots: vec![file.to_owned()],
-                exclude: GlobSet::empty(),
+                filter: p2p::storage::Filter::default(),
             },
             to: To::Peers(vec!["alice".to_owned()]),
             wait: Duration::ZERO,

@@ -147,14 +147,15 @@ fn seal_and_open(mib: u64) -> f64 {
         target: None,
         exec: false,
         mtime: None,
+        blake3: None,
     };
     let (mut file, mut frame) = sealer.seal_file(&head).unwrap();
     let split = |frame: &mut [u8]| {
         FrameHeader::decode(frame[..FRAME_HEADER_LEN].try_into().unwrap()).unwrap()
     };
     let header = split(&mut frame);
-    let (_, mut opened) = offer
-        .opener
+    let (opener, _) = offer.claim().unwrap();
+    let (_, mut opened) = opener
         .open_head(file.file(), header, &mut frame[FRAME_HEADER_LEN..])
         .unwrap();
     let content = vec![0x5a; CHUNK_SIZE];

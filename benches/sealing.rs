@@ -132,7 +132,7 @@ fn transfer(suite: Suite) -> (TransferSealer, TransferOpener) {
         keys: &keys,
     };
     let opened = open_offer(&offer, sealer.transfer(), alice.id(), &inbox).expect("opened");
-    (sealer, opened.opener)
+    (sealer, opened.claim().expect("first").0)
 }
 
 fn name() -> Name {
@@ -170,6 +170,7 @@ fn head() -> Head {
         target: None,
         exec: false,
         mtime: None,
+        blake3: None,
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io::Write,
     time::Duration,
 };
 
@@ -13,11 +12,11 @@ use super::{
     CommandError,
     cli::{Cli, Global, When},
     context::Context,
+    output,
 };
 use crate::{
     identity::Invite,
     protocol::{Code, PeerId, PeerName, PeerState},
-    transfer::Presence,
 };
 
 /// How long a person who has pressed Tab may be kept waiting for the relay.
@@ -47,8 +46,7 @@ pub(super) fn run(shell: Shell) -> Result<u8, CommandError> {
     if shell == Shell::Zsh {
         script.extend_from_slice(ZSH_FIRST_CALL.as_bytes());
     }
-    // Whoever read our output has seen enough.
-    let _ = std::io::stdout().write_all(&script);
+    output::document(&script)?;
     Ok(0)
 }
 
@@ -73,7 +71,7 @@ fn candidates(found: &[(PeerName, PeerId)], typed: &str) -> Vec<CompletionCandid
             if is_plain(name.as_str()) {
                 (name.to_string(), id.short())
             } else {
-                (id.short(), name.to_string())
+                (id.to_string(), name.to_string())
             }
         })
         .filter(|(word, _)| word.starts_with(typed))
@@ -110,11 +108,9 @@ fn present() -> Vec<(PeerName, PeerId)> {
         return Vec::new();
     };
     let asking = async {
-        let mut connection = member.enter(None).await.ok()?;
-        let peers = Presence::new(member.member_key())
-            .list(&mut connection, false)
-            .await?;
-        connection.close(Code::Done).await;
+        let mut channel = member.enter(None).await.ok()?;
+        let peers = channel.peers(false).await?;
+        channel.close(Code::Done).await;
         Some(peers)
     };
     let context = Context::new(global());
@@ -186,7 +182,11 @@ mod tests {
             let found = [(name.parse().unwrap(), id)];
             let all = candidates(&found, "");
             assert_eq!(all.len(), 1, "{name}");
-            assert_eq!(all[0].get_value().to_str(), Some(&*id.short()), "{name}");
+            assert_eq!(
+                all[0].get_value().to_str(),
+                Some(&*id.to_string()),
+                "{name}"
+            );
         }
         for name in ["alice", "nas-2.local", "日本", "Zoë_1"] {
             let found = [(name.parse().unwrap(), id)];

@@ -3,19 +3,24 @@
 use std::{
     io::IsTerminal,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use super::{
     CommandError,
     cli::{Global, When},
+    signal::{self, Signals},
 };
 use crate::{
-    display::{self, Stage, Style},
+    display::{self, Events, Stage, Style},
     home::{Home, KnownPeers, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
     quic::Tuning,
-    transfer::{FailureKind, Member, Observer},
+    transfer::{ErrorKind, Member, Observer},
 };
+
+/// How long a reader of events may take for the last of them once a signal has asked for the end.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
 
 /// What the global options come to.
 pub(super) struct Context {
@@ -23,6 +28,7 @@ pub(super) struct Context {
     home: OnceLock<Home>,
     /// The one way to standard error while bars may be on it.
     pub(super) stage: Stage,
+    events: OnceLock<Arc<Events>>,
 }
 
 impl Context {
@@ -31,6 +37,7 @@ impl Context {
             global,
             home: OnceLock::new(),
             stage: Stage::default(),
+            events: OnceLock::new(),
         }
     }
 
@@ -87,7 +94,7 @@ impl Context {
                 return Ok(invite);
             }
         }
-        Err(CommandError::new(FailureKind::Unreachable, "no relay is known here")
+        Err(CommandError::new(ErrorKind::Unreachable, "no relay is known here")
             .hint("`p2p join INVITE` with the invite that `p2p server` printed, or start `p2p server` here"))
     }
 
@@ -143,9 +150,37 @@ impl Context {
         }
     }
 
-    /// Who shows events.
+    /// Prints events, on a thread of its own.
+    pub(super) fn events(&self) -> Arc<Events> {
+        let start = || Arc::new(display::events(self.style(), &self.stage));
+        self.events.get_or_init(start).clone()
+    }
+
+    /// The same, for whoever only observes.
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
-        display::observer(self.style(), &self.stage)
+        self.events()
+    }
+
+    /// Waits until all events so far are printed, so that what is printed next stands below them.
+    ///
+    /// However slow the reader is, it gets everything, but for a signal: then it has [`LAST_EVENTS`].
+    pub(super) async fn flush_events(&self) {
+        let Some(events) = self.events.get().cloned() else {
+            return;
+        };
+        let limit = signal::came().then_some(LAST_EVENTS);
+        let flushing = tokio::task::spawn_blocking(move || events.flush(limit));
+        let signals = Signals::hear();
+        let stop = signals.token();
+        tokio::select! {
+            _ = flushing => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Why events could not be printed, if so.
+    pub(super) fn events_failure(&self) -> Option<std::io::Error> {
+        self.events.get()?.take_failure()
     }
 
     pub(super) fn paint_error(&self, text: &str) -> String {
@@ -169,7 +204,11 @@ impl Context {
             .enable_all()
             .build()
             .map_err(|e| CommandError::other(format!("no runtime: {e}")))?;
-        let output = runtime.block_on(future);
+        let output = runtime.block_on(async {
+            let output = future.await;
+            self.flush_events().await;
+            output
+        });
         // A thread may still wait for standard input.
         runtime.shutdown_background();
         Ok(output)

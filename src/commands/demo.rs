@@ -8,13 +8,12 @@ use std::{
     time::Instant,
 };
 
-use globset::GlobSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, cli::DemoArgs, context::Context};
+use super::{CommandError, cli::DemoArgs, context::Context, output};
 use crate::{
     display::{
-        self, print_line,
+        self,
         show::{ShowOptions, When as ShowWhen, show},
     },
     home::{Home, KnownPeers},
@@ -23,7 +22,7 @@ use crate::{
     relay::{Admission, Relay, RelayConfig},
     storage::{Conflict, Target},
     transfer::{
-        Event, FailureKind, Member, Observer,
+        ErrorKind, Event, Member, Observer,
         receive::{AcceptAll, Destination, ListenConfig, listen},
         send::{SendRequest, SourceSpec, To, send},
     },
@@ -41,10 +40,7 @@ pub(super) fn run(context: &Context, args: DemoArgs) -> Result<u8, CommandError>
         .prefix("p2p-demo-")
         .tempdir()
         .map_err(|e| {
-            CommandError::new(
-                FailureKind::LocalFile,
-                format!("no temporary directory: {e}"),
-            )
+            CommandError::new(ErrorKind::LocalFile, format!("no temporary directory: {e}"))
         })?;
     let files = if args.files.is_empty() {
         own_files(folder.path()).map_err(disk)?
@@ -80,6 +76,7 @@ async fn play(context: &Context, folder: &Path, files: &[PathBuf]) -> Result<u8,
     let member = member(folder, "demo", &invite)?;
     let known = known(folder, "demo", &invite)?;
 
+    context.flush_events().await;
     say("relayed to alice alone:");
     deliver(
         &member,
@@ -89,11 +86,13 @@ async fn play(context: &Context, folder: &Path, files: &[PathBuf]) -> Result<u8,
         (&observer, folder),
     )
     .await?;
+    context.flush_events().await;
     for file in files {
         verify(file, &out(folder, "alice"))?;
         show_received(context, &received(file, &out(folder, "alice")))?;
     }
 
+    context.flush_events().await;
     say("broadcast to both:");
     let large = folder.join("dataset.bin");
     make_large(&large).map_err(disk)?;
@@ -109,6 +108,7 @@ async fn play(context: &Context, folder: &Path, files: &[PathBuf]) -> Result<u8,
         verify(&large, &out(folder, name))?;
     }
 
+    context.flush_events().await;
     end.cancel();
     for listening in listeners {
         let _ = listening.await;
@@ -233,7 +233,7 @@ async fn deliver(
     let request = SendRequest {
         source: SourceSpec::Paths {
             roots: files.to_vec(),
-            exclude: GlobSet::empty(),
+            filter: crate::storage::Filter::default(),
         },
         to,
         wait: std::time::Duration::ZERO,
@@ -244,7 +244,7 @@ async fn deliver(
     };
     let summary = send(member, known, request, observer, &CancellationToken::new())
         .await
-        .map_err(|e| CommandError::from_failure("the demo cannot send", &e.failure()))?;
+        .map_err(|e| CommandError::from_failure("the demo cannot send", &e))?;
     match summary.failure() {
         None => Ok(()),
         Some(failure) => Err(CommandError::from_failure("the demo failed", &failure)),
@@ -271,7 +271,7 @@ fn verify(file: &Path, out: &Path) -> Result<(), CommandError> {
         return Ok(());
     }
     Err(CommandError::new(
-        FailureKind::Verification,
+        ErrorKind::Verification,
         format!("{} differs from what was sent", copy.display()),
     ))
 }
@@ -279,15 +279,14 @@ fn verify(file: &Path, out: &Path) -> Result<(), CommandError> {
 fn show_received(context: &Context, path: &Path) -> Result<(), CommandError> {
     if context.global.json {
         let kind = display::show::detect_kind(path).map_err(disk)?;
-        print_line(
+        return output::json(
             &serde_json::json!({"event": "shown", "path": path.to_string_lossy(), "kind": kind.as_str()}),
         );
-        return Ok(());
     }
     let options = ShowOptions::detect(std::io::stdout().is_terminal(), ShowWhen::Auto);
     let mut out = std::io::stdout().lock();
-    show(path, &options, &mut out).map_err(|e| CommandError::new(FailureKind::LocalFile, e))?;
-    writeln!(out).map_err(disk)
+    show(path, &options, &mut out).map_err(|e| CommandError::new(ErrorKind::LocalFile, e))?;
+    writeln!(out).map_err(CommandError::output)
 }
 
 /// A JSON, a CSV and a picture.
@@ -353,5 +352,5 @@ fn make_large(path: &Path) -> std::io::Result<()> {
 }
 
 fn disk(error: std::io::Error) -> CommandError {
-    CommandError::new(FailureKind::LocalFile, error)
+    CommandError::new(ErrorKind::LocalFile, error)
 }

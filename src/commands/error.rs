@@ -1,11 +1,11 @@
 //! What a command reports when it fails: one line, a hint where there is one, and an exit code.
 
-use std::fmt::Display;
+use std::{fmt::Display, io};
 
 use super::context::Context;
 use crate::{
-    display::print_line,
-    transfer::{Failure, FailureKind},
+    display::{Stage, print_json},
+    transfer::{Error, ErrorKind},
 };
 
 /// A failed command.
@@ -14,23 +14,26 @@ pub struct CommandError {
     code: u8,
     message: String,
     hint: Option<String>,
+    /// Nobody is left to read about it.
+    is_quiet: bool,
 }
 
 impl CommandError {
     /// A failure with a message that names what failed, on what, and why.
     #[must_use]
-    pub fn new(kind: FailureKind, message: impl Display) -> Self {
+    pub fn new(kind: ErrorKind, message: impl Display) -> Self {
         Self {
             code: kind.exit_code(),
             message: one_line(&message.to_string()),
             hint: None,
+            is_quiet: false,
         }
     }
 
     /// Anything that has no kind of its own.
     #[must_use]
     pub fn other(message: impl Display) -> Self {
-        Self::new(FailureKind::Other, message)
+        Self::new(ErrorKind::Other, message)
     }
 
     /// A command line that parses and still makes no sense.
@@ -44,8 +47,18 @@ impl CommandError {
 
     /// A library's failure, with what was being done.
     #[must_use]
-    pub fn from_failure(doing: &str, failure: &Failure) -> Self {
-        Self::new(failure.kind, format!("{doing}: {failure}"))
+    pub fn from_failure(doing: &str, failure: &Error) -> Self {
+        Self::new(failure.kind(), format!("{doing}: {failure:#}"))
+    }
+
+    /// Standard output cannot be written to. That its reader has seen enough is no failure.
+    #[must_use]
+    pub fn output(error: io::Error) -> Self {
+        let mut failed = Self::other(format!("cannot write to standard output: {error}"));
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            (failed.code, failed.is_quiet) = (0, true);
+        }
+        failed
     }
 
     /// Adds what to do about it.
@@ -70,15 +83,23 @@ impl CommandError {
 
     /// Prints it for people on standard error, and for programs on standard output.
     pub(super) fn report(&self, context: &Context) {
-        let stage = &context.stage;
-        stage.line(&format!("{}: {}", context.paint_error("p2p"), self.message));
-        if let Some(hint) = &self.hint {
-            stage.line(&format!("hint: {hint}"));
-        }
-        if context.global.json {
-            print_line(
+        self.explain(&context.stage, &context.paint_error("p2p"));
+        if context.global.json && !self.is_quiet {
+            // It has failed already, whether anybody reads why or not.
+            let _ = print_json(
                 &serde_json::json!({"event": "error", "code": self.code, "reason": self.message}),
             );
+        }
+    }
+
+    /// Prints it for people.
+    pub(super) fn explain(&self, stage: &Stage, who: &str) {
+        if self.is_quiet {
+            return;
+        }
+        stage.line(&format!("{who}: {}", self.message));
+        if let Some(hint) = &self.hint {
+            stage.line(&format!("hint: {hint}"));
         }
     }
 }

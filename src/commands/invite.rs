@@ -2,16 +2,15 @@
 
 use qrcode::{QrCode, render::unicode::Dense1x2};
 
-use super::{CommandError, cli::QrArgs, context::Context};
-use crate::display::print_line;
+use super::{CommandError, cli::QrArgs, context::Context, output};
 
 pub(super) fn run(context: &Context, args: &QrArgs) -> Result<u8, CommandError> {
     let invite = context.invite()?.to_string();
     if context.global.json {
-        print_line(&serde_json::json!({"event": "invite", "invite": invite}));
+        output::json(&serde_json::json!({"event": "invite", "invite": invite}))?;
         return Ok(0);
     }
-    println!("{invite}");
+    output::line(&invite)?;
     if args.qr {
         print_qr(&invite)?;
     }
@@ -22,12 +21,10 @@ pub(super) fn run(context: &Context, args: &QrArgs) -> Result<u8, CommandError> 
 pub(super) fn print_qr(text: &str) -> Result<(), CommandError> {
     let code = QrCode::new(text).map_err(|e| CommandError::other(format!("no QR code: {e}")))?;
     // Scanners expect dark on light; terminals are mostly the other way round.
-    println!(
-        "{}",
-        code.render()
-            .dark_color(Dense1x2::Light)
-            .light_color(Dense1x2::Dark)
-            .build()
-    );
-    Ok(())
+    let code = code
+        .render()
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
+        .build();
+    output::line(code)
 }

@@ -2,8 +2,13 @@
 
 use std::io::Read;
 
-use super::{CommandError, cli::JoinArgs, context::Context};
-use crate::{home::save_invite, identity::Invite, protocol::Code, transfer::EnterError};
+use super::{CommandError, cli::JoinArgs, context::Context, output};
+use crate::{
+    home::save_invite,
+    identity::Invite,
+    protocol::Code,
+    transfer::{EnterError, Error, Event, PeerRef},
+};
 
 /// The longest invite that is read from standard input, in bytes.
 const INVITE_MAX: u64 = 4096;
@@ -32,13 +37,14 @@ pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError
         connection.close(Code::Done).await;
         Ok::<_, EnterError>(())
     })?;
-    entered.map_err(|e| enter_error(&e, &invite))?;
+    entered.map_err(|e| enter_error(e, &invite))?;
     save_invite(&invite, &path)
         .map_err(|e| CommandError::other(format!("cannot save the invite: {e}")))?;
     if context.global.json {
-        crate::display::print_line(&serde_json::json!({
-            "event": "joined", "id": member.id(), "name": member.name.name, "relay": invite.relay.to_string(),
-        }));
+        output::json(&Event::Joined {
+            me: PeerRef::new(member.id(), member.name.name.clone()),
+            relay: invite.relay.to_string(),
+        })?;
     } else if !context.global.quiet {
         eprintln!(
             "joined the room at {} as {}",
@@ -49,20 +55,15 @@ pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError
 }
 
 /// Why the room could not be entered, with what to do about it.
-pub(super) fn enter_error(error: &EnterError, invite: &Invite) -> CommandError {
-    let failure = error.failure();
-    with_hint(
-        CommandError::from_failure(
-            &format!("cannot enter the room at {}", invite.relay),
-            &failure,
-        ),
-        failure.kind,
-    )
+pub(super) fn enter_error(error: EnterError, invite: &Invite) -> CommandError {
+    let error = Error::from(error);
+    let doing = format!("cannot enter the room at {}", invite.relay);
+    with_hint(CommandError::from_failure(&doing, &error), error.kind())
 }
 
 /// Adds what usually helps against failures of this kind on the way into a room.
-pub(super) fn with_hint(error: CommandError, kind: crate::transfer::FailureKind) -> CommandError {
-    use crate::transfer::FailureKind as Kind;
+pub(super) fn with_hint(error: CommandError, kind: crate::transfer::ErrorKind) -> CommandError {
+    use crate::transfer::ErrorKind as Kind;
     match kind {
         Kind::Unreachable => error.hint("is `p2p server` running there, and does its UDP port reach this machine?"),
         Kind::NotTrusted => error.hint(

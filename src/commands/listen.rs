@@ -18,7 +18,7 @@ use crate::{
     protocol::DeclineReason,
     storage::{Conflict, Target},
     transfer::{
-        FailureKind, Member,
+        ErrorKind, Member,
         receive::{
             AcceptAll, Decision, Destination, Gate, ListenConfig, OfferView, Refusal, listen,
         },
@@ -75,6 +75,12 @@ async fn serve(
     let to_stdout = matches!(config.destination, Destination::Stdout);
     let after = AfterReceiving::start(context, args, to_stdout);
     let relay = member.invite.relay.to_string();
+    // Events that nobody can read any more are no use to listen for.
+    let (broken, stop) = (context.events().broken(), signals.token());
+    tokio::spawn(async move {
+        broken.cancelled().await;
+        stop.cancel();
+    });
     let listened = listen(
         member,
         config,
@@ -86,7 +92,7 @@ async fn serve(
     match listened {
         Err(failure) => {
             let error = CommandError::from_failure(&format!("cannot listen at {relay}"), &failure);
-            Err(with_hint(error, failure.kind))
+            Err(with_hint(error, failure.kind()))
         }
         Ok(listened) => match (listened.failure, signals.exit_code()) {
             (_, Some(code)) => Ok(code),
@@ -104,7 +110,7 @@ fn destination(out: &Path) -> Result<Destination, CommandError> {
     }
     let target = Target::open(out).map_err(|e| {
         CommandError::new(
-            FailureKind::LocalFile,
+            ErrorKind::LocalFile,
             format!("cannot receive into {}: {e}", out.display()),
         )
     })?;

@@ -1,14 +1,11 @@
 //! `p2p man`: manual pages.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::{io, path::Path};
 
 use clap::CommandFactory;
 
-use super::{CommandError, cli::Cli};
-use crate::transfer::FailureKind;
+use super::{CommandError, cli::Cli, output};
+use crate::transfer::ErrorKind;
 
 /// What the first page tells besides what `--help` does, in roff (man(7)).
 const MORE: &str = r#".SH "EXIT STATUS"
@@ -39,7 +36,7 @@ any value but the empty one: no colour.
 pub(super) fn run(out: Option<&Path>) -> Result<u8, CommandError> {
     let failed = |e| {
         CommandError::new(
-            FailureKind::LocalFile,
+            ErrorKind::LocalFile,
             format!("cannot write manual pages: {e}"),
         )
     };
@@ -53,8 +50,7 @@ pub(super) fn run(out: Option<&Path>) -> Result<u8, CommandError> {
         }
         None => {
             let page = page(&command).map_err(failed)?;
-            // Whoever read our output has seen enough.
-            let _ = io::stdout().write_all(page.as_bytes());
+            output::document(page.as_bytes())?;
         }
     }
     Ok(0)

@@ -138,9 +138,9 @@ impl Menu<'_> {
         match effect {
             Effect::Send(number, to, parcel) => match &self.room {
                 Some(room) => {
-                    let jobs = self.context.home()?.path().join("jobs");
+                    let home = self.context.home()?;
                     self.sends
-                        .begin(number, to, parcel, jobs, room, &self.board);
+                        .begin(number, to, parcel, home, room, &self.board);
                 }
                 None => self
                     .board
@@ -237,7 +237,7 @@ impl Menu<'_> {
                     }
                 }
                 Err(error) => {
-                    board.tell(News::NotJoined(enter_error(&error, &invite).to_string()));
+                    board.tell(News::NotJoined(enter_error(error, &invite).to_string()));
                 }
             }
         });

@@ -11,6 +11,7 @@ mod join;
 mod listen;
 mod man;
 mod menu;
+mod output;
 mod peers;
 mod room;
 mod send;
@@ -19,9 +20,14 @@ mod show;
 mod signal;
 mod trust;
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, Parser};
+
+use crate::display::Stage;
 
 use self::{
     cli::{Cli, Command},
@@ -39,8 +45,15 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+            let printed = error.print().and_then(|()| io::stdout().flush());
+            return match (error.use_stderr(), printed.map_err(CommandError::output)) {
+                (true, _) => ExitCode::from(USAGE),
+                (false, Ok(())) => ExitCode::SUCCESS,
+                (false, Err(error)) => {
+                    error.explain(&Stage::default(), "p2p");
+                    ExitCode::from(error.exit_code())
+                }
+            };
         }
     };
     let Some(command) = cli.command else {
@@ -48,10 +61,20 @@ pub fn main() -> ExitCode {
     };
     let context = Context::new(cli.global);
     context.start_log();
-    match run(&context, command) {
+    let result = run(&context, command);
+    finish(&context, result)
+}
+
+/// Turns a command's result into the exit code, and says why it failed if it did.
+fn finish(context: &Context, result: Result<u8, CommandError>) -> ExitCode {
+    let result = match (result, context.events_failure()) {
+        (Ok(0), Some(failure)) => Err(CommandError::output(failure)),
+        (result, _) => result,
+    };
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            error.report(&context);
+            error.report(context);
             ExitCode::from(error.exit_code())
         }
     }
@@ -79,13 +102,7 @@ fn run(context: &Context, command: Command) -> Result<u8, CommandError> {
 /// What a bare `p2p` does: the menu needs a terminal, and a script needs to hear that it was wrong.
 fn menu(context: &Context) -> ExitCode {
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-        return match menu::run(context) {
-            Ok(code) => ExitCode::from(code),
-            Err(error) => {
-                error.report(context);
-                ExitCode::from(error.exit_code())
-            }
-        };
+        return finish(context, menu::run(context));
     }
     let _ = std::io::Write::write_all(
         &mut std::io::stderr(),

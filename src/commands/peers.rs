@@ -1,10 +1,11 @@
 //! `p2p peers`: who is in the room.
 
-use super::{CommandError, cli::PeersArgs, context::Context, join::enter_error, signal::Signals};
+use super::{
+    CommandError, cli::PeersArgs, context::Context, join::enter_error, output, signal::Signals,
+};
 use crate::{
-    display::print_line,
     protocol::{Code, PeerId},
-    transfer::{FailureKind, Peer, Presence},
+    transfer::{ErrorKind, Event, Peer, PeerEvent, PeerRef},
 };
 
 pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandError> {
@@ -12,49 +13,56 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
     context.block_on(async {
         let signals = Signals::hear();
         let cancel = signals.token();
-        let mut connection = member
+        let mut channel = member
             .enter(None)
             .await
-            .map_err(|e| enter_error(&e, &member.invite))?;
-        let presence = Presence::new(member.member_key());
-        let lost = || CommandError::new(FailureKind::Unreachable, "the relay was lost");
-        let mut peers = presence
-            .list(&mut connection, args.watch)
-            .await
-            .ok_or_else(lost)?;
+            .map_err(|e| enter_error(e, &member.invite))?;
+        let lost = || CommandError::new(ErrorKind::Unreachable, "the relay was lost");
+        let mut peers = channel.peers(args.watch).await.ok_or_else(lost)?;
         peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         for peer in &peers {
-            print(context, peer);
+            print(context, peer)?;
         }
         if peers.is_empty() && !context.global.json && !context.global.quiet {
             eprintln!("nobody else is in the room");
         }
         if args.watch {
             loop {
-                let message = tokio::select! {
+                let event = tokio::select! {
                     () = cancel.cancelled() => break,
-                    heard = connection.hear() => heard.ok_or_else(lost)?,
+                    event = channel.recv() => event.ok_or_else(lost)?,
                 };
-                if let Some(peer) = presence.hear(message) {
-                    print(context, &peer);
+                if let PeerEvent::Presence(peer) = event {
+                    print(context, &peer)?;
                 }
             }
         }
-        connection.close(Code::Done).await;
+        channel.close(Code::Done).await;
         Ok(signals.exit_code().unwrap_or(0))
     })?
 }
 
-fn print(context: &Context, peer: &Peer) {
+fn print(context: &Context, peer: &Peer) -> Result<(), CommandError> {
     let state = peer.state.as_str();
     if context.global.json {
-        print_line(&serde_json::json!({
-            "event": "peer", "id": peer.id, "name": peer.name, "state": state, "since": peer.since.as_secs(),
-        }));
+        output::json(&Event::Peer {
+            peer: PeerRef::new(peer.id, peer.name.clone()),
+            state: peer.state,
+            since: peer.since,
+        })
     } else {
         let name = pad(peer.name.as_str(), NAME);
         let since = crate::display::duration(peer.since);
-        println!("{name}  {state:<9}  {since:>9}  {}", shown(peer.id));
+        // Such as a Cyrillic letter that poses as a Latin one.
+        let mixed = if peer.name.mixes_scripts() {
+            "  (letters of several scripts)"
+        } else {
+            ""
+        };
+        output::line(format!(
+            "{name}  {state:<9}  {since:>9}  {}{mixed}",
+            shown(peer.id)
+        ))
     }
 }
 

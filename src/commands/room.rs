@@ -1,10 +1,7 @@
 //! `p2p room new`: a room whose secret the relay never holds.
 
-use super::{CommandError, cli::RoomCommand, context::Context};
-use crate::{
-    display::print_line,
-    identity::{Invite, RoomSecret},
-};
+use super::{CommandError, cli::RoomCommand, context::Context, output};
+use crate::identity::{Invite, RoomSecret};
 
 pub(super) fn run(context: &Context, command: &RoomCommand) -> Result<u8, CommandError> {
     let RoomCommand::New { relay } = command;
@@ -16,11 +13,11 @@ pub(super) fn run(context: &Context, command: &RoomCommand) -> Result<u8, Comman
         secret,
     };
     if context.global.json {
-        print_line(
+        output::json(
             &serde_json::json!({"event": "room", "invite": invite.to_string(), "room": room}),
-        );
+        )?;
     } else {
-        println!("{invite}\n{room}");
+        output::line(format!("{invite}\n{room}"))?;
         if !context.global.quiet {
             eprintln!(
                 "the first line is the invite, for members; the second the room's ID, for `p2p server --admit`"

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
-
 use super::{
     CommandError,
     cli::{BroadcastArgs, Compress, SendArgs, WhatArgs},
@@ -13,11 +11,10 @@ use super::{
 };
 use crate::{
     identity::ResolveError,
+    storage::Filter,
     transfer::{
-        FailureKind,
-        send::{
-            SendError, SendRequest, SourceSpec, Status, Summary, Target, To, send as send_files,
-        },
+        EnterError, Error, ErrorKind,
+        send::{SendRequest, SourceSpec, Status, Summary, Target, To, send as send_files},
     },
 };
 
@@ -38,8 +35,8 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
         timeout: what.timeout,
         limit: what.limit,
         compress: what.compress == Compress::Auto,
-        jobs: context.home()?.path().join("jobs"),
-        source: source(what)?,
+        jobs: context.home()?.jobs(),
+        source: source(context, what)?,
         to,
     };
     let member = context.member()?;
@@ -48,10 +45,11 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
     context.block_on(async {
         let signals = Signals::hear();
         let sent = send_files(&member, &known, request, &observer, &signals.token()).await;
+        context.flush_events().await;
         match (sent, signals.exit_code()) {
             (Ok(summary), code) => report(context, &summary, code),
             (Err(_), Some(code)) => Err(CommandError::new(
-                FailureKind::Interrupted,
+                ErrorKind::Interrupted,
                 "interrupted: nothing was delivered",
             )
             .with_code(code)),
@@ -61,7 +59,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
 }
 
 /// What is to be sent, from the command line.
-fn source(what: WhatArgs) -> Result<SourceSpec, CommandError> {
+fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError> {
     if let Some(text) = what.text {
         return Ok(SourceSpec::Text(text));
     }
@@ -86,19 +84,17 @@ fn source(what: WhatArgs) -> Result<SourceSpec, CommandError> {
             "--name is for what comes from standard input (-)",
         ));
     }
-    Ok(SourceSpec::Paths {
-        exclude: globs(&what.exclude)?,
-        roots: distinct(what.paths),
-    })
-}
-
-fn globs(patterns: &[String]) -> Result<GlobSet, CommandError> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        set.add(Glob::new(pattern).map_err(|e| CommandError::usage(format!("--exclude {e}")))?);
+    let filter = Filter::new(&what.exclude, &[])
+        .map_err(|e| CommandError::usage(format!("--exclude: {e}")))?
+        .without(context.home()?.secrets());
+    let roots = distinct(what.paths);
+    for path in filter.own_below(&roots) {
+        context.stage.line(&format!(
+            "not sent: {} (it holds this machine's keys)",
+            path.display()
+        ));
     }
-    set.build()
-        .map_err(|e| CommandError::usage(format!("--exclude: {e}")))
+    Ok(SourceSpec::Paths { roots, filter })
 }
 
 /// A path that is named twice is sent once.
@@ -128,7 +124,7 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
     let all = summary.targets.len();
     if let Some(code) = signal {
         let message = format!("interrupted: {delivered} of {all} recipients have everything");
-        return Err(CommandError::new(FailureKind::Interrupted, message).with_code(code));
+        return Err(CommandError::new(ErrorKind::Interrupted, message).with_code(code));
     }
     let Some(failure) = summary.failure() else {
         return Ok(0);
@@ -141,11 +137,11 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
         _ => "not delivered to all".to_owned(),
     };
     let error = CommandError::from_failure(&doing, &failure);
-    Err(match failure.kind {
-        FailureKind::NoSuchPeer => {
+    Err(match failure.kind() {
+        ErrorKind::NoSuchPeer => {
             error.hint("`p2p peers` shows who is there; `--wait 5m` waits for them")
         }
-        FailureKind::TimedOut => error.hint(
+        ErrorKind::TimedOut => error.hint(
             "run the same command again to go on where it stopped; --timeout sets the patience",
         ),
         _ => error,
@@ -174,7 +170,7 @@ fn table(context: &Context, summary: &Summary) {
                 "✗ {files}, {size}; {n} failed: {}",
                 target.failed_files[0].1
             ),
-            (Status::Failed(failure) | Status::Pending(failure), _) => format!("✗ {failure}"),
+            (Status::Failed(failure) | Status::Pending(failure), _) => format!("✗ {failure:#}"),
         };
         context
             .stage
@@ -183,28 +179,30 @@ fn table(context: &Context, summary: &Summary) {
 }
 
 /// A send that did not begin.
-fn explain(error: &SendError, relay: &str) -> CommandError {
-    let failure = error.failure();
-    let plain = CommandError::from_failure("cannot send", &failure);
-    match error {
-        SendError::Enter(_) => with_hint(
-            CommandError::from_failure(&format!("cannot enter the room at {relay}"), &failure),
-            failure.kind,
-        ),
-        SendError::Resolve(ResolveError::KeyChanged { name, got, .. }) => {
-            // Both IDs must be whole, however long that makes the line.
-            CommandError::new(failure.kind, error).hint(format!(
-                "if you know that this is right: `p2p trust add {name} {got}`"
-            ))
-        }
-        SendError::Resolve(ResolveError::NotFound {
+fn explain(error: &Error, relay: &str) -> CommandError {
+    if error.cause::<EnterError>().is_some() {
+        let doing = format!("cannot enter the room at {relay}");
+        return with_hint(CommandError::from_failure(&doing, error), error.kind());
+    }
+    let plain = CommandError::from_failure("cannot send", error);
+    match error.cause::<ResolveError>() {
+        Some(ResolveError::KeyChanged { name, got, .. }) => plain.hint(format!(
+            "if you know that this is right: `p2p trust add {name} {got}`"
+        )),
+        Some(ResolveError::NotFound {
+            begins_id: true,
+            text,
+            ..
+        }) => plain.hint(format!(
+            "to name a peer by its ID: the whole of it, or `id:{text}…` with at least 10 characters"
+        )),
+        Some(ResolveError::ShortPrefix { .. }) => plain.hint("`p2p peers` shows whole IDs"),
+        Some(ResolveError::NotFound {
             nearest: Some(name),
             ..
         }) => plain.hint(format!("did you mean {name}?")),
-        SendError::Resolve(ResolveError::Ambiguous { .. }) => {
-            CommandError::new(failure.kind, error).hint("give the whole ID, or more of it")
-        }
-        SendError::Resolve(_) | SendError::Nobody => {
+        Some(ResolveError::Ambiguous { .. }) => plain.hint("give the whole ID, or more of it"),
+        _ if error.kind() == ErrorKind::NoSuchPeer => {
             plain.hint("`p2p peers` shows who is there; `--wait 5m` waits for them")
         }
         _ => plain,

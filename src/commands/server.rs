@@ -6,9 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{CommandError, cli::ServerArgs, context::Context, signal::Signals};
+use super::{CommandError, cli::ServerArgs, context::Context, output, signal::Signals};
 use crate::{
-    display::print_line,
     home::{Home, load_invite, load_or_create_identity, save_invite},
     identity::{HostPort, Invite, RoomSecret},
     quic::{Certificate, Credentials, Tuning},
@@ -87,11 +86,11 @@ async fn serve(context: &Context, args: &ServerArgs) -> Result<u8, CommandError>
         );
     }
     if context.global.json {
-        print_line(
+        output::json(
             &serde_json::json!({"event": "ready", "address": address.to_string(), "invite": invite.to_string()}),
-        );
+        )?;
     } else {
-        println!("{invite}");
+        output::line(&invite)?;
         if !context.global.quiet {
             eprintln!(
                 "relay listening on {address}; the line above is the invite: `p2p join` it on every machine"

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     display::show::{Kind, ShowError, ShowOptions, When as ShowWhen, detect_kind, show},
-    transfer::FailureKind,
+    transfer::ErrorKind,
 };
 
 /// Memory, in bytes of address space, that showing a file from someone else may take.
@@ -57,17 +57,14 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
     let mut out = std::io::stdout().lock();
     match show(&args.file, &options, &mut out) {
         Ok(_) => {}
-        // Whoever read our output has seen enough.
-        Err(ShowError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            return Ok(0);
-        }
+        Err(ShowError::Write(error)) => return Err(CommandError::output(error)),
         Err(error) => {
             let why = std::error::Error::source(&error).map(|it| format!(": {it}"));
             let message = format!("{error}{}", why.unwrap_or_default());
-            return Err(CommandError::new(FailureKind::LocalFile, message));
+            return Err(CommandError::new(ErrorKind::LocalFile, message));
         }
     }
-    let _ = out.flush();
+    out.flush().map_err(CommandError::output)?;
     Ok(0)
 }
 

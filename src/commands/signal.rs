@@ -2,10 +2,18 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use tokio_util::sync::CancellationToken;
+
+/// Whether any signal has come.
+static CAME: AtomicBool = AtomicBool::new(false);
+
+/// Whether a signal has asked for the end.
+pub(super) fn came() -> bool {
+    CAME.load(Ordering::Relaxed)
+}
 
 /// Hears signals for as long as the process lives.
 #[derive(Debug, Clone)]
@@ -31,6 +39,7 @@ impl Signals {
                     std::process::exit(code.into());
                 }
                 hearing.code.store(code, Ordering::Relaxed);
+                CAME.store(true, Ordering::Relaxed);
                 hearing.token.cancel();
             }
         });

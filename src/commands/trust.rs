@@ -1,10 +1,7 @@
 //! `p2p trust`: known peers.
 
-use super::{CommandError, cli::TrustCommand, context::Context};
-use crate::{
-    display::print_line,
-    transfer::{FailureKind, unix_now},
-};
+use super::{CommandError, cli::TrustCommand, context::Context, output};
+use crate::transfer::{ErrorKind, unix_now};
 
 pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, CommandError> {
     let known = context.known(&context.invite()?)?;
@@ -13,18 +10,18 @@ pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, Comman
         TrustCommand::Ls => {
             for peer in known.load().map_err(failed)?.iter() {
                 if context.global.json {
-                    print_line(&serde_json::json!({
+                    output::json(&serde_json::json!({
                         "event": "known", "name": peer.name, "id": peer.id, "since": peer.since,
                         "origin": peer.origin,
-                    }));
+                    }))?;
                 } else {
                     let since = std::time::UNIX_EPOCH + std::time::Duration::from_secs(peer.since);
-                    println!(
+                    output::line(format!(
                         "{}  {}  since {}",
                         peer.name,
                         peer.id,
                         humantime::format_rfc3339_seconds(since)
-                    );
+                    ))?;
                 }
             }
         }
@@ -37,7 +34,7 @@ pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, Comman
         TrustCommand::Rm { name } => {
             if known.remove(&name).map_err(failed)?.is_none() {
                 return Err(CommandError::new(
-                    FailureKind::NoSuchPeer,
+                    ErrorKind::NoSuchPeer,
                     format!("nobody is known as {name}"),
                 )
                 .hint("`p2p trust ls` lists who is"));

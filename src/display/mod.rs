@@ -5,19 +5,18 @@
 mod bars;
 mod events;
 mod human;
+mod json;
 pub mod menu;
 mod stage;
 
-use std::sync::Arc;
-
 pub use bars::Bars;
-pub use events::{JsonEvents, print_line};
-pub use human::Human;
+pub use events::Events;
+pub use json::{print_json, print_line};
 pub use p2p_view as show;
 pub use p2p_view::format::{bytes, duration, rate};
 pub use stage::{Pause, Stage};
 
-use crate::transfer::Observer;
+use self::{human::Human, json::Json};
 
 /// How much is said, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +33,12 @@ pub struct Style {
     pub bars: bool,
 }
 
-/// The observer for a style, on this stage.
+/// Prints events in a style, on this stage.
 #[must_use]
-pub fn observer(style: Style, stage: &Stage) -> Arc<dyn Observer> {
+pub fn events(style: Style, stage: &Stage) -> Events {
     if style.json {
-        Arc::new(JsonEvents::new(stage.clone()))
+        Events::start(Json::default())
     } else {
-        Arc::new(Human::new(style, stage.clone()))
+        Events::start(Human::new(style, stage.clone()))
     }
 }

@@ -292,12 +292,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let known = known(&dir);
         thread::scope(|scope| {
-            for i in 0..8 {
+            for i in 0_u8..8 {
                 let known = &known;
                 scope.spawn(move || {
-                    for j in 0..4 {
+                    for j in 0_u8..4 {
                         let name = name(&format!("peer {i} {j}"));
-                        known.pin(&name, A, Origin::Seen, 7).unwrap();
+                        let id = PeerId::from_bytes([i * 4 + j; 32]);
+                        known.pin(&name, id, Origin::Seen, 7).unwrap();
                     }
                 });
             }

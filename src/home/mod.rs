@@ -7,6 +7,7 @@
 //! | `known-peers.json` | whom I know ([`KnownPeers`]) |
 //! | `name` | the name I chose ([`Home::name`]) |
 //! | `journal/` | notes on partial transfers, kept by `storage` |
+//! | `jobs/` | which sends are running |
 //! | `relay/` | a relay that runs under this home |
 //!
 //! Everything here blocks on the disk.
@@ -131,6 +132,19 @@ impl Home {
     #[must_use]
     pub fn relay(&self) -> PathBuf {
         self.directory.join("relay")
+    }
+
+    /// The directory in which running sends are noted.
+    #[must_use]
+    pub fn jobs(&self) -> PathBuf {
+        self.directory.join("jobs")
+    }
+
+    /// What holds my keys and secrets, and must never leave this machine with a tree that is sent.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<PathBuf> {
+        let rooms = self.directory.join("rooms");
+        vec![self.identity_key(), self.invite(), rooms, self.relay()]
     }
 
     /// Makes a directory below the home directory (mode 0700) if there is none.

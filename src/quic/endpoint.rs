@@ -264,7 +264,7 @@ impl RandomIds {
 impl ConnectionIdGenerator for RandomIds {
     fn generate_cid(&mut self) -> ConnectionId {
         let mut bytes = [0; Self::LEN];
-        aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives random bytes");
+        p2p_core::crypto::random(&mut bytes);
         ConnectionId::new(&bytes)
     }
 

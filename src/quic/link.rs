@@ -4,7 +4,9 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, tls};
+use super::{
+    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, reassembly::Held, tls,
+};
 use crate::protocol::{Code, FileClass, PeerId};
 
 /// The control stream goes before every file.
@@ -20,6 +22,7 @@ const PRIORITY_BULK: i32 = 0;
 pub struct Link {
     connection: quinn::Connection,
     peer: PeerId,
+    held: Held,
 }
 
 impl Link {
@@ -28,7 +31,11 @@ impl Link {
         let peer = tls::peer_id(&connection).ok_or_else(|| {
             LinkError::Transport("the other end has no usable certificate".into())
         })?;
-        Ok(Self { connection, peer })
+        Ok(Self {
+            connection,
+            peer,
+            held: Held::default(),
+        })
     }
 
     /// Who is at the other end.
@@ -100,7 +107,8 @@ impl Link {
     /// # Errors
     /// When the connection is gone.
     pub async fn accept_file(&self) -> Result<FileReceiver, LinkError> {
-        Ok(FileReceiver::new(self.connection.accept_uni().await?))
+        let stream = self.connection.accept_uni().await?;
+        Ok(FileReceiver::new(stream, self.held.clone()))
     }
 
     /// Ends the connection at once; what was not acknowledged may be lost.

@@ -9,8 +9,11 @@ mod control;
 mod endpoint;
 mod error;
 mod file_stream;
+#[cfg(test)]
+mod hostile_gaps;
 mod limit;
 mod link;
+mod reassembly;
 mod socket;
 mod tls;
 mod tuning;

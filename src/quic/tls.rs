@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use ::aws_lc_rs::{hkdf, hmac};
+use ::aws_lc_rs::hmac;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme,
@@ -21,15 +21,15 @@ use rustls::{
 };
 use zeroize::Zeroizing;
 
-use crate::protocol::{ALPN, PeerId};
+use p2p_core::crypto::{derive, has_fast_aes};
+
+use crate::{
+    identity::PublicKey,
+    protocol::{ALPN, PeerId},
+};
 
 /// The name sent in the handshake; nobody checks it (RFC 6761 keeps `.invalid` from ever resolving).
 pub(super) const SERVER_NAME: &str = "p2p.invalid";
-
-/// DER of an Ed25519 `SubjectPublicKeyInfo` before its 32 bytes of key (RFC 8410, section 4).
-const ED25519_SPKI: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
 
 /// What an endpoint shows of itself: a self-signed certificate and its Ed25519 key.
 pub struct Credentials {
@@ -56,13 +56,8 @@ impl Credentials {
     /// With it a restarted relay tells its old peers at once that their connections are gone;
     /// otherwise they would wait for the idle timeout.
     pub(super) fn reset_key(&self) -> Arc<hmac::Key> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        hkdf::Salt::new(hkdf::HKDF_SHA256, b"")
-            .extract(&self.key)
-            .expand(&[b"p2p/1 stateless reset"], hkdf::HKDF_SHA256)
-            .and_then(|okm| okm.fill(bytes.as_mut_slice()))
-            .expect("32 bytes are within HKDF's limit");
-        Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &*bytes))
+        let key = derive(&self.key, b"", &[b"p2p/1 stateless reset"]);
+        Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key.as_slice()))
     }
 
     fn chain(&self) -> Vec<CertificateDer<'static>> {
@@ -135,22 +130,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-fn has_fast_aes() -> bool {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    return std::is_x86_feature_detected!("aes");
-    #[cfg(target_arch = "aarch64")]
-    return std::arch::is_aarch64_feature_detected!("aes");
-    #[allow(unreachable_code)]
-    false
-}
-
 fn certificate_id(certificate: &CertificateDer<'_>) -> Result<PeerId, rustls::Error> {
     let parsed = ParsedCertificate::try_from(certificate)?;
     let spki = parsed.subject_public_key_info();
-    if spki.len() != ED25519_SPKI.len() + 32 || !spki.starts_with(&ED25519_SPKI) {
-        return Err(CertificateError::BadEncoding.into());
-    }
-    Ok(PeerId::of_spki(&spki))
+    let key = PublicKey::from_spki(&spki).ok_or(CertificateError::BadEncoding)?;
+    Ok(key.peer_id())
 }
 
 fn verify_signature(

@@ -114,7 +114,7 @@ pub(super) fn partial_name(key: &[u8; 16]) -> String {
 /// The name of a partial file that nobody has yet, and nobody will resume.
 pub(super) fn random_name() -> String {
     let mut key = [0; 16];
-    aws_lc_rs::rand::fill(&mut key).expect("the system has randomness");
+    p2p_core::crypto::random(&mut key);
     partial_name(&key)
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{StorageError, directory::Directory, os};
+use super::{StorageError, directory::Directory, existing, os};
 use crate::protocol::{FileName, RelativePath};
 
 /// What to do when the name of a file that arrives is taken.
@@ -28,6 +28,8 @@ pub enum Outcome {
     Replaced,
     /// The old file was kept and the new one dropped.
     Skipped,
+    /// The same content is there already, under the name given: nothing was stored.
+    Identical,
 }
 
 /// Something that is stored.
@@ -41,30 +43,50 @@ pub struct Stored {
 
 /// Gives what is in `directory` under the name `from` its final name, as the policy says.
 ///
-/// With [`Outcome::Skipped`], `from` is still there.
+/// With [`Outcome::Skipped`] and [`Outcome::Identical`], `from` is still there.
 pub(super) fn place(
     directory: &Directory,
     from: &str,
     path: &RelativePath,
     conflict: Conflict,
 ) -> Result<Stored, StorageError> {
-    let rename = |name: &str| os::rename_no_replace(directory.handle(), from, name);
-    settle(directory, path, conflict, rename, |name| {
-        directory.handle().rename(from, directory.handle(), name)
-    })
+    let handle = directory.handle();
+    let how = Placing {
+        create: |name: &str| os::rename_no_replace(handle, from, name),
+        replace: |name: &str| handle.rename(from, handle, name),
+        is_same: |name: &str| existing::have_same_content(handle, from, name).unwrap_or(false),
+    };
+    settle(directory, path, conflict, how)
+}
+
+/// How something gets a name, and whether what has it already is the same.
+pub(super) struct Placing<C, R, S> {
+    /// Fails with `AlreadyExists` when the name is taken: only the file system knows which names are
+    /// one (case, Unicode normalisation), and only it can decide a race.
+    pub(super) create: C,
+    pub(super) replace: R,
+    pub(super) is_same: S,
 }
 
 /// Tries names until one is free, or does what the policy says when the first is not.
 ///
-/// `create` must fail with `AlreadyExists` when the name is taken: only the file system knows
-/// which names are one (case, Unicode normalisation), and only it can decide a race.
-pub(super) fn settle(
+/// What is there with the same content is never stored a second time, whatever the policy.
+pub(super) fn settle<C, R, S>(
     directory: &Directory,
     path: &RelativePath,
     conflict: Conflict,
-    create: impl Fn(&str) -> io::Result<()>,
-    replace: impl Fn(&str) -> io::Result<()>,
-) -> Result<Stored, StorageError> {
+    how: Placing<C, R, S>,
+) -> Result<Stored, StorageError>
+where
+    C: Fn(&str) -> io::Result<()>,
+    R: Fn(&str) -> io::Result<()>,
+    S: Fn(&str) -> bool,
+{
+    let Placing {
+        create,
+        replace,
+        is_same,
+    } = how;
     let name = path.file_name();
     let fail = |name: &str| StorageError::io("store", directory.place(name));
     let done = |outcome| {
@@ -78,8 +100,11 @@ pub(super) fn settle(
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(fail(name)(error)),
     }
+    if is_same(name) {
+        return done(Outcome::Identical);
+    }
     if conflict == Conflict::Rename {
-        for candidate in (1..=NUMBERS_MAX).map_while(|number| numbered(path, number)) {
+        for candidate in numbers(path) {
             match create(candidate.file_name()) {
                 Ok(()) => {
                     return Ok(Stored {
@@ -87,7 +112,14 @@ pub(super) fn settle(
                         outcome: Outcome::Renamed,
                     });
                 }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if is_same(candidate.file_name()) {
+                        return Ok(Stored {
+                            path: candidate,
+                            outcome: Outcome::Identical,
+                        });
+                    }
+                }
                 Err(error) => return Err(fail(candidate.file_name())(error)),
             }
         }
@@ -116,6 +148,11 @@ fn is_directory(directory: &Directory, name: &str) -> bool {
 ///
 /// Each new one tries all numbers before it: 10,000 tries take some 10 ms.
 const NUMBERS_MAX: u32 = 9_999;
+
+/// The names that are tried when `path` is taken.
+pub(super) fn numbers(path: &RelativePath) -> impl Iterator<Item = RelativePath> {
+    (1..=NUMBERS_MAX).map_while(|number| numbered(path, number))
+}
 
 /// `name (1).ext`, shortened before the number if it would be too long; `None` if even so it is.
 fn numbered(path: &RelativePath, number: u32) -> Option<RelativePath> {
@@ -223,7 +260,12 @@ mod tests {
                 }
             };
             let path = sent.parse().unwrap();
-            let stored = settle(&directory, &path, Conflict::Rename, create, |_| panic!()).unwrap();
+            let how = Placing {
+                create,
+                replace: |_: &str| panic!(),
+                is_same: |_: &str| false,
+            };
+            let stored = settle(&directory, &path, Conflict::Rename, how).unwrap();
             assert_eq!(stored.path.as_str(), kept);
         }
         assert_eq!(entries.borrow().len(), 4);

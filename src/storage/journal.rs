@@ -93,7 +93,7 @@ impl Journal {
         let path = directory.join(format!("{name}.{EXTENSION}"));
         let file = open_log(&path).map_err(failed("open", &path))?;
         if let Err(fs4::TryLockError::WouldBlock) = FileExt::try_lock(&file) {
-            aws_lc_rs::rand::fill(&mut key).expect("the system has randomness");
+            p2p_core::crypto::random(&mut key);
             let own = format!("{name}-{}.{EXTENSION}", HEXLOWER.encode(&key));
             return Self::read(directory.join(own));
         }

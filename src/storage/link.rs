@@ -4,12 +4,15 @@ use std::{io, path::Path};
 
 use cap_std::fs::Dir;
 
-use super::{Conflict, Outcome, StorageError, Stored, Target, claim, conflict::settle};
+use super::{
+    Conflict, Outcome, StorageError, Stored, Target, claim,
+    conflict::{Placing, settle},
+};
 use crate::protocol::{LinkTarget, RelativePath};
 
 impl Target {
     /// Makes a symbolic link. One that is there with the same target is left as it is, and counts as
-    /// [`Outcome::Skipped`].
+    /// [`Outcome::Identical`].
     ///
     /// Durable after the next [`store_all`](super::store_all) or [`Target::sync`].
     ///
@@ -32,23 +35,25 @@ impl Target {
             })?;
         self.with_directory(path.parent(), |directory| {
             let handle = directory.handle();
-            let name = path.file_name();
-            let there = handle.read_link_contents(name);
-            if there.is_ok_and(|there| there == Path::new(target.as_str())) {
-                return Ok(Stored {
-                    path: path.clone(),
-                    outcome: Outcome::Skipped,
-                });
-            }
             let link = |name: &str| symlink(handle, target.as_str(), name);
-            let stored = settle(directory, path, conflict, link, |name| {
+            let replace = |name: &str| {
                 let new = claim::random_name();
                 link(&new)?;
                 handle
                     .rename(&new, handle, name)
                     .inspect_err(|_| drop(handle.remove_file(&new)))
-            })?;
-            if stored.outcome != Outcome::Skipped {
+            };
+            let is_same = |name: &str| {
+                let there = handle.read_link_contents(name);
+                there.is_ok_and(|there| there == Path::new(target.as_str()))
+            };
+            let how = Placing {
+                create: link,
+                replace,
+                is_same,
+            };
+            let stored = settle(directory, path, conflict, how)?;
+            if !matches!(stored.outcome, Outcome::Skipped | Outcome::Identical) {
                 self.tree.changed(directory)?;
             }
             Ok(stored)
@@ -106,8 +111,11 @@ mod tests {
         assert_eq!(names(&place.out().join("t/d")), [""; 0]);
 
         let again = make("t/l", "d", Conflict::Rename).unwrap();
-        assert_eq!(again.outcome, Outcome::Skipped);
+        assert_eq!(again.outcome, Outcome::Identical);
         let other = make("t/l", "e", Conflict::Rename).unwrap();
+        assert_eq!(other.path.as_str(), "t/l (2)");
+        let other = make("t/l", "e", Conflict::Rename).unwrap();
+        assert_eq!(other.outcome, Outcome::Identical);
         assert_eq!(other.path.as_str(), "t/l (2)");
         let other = make("t/l", "e", Conflict::Overwrite).unwrap();
         assert_eq!(other.outcome, Outcome::Replaced);

@@ -116,8 +116,8 @@ impl OpenSource {
         if len > self.len() {
             return Err(self.changed(Change::Truncated));
         }
-        let (hasher, got) =
-            os::hash_prefix(&self.file, len).map_err(SourceError::io("read", &self.disk))?;
+        let (hasher, got) = os::hash_prefix(&self.file, len, |_| ())
+            .map_err(SourceError::io("read", &self.disk))?;
         if got < len {
             return Err(self.changed(Change::Truncated));
         }
@@ -199,13 +199,11 @@ impl fmt::Display for Change {
 mod tests {
     use std::{fs, io::Write, path::Path};
 
-    use globset::GlobSet;
-
     use super::*;
-    use crate::storage::Source;
+    use crate::storage::{Filter, Source};
 
     fn open(path: &Path) -> OpenSource {
-        let source = Source::new(&[path.to_owned()], GlobSet::empty()).unwrap();
+        let source = Source::new(&[path.to_owned()], Filter::default()).unwrap();
         let entry = source.walk().next().unwrap().unwrap();
         OpenSource::open(&entry).unwrap()
     }
@@ -309,7 +307,7 @@ mod tests {
             let _ = fs::remove_dir_all(&root);
             fs::create_dir(&root).unwrap();
             fs::write(&path, "content").unwrap();
-            let source = Source::new(std::slice::from_ref(&root), GlobSet::empty()).unwrap();
+            let source = Source::new(std::slice::from_ref(&root), Filter::default()).unwrap();
             let entry = source.walk().nth(1).unwrap().unwrap();
             let opened = OpenSource::open(&entry).unwrap();
             fs::remove_file(&path).unwrap();

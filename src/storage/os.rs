@@ -28,7 +28,14 @@ pub(super) fn read_at(file: &File, mut buf: &mut [u8], mut offset: u64) -> io::R
 }
 
 /// A hasher that has been given the first `len` bytes of a file, and how many there were.
-pub(super) fn hash_prefix(file: &File, len: u64) -> io::Result<(blake3::Hasher, u64)> {
+///
+/// `progress` is called after each [`READ_BYTES`] with the bytes so far: of a large file it may take
+/// minutes.
+pub(super) fn hash_prefix(
+    file: &File,
+    len: u64,
+    mut progress: impl FnMut(u64),
+) -> io::Result<(blake3::Hasher, u64)> {
     let mut hasher = blake3::Hasher::new();
     let mut buf = vec![0; READ_BYTES];
     let mut at = 0;
@@ -40,6 +47,7 @@ pub(super) fn hash_prefix(file: &File, len: u64) -> io::Result<(blake3::Hasher, 
         }
         hasher.update(&buf[..read]);
         at += read as u64;
+        progress(at);
     }
     Ok((hasher, at))
 }

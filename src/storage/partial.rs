@@ -136,16 +136,20 @@ impl Partial {
         Ok(())
     }
 
-    /// A hasher that has been given the first `len` bytes.
+    /// A hasher that has been given the first `len` bytes; `progress` is told how many, now and then.
     ///
     /// # Errors
     /// [`StorageError::Size`] if there are not so many.
-    pub fn hash_prefix(&self, len: u64) -> Result<blake3::Hasher, StorageError> {
+    pub fn hash_prefix(
+        &self,
+        len: u64,
+        progress: impl FnMut(u64),
+    ) -> Result<blake3::Hasher, StorageError> {
         if len > self.len {
             return Err(self.wrong_size(len, self.len));
         }
-        let (hasher, got) =
-            os::hash_prefix(&self.file, len).map_err(StorageError::io("read", self.place()))?;
+        let (hasher, got) = os::hash_prefix(&self.file, len, progress)
+            .map_err(StorageError::io("read", self.place()))?;
         match got == len {
             true => Ok(hasher),
             false => Err(self.wrong_size(len, got)),
@@ -205,7 +209,7 @@ impl Partial {
     pub(super) fn place_by(mut self, conflict: Conflict) -> Result<Stored, StorageError> {
         let stored = conflict::place(&self.directory, &self.name, &self.incoming.path, conflict)?;
         self.settled = true;
-        if stored.outcome == Outcome::Skipped {
+        if matches!(stored.outcome, Outcome::Skipped | Outcome::Identical) {
             let _ = self.remove();
         }
         Ok(stored)
@@ -269,7 +273,7 @@ mod tests {
 
         let mut second = place.target.begin(&file).unwrap();
         assert_eq!(second.len(), 3);
-        let prefix = second.hash_prefix(2).unwrap().finalize();
+        let prefix = second.hash_prefix(2, |_| ()).unwrap().finalize();
         assert_eq!(prefix, blake3::hash(b"ab"));
         second.truncate(2).unwrap();
         second.write_all(b"cdef").unwrap();
@@ -345,15 +349,16 @@ mod tests {
     fn a_finished_file_is_never_taken_for_a_partial() {
         let place = Place::new();
         let file = incoming("a", 64);
-        let content = |writer: u8| vec![writer; 64];
+        // Each its own: what is there already is not stored again.
+        let content = |writer: u8, turn: u8| [writer, turn].repeat(32);
         std::thread::scope(|scope| {
             for writer in 0..4 {
                 let (place, file) = (&place, &file);
                 scope.spawn(move || {
-                    for _ in 0..100 {
+                    for turn in 0..100 {
                         let mut partial = place.target.begin(file).unwrap();
                         partial.truncate(0).unwrap();
-                        for byte in content(writer) {
+                        for byte in content(writer, turn) {
                             partial.write_all(&[byte]).unwrap();
                         }
                         let conflict = Conflict::Rename;
@@ -373,7 +378,7 @@ mod tests {
         assert_eq!(names.len(), 400);
         for name in names {
             let stored = fs::read(place.out().join(&name)).unwrap();
-            assert_eq!(stored, content(stored[0]), "{name}");
+            assert_eq!(stored, content(stored[0], stored[1]), "{name}");
         }
     }
 

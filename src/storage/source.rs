@@ -8,9 +8,7 @@ use std::{
     time::Instant,
 };
 
-use globset::GlobSet;
-
-use super::{Change, Walk, walk};
+use super::{Change, Filter, Walk, walk};
 use crate::protocol::{NameError, RelativePath};
 
 /// What is sent: files and directories that are there and can be named.
@@ -20,7 +18,7 @@ use crate::protocol::{NameError, RelativePath};
 #[derive(Debug, Clone)]
 pub struct Source {
     roots: Arc<[Root]>,
-    exclude: GlobSet,
+    filter: Filter,
 }
 
 /// One of the paths that were given.
@@ -77,6 +75,12 @@ pub enum SourceError {
         /// What it is called.
         path: PathBuf,
     },
+    /// What holds a key of this machine ([`Filter::without`]).
+    #[error("cannot send {path:?}: it holds this machine's keys")]
+    Secret {
+        /// As it was named.
+        path: PathBuf,
+    },
     /// A symbolic link that leaves the tree, or could.
     #[error("cannot send the link {path:?}: {error}")]
     Symlink {
@@ -98,12 +102,11 @@ pub enum SourceError {
 impl Source {
     /// Looks at every path given, so that a typing error is found before anything is sent.
     ///
-    /// What matches `exclude`, by its name or by its path from the root on, with or without the
-    /// root's own name, is left out with all below it.
+    /// What the filter leaves out is left out with all below it.
     ///
     /// # Errors
     /// The first of the paths that cannot be sent.
-    pub fn new(paths: &[PathBuf], exclude: GlobSet) -> Result<Self, SourceError> {
+    pub fn new(paths: &[PathBuf], filter: Filter) -> Result<Self, SourceError> {
         let mut roots: Vec<Root> = Vec::with_capacity(paths.len());
         let mut named: HashMap<RelativePath, PathBuf> = HashMap::new();
         for disk in paths {
@@ -112,6 +115,9 @@ impl Source {
                 .file_type();
             if !kind.is_file() && !kind.is_dir() {
                 return Err(SourceError::Special { path: disk.clone() });
+            }
+            if filter.is_own(disk) {
+                return Err(SourceError::Secret { path: disk.clone() });
             }
             let path = name_of(disk)?;
             if let Some(first) = named.insert(path.clone(), disk.clone()) {
@@ -127,7 +133,7 @@ impl Source {
         }
         Ok(Self {
             roots: roots.into(),
-            exclude,
+            filter,
         })
     }
 
@@ -137,7 +143,7 @@ impl Source {
     /// an error in its place, and the walk goes on after it.
     #[must_use]
     pub fn walk(&self) -> Walk {
-        Walk::new(self.roots.clone(), self.exclude.clone())
+        Walk::new(self.roots.clone(), self.filter.clone())
     }
 
     /// Counts what a walk would find, but no more than `limit` entries, nor after `deadline`.
@@ -172,6 +178,7 @@ impl SourceError {
             Self::Io { path, .. }
             | Self::Name { path, .. }
             | Self::Special { path }
+            | Self::Secret { path }
             | Self::Symlink { path, .. }
             | Self::Changed { path, .. } => path,
             Self::SameName { second, .. } => second,

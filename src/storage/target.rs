@@ -1,13 +1,7 @@
 //! The directory that files arrive in.
 
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io, path::Path, sync::Arc};
 
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::{
     ambient_authority,
     fs::{Dir, OpenOptions},
@@ -28,15 +22,6 @@ use crate::protocol::RelativePath;
 #[derive(Debug, Clone)]
 pub struct Target {
     pub(super) tree: Arc<Tree>,
-}
-
-/// A file that is stored already, to compare with one that is offered.
-#[derive(Debug)]
-pub struct Existing {
-    /// Bytes in it.
-    pub len: u64,
-    file: File,
-    path: PathBuf,
 }
 
 impl Target {
@@ -95,43 +80,6 @@ impl Target {
         self.with_directory(incoming.path.parent(), |directory| {
             Partial::open(self.tree.clone(), directory.clone(), incoming.clone())
         })
-    }
-
-    /// The file of this name, if there is one; links are not followed.
-    ///
-    /// # Errors
-    /// [`StorageError::Io`] if it is there and cannot be read.
-    pub fn existing(&self, path: &RelativePath) -> Result<Option<Existing>, StorageError> {
-        let directory = match self.tree.directory(path.parent(), Missing::Fail) {
-            Ok(directory) => directory,
-            Err(StorageError::NotADirectory { .. }) => return Ok(None),
-            Err(StorageError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        let (handle, name) = (directory.handle(), path.file_name());
-        let place = directory.place(name);
-        match handle.symlink_metadata(name) {
-            Ok(found) if found.is_file() => {}
-            Ok(_) => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StorageError::io("look at", place)(error)),
-        }
-        let mut options = OpenOptions::new();
-        options.read(true).follow(FollowSymlinks::No);
-        let mut open = || {
-            let file = handle.open_with(name, os::never_wait(&mut options))?;
-            let file = file.into_std();
-            let metadata = file.metadata()?;
-            Ok((file, metadata))
-        };
-        let (file, metadata) = open().map_err(StorageError::io("open", &place))?;
-        Ok(metadata.is_file().then(|| Existing {
-            len: metadata.len(),
-            file,
-            path: place,
-        }))
     }
 
     /// Makes a directory, and those on the way to it; one that is there is left as it is.
@@ -205,18 +153,6 @@ impl Target {
             }
             other => other,
         }
-    }
-}
-
-impl Existing {
-    /// A hasher that has been given the first `len` bytes, or all if there are fewer.
-    ///
-    /// # Errors
-    /// [`StorageError::Io`].
-    pub fn hash_prefix(&self, len: u64) -> Result<blake3::Hasher, StorageError> {
-        os::hash_prefix(&self.file, len)
-            .map(|(hasher, _)| hasher)
-            .map_err(StorageError::io("read", &self.path))
     }
 }
 
@@ -357,7 +293,7 @@ mod tests {
         partial.finish(Conflict::Rename).unwrap();
         let existing = place.target.existing(&path("a")).unwrap().unwrap();
         assert_eq!(existing.len, 7);
-        let hash = existing.hash_prefix(u64::MAX).unwrap().finalize();
+        let hash = existing.hash(|_| ()).unwrap();
         assert_eq!(hash, blake3::hash(b"content"));
         place.target.create_dir(&path("d")).unwrap();
         assert!(place.target.existing(&path("d")).unwrap().is_none());

@@ -1,20 +1,26 @@
 //! A way through everything that is sent.
 
-use std::{fs::Metadata, path::PathBuf, sync::Arc};
+use std::{
+    fs::Metadata,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use globset::{Candidate, GlobSet};
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Modified, SourceError, claim::is_partial_name, os, source::Root, time};
+use super::{
+    Filter, Modified, SourceError, claim::is_partial_name, filter::FilterWalk, os, source::Root,
+    time,
+};
 use crate::protocol::{LinkTarget, RelativePath};
 
 /// A way through everything that is sent, one [`Entry`] at a time. Blocking.
 #[derive(Debug)]
 pub struct Walk {
     roots: Arc<[Root]>,
-    exclude: GlobSet,
+    filter: Filter,
     next_root: usize,
-    below: Option<walkdir::IntoIter>,
+    below: Option<(walkdir::IntoIter, FilterWalk)>,
 }
 
 /// One thing to send.
@@ -52,10 +58,10 @@ pub enum EntryKind {
 }
 
 impl Walk {
-    pub(super) fn new(roots: Arc<[Root]>, exclude: GlobSet) -> Self {
+    pub(super) fn new(roots: Arc<[Root]>, filter: Filter) -> Self {
         Self {
             roots,
-            exclude,
+            filter,
             next_root: 0,
             below: None,
         }
@@ -64,11 +70,16 @@ impl Walk {
     /// What to make of something found; `None` to leave it out.
     fn visit(&mut self, found: DirEntry) -> Option<Result<Entry, SourceError>> {
         let root = &self.roots[self.next_root - 1];
+        let (_, filter) = self.below.as_mut()?;
         let is_root = found.depth() == 0;
         // Not through a link, except at the root.
         let is_dir = found.file_type().is_dir();
+        let below = found
+            .path()
+            .strip_prefix(&root.disk)
+            .unwrap_or(Path::new(""));
         let partial = found.file_name().to_str().is_some_and(is_partial_name);
-        if partial || self.is_excluded(&found) {
+        if partial || filter.leaves_out(below, found.depth(), is_dir) {
             self.leave(is_dir);
             return None;
         }
@@ -88,25 +99,9 @@ impl Walk {
     }
 
     fn leave(&mut self, is_dir: bool) {
-        if let Some(below) = self.below.as_mut().filter(|_| is_dir) {
+        if let Some((below, _)) = self.below.as_mut().filter(|_| is_dir) {
             below.skip_current_dir();
         }
-    }
-
-    fn is_excluded(&self, found: &DirEntry) -> bool {
-        if self.exclude.is_empty() {
-            return false;
-        }
-        let root = &self.roots[self.next_root - 1];
-        let below = found
-            .path()
-            .strip_prefix(&root.disk)
-            .unwrap_or(found.path());
-        let full = root.path.to_path_buf().join(below);
-        let name = full.file_name().unwrap_or(full.as_os_str());
-        [name, below.as_os_str(), full.as_os_str()]
-            .iter()
-            .any(|text| self.exclude.is_match_candidate(&Candidate::new(text)))
     }
 }
 
@@ -115,11 +110,12 @@ impl Iterator for Walk {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Some(below) = &mut self.below else {
+            let Some((below, _)) = &mut self.below else {
                 let root = self.roots.get(self.next_root)?;
                 self.next_root += 1;
                 let walk = WalkDir::new(&root.disk).max_open(RelativePath::MAX_COMPONENTS + 1);
-                self.below = Some(walk.into_iter());
+                let filter = self.filter.walk(&root.disk, root.path.as_str());
+                self.below = Some((walk.into_iter(), filter));
                 continue;
             };
             let visited = match below.next() {
@@ -201,17 +197,12 @@ mod tests {
         time::{Duration, Instant},
     };
 
-    use globset::{Glob, GlobSetBuilder};
-
     use super::*;
     use crate::storage::{Source, Totals, testing::scale};
 
-    fn globs(globs: &[&str]) -> GlobSet {
-        let mut set = GlobSetBuilder::new();
-        for glob in globs {
-            set.add(Glob::new(glob).unwrap());
-        }
-        set.build().unwrap()
+    fn filter(patterns: &[&str]) -> Filter {
+        let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+        Filter::new(&patterns, &[]).unwrap()
     }
 
     /// A tree with the files named, each holding its name.
@@ -229,7 +220,7 @@ mod tests {
         let roots: Vec<PathBuf> = roots.iter().map(|root| root.to_path_buf()).collect();
         let mut entries = Vec::new();
         let mut errors = Vec::new();
-        for entry in Source::new(&roots, globs(exclude)).unwrap().walk() {
+        for entry in Source::new(&roots, filter(exclude)).unwrap().walk() {
             match entry {
                 Ok(entry) => entries.push(entry),
                 Err(error) => errors.push(error),
@@ -284,7 +275,7 @@ mod tests {
             let (entries, _) = walk(&[&temp.path().join(root)], &[]);
             assert_eq!(entries[0].path.as_str(), expected, "{root}");
         }
-        assert!(Source::new(&["/".into()], GlobSet::empty()).is_err());
+        assert!(Source::new(&["/".into()], Filter::default()).is_err());
     }
 
     #[test]
@@ -292,14 +283,14 @@ mod tests {
         let temp = tree(&["a/f", "b/f", ".hidden"]);
         let new = |roots: &[&str]| {
             let roots: Vec<PathBuf> = roots.iter().map(|r| temp.path().join(r)).collect();
-            Source::new(&roots, GlobSet::empty()).unwrap_err()
+            Source::new(&roots, Filter::default()).unwrap_err()
         };
         assert!(matches!(new(&["a", "none"]), SourceError::Io { .. }));
         assert!(matches!(new(&["a/f", "b/f"]), SourceError::SameName { .. }));
         assert!(matches!(new(&[".hidden"]), SourceError::Name { .. }));
         #[cfg(unix)]
         assert!(matches!(
-            Source::new(&["/dev/null".into()], GlobSet::empty()),
+            Source::new(&["/dev/null".into()], Filter::default()),
             Err(SourceError::Special { .. })
         ));
     }
@@ -326,6 +317,115 @@ mod tests {
             (&["t"], &[]),
         ] {
             assert_eq!(paths(&walk(&[&root], exclude).0), expected);
+        }
+    }
+
+    #[test]
+    fn patterns_are_those_of_gitignore() {
+        let temp = tree(&[
+            "t/a.o",
+            "t/keep.o",
+            "t/target/x",
+            "t/src/target/y",
+            "t/src/e/z",
+            "t/src/deep/er/e/z",
+            "t/e",
+        ]);
+        let root = temp.path().join("t");
+        let all = |but: &[&str]| {
+            let everything = paths(&walk(&[&root], &[]).0.clone())
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>();
+            let left = |path: &&String| {
+                !but.iter()
+                    .any(|b| path == b || path.starts_with(&format!("{b}/")))
+            };
+            everything.iter().filter(left).cloned().collect::<Vec<_>>()
+        };
+        for (patterns, left_out) in [
+            (&["e/"][..], &["t/src/e", "t/src/deep/er/e"][..]),
+            (&["/e"], &["t/e"]),
+            (&["/target"], &["t/target"]),
+            (&["target/"], &["t/target", "t/src/target"]),
+            (&["*.o", "!keep.o"], &["t/a.o"]),
+            (&["!keep.o", "*.o"], &["t/a.o", "t/keep.o"]),
+            (&["src/**/e"], &["t/src/e", "t/src/deep/er/e"]),
+            (&["# a comment", ""], &[]),
+        ] {
+            assert_eq!(
+                paths(&walk(&[&root], patterns).0),
+                all(left_out),
+                "{patterns:?}"
+            );
+        }
+        let list = temp.path().join("list");
+        fs::write(&list, "*.o\ntarget/\n").unwrap();
+        let both = Filter::new(&["!keep.o".to_owned()], std::slice::from_ref(&list)).unwrap();
+        let source = Source::new(std::slice::from_ref(&root), both).unwrap();
+        let found: Vec<Entry> = source.walk().map(Result::unwrap).collect();
+        assert_eq!(paths(&found), all(&["t/a.o", "t/target", "t/src/target"]));
+        let wrong = Filter::new(&["a[".to_owned()], &[]).unwrap_err();
+        assert!(
+            wrong.to_string().starts_with("\"a[\" is not a pattern"),
+            "{wrong}"
+        );
+        assert!(Filter::new(&[], &[temp.path().join("none")]).is_err());
+    }
+
+    #[test]
+    fn what_git_ignores_can_be_left_out() {
+        let temp = tree(&[
+            "repo/sub/t/a.log",
+            "repo/sub/t/b.tmp",
+            "repo/sub/t/keep.log",
+            "repo/sub/t/d/x.bin",
+            "repo/sub/t/d/c.log",
+            "repo/sub/t/z/x.bin",
+            "repo/sub/t/secret",
+            "repo/.git/info/exclude",
+        ]);
+        let at = |path: &str| temp.path().join("repo").join(path);
+        fs::write(at(".gitignore"), "*.log\n").unwrap();
+        fs::write(at(".git/info/exclude"), "/sub/t/secret\n").unwrap();
+        fs::write(at("sub/t/.gitignore"), "!keep.log\n*.tmp\n").unwrap();
+        fs::write(at("sub/t/d/.gitignore"), "/x.bin\n").unwrap();
+        let found = |filter: Filter| {
+            let source = Source::new(&[at("sub/t")], filter).unwrap();
+            let entries: Vec<Entry> = source.walk().map(Result::unwrap).collect();
+            paths(&entries).join(" ")
+        };
+        assert_eq!(
+            found(Filter::default().with_gitignore()),
+            "t t/.gitignore t/d t/d/.gitignore t/keep.log t/z t/z/x.bin"
+        );
+        // What was asked for by name comes before what git says.
+        let filter = Filter::new(&["!a.log".to_owned(), "z".to_owned()], &[]).unwrap();
+        assert_eq!(
+            found(filter.with_gitignore()),
+            "t t/.gitignore t/a.log t/d t/d/.gitignore t/keep.log"
+        );
+    }
+
+    #[test]
+    fn what_is_ours_is_left_out_wherever_the_tree_begins() {
+        let temp = tree(&["home/u/p2p/key", "home/u/p2p/relay/key", "home/u/f"]);
+        let at = |path: &str| temp.path().join(path);
+        let own = || [at("home/u/p2p/key"), at("home/u/p2p/relay"), at("none")];
+        let filter = Filter::default().without(own());
+        for (root, expected, left_out) in [
+            ("home", "home home/u home/u/f home/u/p2p", 2),
+            ("home/u/p2p", "p2p", 2),
+            ("home/u/f", "f", 0),
+        ] {
+            let source = Source::new(&[at(root)], filter.clone()).unwrap();
+            let entries: Vec<Entry> = source.walk().map(Result::unwrap).collect();
+            assert_eq!(paths(&entries).join(" "), expected, "{root}");
+            assert_eq!(filter.own_below(&[at(root)]).len(), left_out, "{root}");
+        }
+        for root in ["home/u/p2p/key", "home/u/p2p/relay", "home/u/p2p/relay/key"] {
+            let named = Source::new(&[at(root)], filter.clone());
+            assert!(matches!(named, Err(SourceError::Secret { .. })), "{root}");
         }
     }
 
@@ -433,7 +533,7 @@ mod tests {
     #[test]
     fn totals_are_counted_within_bounds() {
         let temp = tree(&["t/a", "t/d/b", "t/d/c"]);
-        let source = Source::new(&[temp.path().join("t")], GlobSet::empty()).unwrap();
+        let source = Source::new(&[temp.path().join("t")], Filter::default()).unwrap();
         let later = Instant::now() + Duration::from_secs(3600);
         assert_eq!(
             source.totals(100, later),
@@ -465,7 +565,7 @@ mod tests {
             let statm = fs::read_to_string("/proc/self/statm").unwrap();
             statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4
         };
-        let source = Source::new(&[root], GlobSet::empty()).unwrap();
+        let source = Source::new(&[root], Filter::default()).unwrap();
         let count = dirs * per_dir + dirs + 1;
         let mut after_first_tenth = 0;
         for (i, entry) in source.walk().enumerate() {

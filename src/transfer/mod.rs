@@ -1,27 +1,32 @@
 //! The client's side of every transfer: offer, seal, send; receive, open, store; receipts.
 //!
-//! - [`member`](Member): who I am, and the connection into my room
-//! - [`presence`](Presence): who else is there
+//! - [`member`](Member): who I am, and how I enter my room
+//! - [`channel`](Channel): the way to the others in it: messages, events, file streams
+//! - `via_relay`: that way through a relay
+//! - [`presence`](Peer): who else is there
 //! - [`send`]: from files to recipients
 //! - [`receive`]: from senders to files
 //! - [`event`](Event): what whoever shows it hears of all that
-//! - [`failure`](Failure): why something did not arrive
+//! - [`error`](Error): why something did not arrive
 //!
-//! Nothing here assumes that the far end is a relay: peers speak to each other in
+//! Only `via_relay` knows that there is a relay: peers speak to each other in
 //! [`PeerMessage`](crate::protocol::PeerMessage)s and file streams.
 
 mod buffers;
+mod channel;
+mod error;
 mod event;
-mod failure;
 mod member;
 mod presence;
 pub mod receive;
 pub mod send;
+mod via_relay;
 
-pub use event::{Event, Observer};
-pub use failure::{Failure, FailureKind};
-pub use member::{Connection, EnterError, Member, Voice};
-pub use presence::{Peer, Presence};
+pub use channel::{Channel, FileStreams, MessageSender, PeerEvent};
+pub use error::{Error, ErrorKind};
+pub use event::{Event, Observer, PeerRef};
+pub use member::{EnterError, Member};
+pub use presence::Peer;
 
 /// Seconds since 1970, by this machine's clock.
 #[must_use]

@@ -226,6 +226,8 @@ struct Heard {
     events: Vec<Value>,
     /// How many there are of each name.
     counts: HashMap<String, usize>,
+    /// Standard output as it came.
+    raw: String,
     stderr: String,
     open: usize,
 }
@@ -255,6 +257,8 @@ impl Proc {
             let name = value["event"].as_str().unwrap_or_default();
             *heard.counts.entry(name.to_owned()).or_default() += 1;
             heard.events.push(value);
+            heard.raw.push_str(line);
+            heard.raw.push('\n');
         });
         follow(stderr, output.clone(), |heard, line| {
             heard.stderr.push_str(line);
@@ -312,6 +316,11 @@ impl Proc {
         let heard = self.output.lock();
         let matching = heard.events.iter().filter(|e| e["event"] == name);
         matching.cloned().collect()
+    }
+
+    /// Standard output so far, as it came.
+    pub fn raw(&self) -> String {
+        self.output.lock().raw.clone()
     }
 
     /// Standard error so far.

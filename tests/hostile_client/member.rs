@@ -4,16 +4,13 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use p2p::{
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
-    protocol::{
-        Answer, CHUNK_SIZE, ClientToServer, FileClass, FileHeader, PeerId, PeerMessage,
-        ServerToClient,
-    },
+    protocol::{Answer, CHUNK_SIZE, FileClass, FileHeader, PeerId, PeerMessage},
     quic::Tuning,
     sealing::{
-        Compression, Head, HeadKind, JobId, Manifest, NewTransfer, Outcome, ReceiptOpener, Suite,
+        Compression, Head, HeadKind, JobId, Manifest, NewTransfer, ReceiptOpener, Suite,
         TransferSealer, chunk_frame,
     },
-    transfer::{Connection, Member, Presence},
+    transfer::{Channel, Member, PeerEvent},
 };
 use tokio::time::timeout;
 
@@ -39,6 +36,7 @@ pub fn file(path: &str) -> (Head, Vec<u8>) {
         target: None,
         exec: false,
         mtime: None,
+        blake3: None,
     };
     (head, content)
 }
@@ -63,7 +61,7 @@ pub fn directory(path: &str) -> (Head, Vec<u8>) {
 /// Enters a room as a member who sends.
 pub struct Mallory {
     member: Member,
-    connection: Connection,
+    channel: Channel,
 }
 
 impl Mallory {
@@ -78,8 +76,8 @@ impl Mallory {
             tuning: Tuning::default(),
             bundle_lifetime: BUNDLE_LIFETIME,
         };
-        let connection = member.enter(None).await.unwrap();
-        Self { member, connection }
+        let channel = member.enter(None).await.unwrap();
+        Self { member, channel }
     }
 
     /// Sends these, one after the other, in one transfer whose offer says that it is `announced`
@@ -99,8 +97,7 @@ impl Mallory {
         files: &[(Head, Vec<u8>)],
         announced: Option<u64>,
     ) -> Result<Vec<Fate>, String> {
-        let presence = Presence::new(self.member.member_key());
-        let peers = presence.list(&mut self.connection, false).await.unwrap();
+        let peers = self.channel.peers(false).await.unwrap();
         let victim = peers.iter().find(|p| p.bundle.hpke.is_some()).unwrap();
         let sealer = TransferSealer::new(&NewTransfer {
             identity: &self.member.identity,
@@ -117,11 +114,11 @@ impl Mallory {
                 text: false,
             },
         });
-        let (voice, transfer) = (self.connection.voice(), sealer.transfer());
+        let (messages, transfer) = (self.channel.messages(), sealer.transfer());
         let offer = sealer.offer_to(&victim.bundle).unwrap();
         let mut receipts = sealer.receipts(victim.bundle.key);
-        voice
-            .tell(transfer, Some(victim.id), PeerMessage::Offer { offer })
+        messages
+            .send(Some(victim.id), transfer, PeerMessage::Offer { offer })
             .await;
         match self.hear(victim.id).await {
             PeerMessage::Answer {
@@ -129,7 +126,7 @@ impl Mallory {
             } => {}
             other => return Err(format!("{other:?}")),
         }
-        voice.say(ClientToServer::Begin { transfer }).await;
+        self.channel.begin(transfer).await;
         let mut fates = Vec::new();
         for (head, content) in files {
             let (mut file, head_frame) = sealer.seal_file(head).unwrap();
@@ -148,7 +145,7 @@ impl Mallory {
                 bytes.extend_from_slice(&frame);
             }
             bytes.extend_from_slice(&file.finish().unwrap().0);
-            let mut stream = self.connection.link().open_file(class).await.unwrap();
+            let mut stream = self.channel.streams().open_stream(class).await.unwrap();
             // It may be refused by its head already.
             let _ = stream.write(bytes.into()).await;
             let _ = stream.finish();
@@ -158,8 +155,10 @@ impl Mallory {
             }
         }
         let files = sealer.files();
-        voice.tell(transfer, None, PeerMessage::End { files }).await;
-        voice.say(ClientToServer::Close { transfer }).await;
+        messages
+            .send(None, transfer, PeerMessage::End { files })
+            .await;
+        messages.close(transfer).await;
         Ok(fates)
     }
 
@@ -168,7 +167,7 @@ impl Mallory {
             match self.hear(victim).await {
                 PeerMessage::Receipts { batch } => {
                     let batch = receipts.open(&batch.0).unwrap();
-                    assert_eq!(batch[0].outcome, Outcome::Stored);
+                    assert_eq!(batch.len(), 1);
                     return Ok(Fate::Stored);
                 }
                 PeerMessage::Failed {
@@ -186,8 +185,8 @@ impl Mallory {
 
     async fn hear(&mut self, victim: PeerId) -> PeerMessage {
         loop {
-            match self.connection.hear().await.expect("the relay stays") {
-                ServerToClient::Told { from, message, .. } if from == victim => return message,
+            match self.channel.recv().await.expect("the relay stays") {
+                PeerEvent::Message { from, message, .. } if from == victim => return message,
                 _ => {}
             }
         }

@@ -16,10 +16,10 @@ use hpke::{
 use p2p::{
     identity::HpkePublicKey,
     protocol::{
-        Answer, Code, FRAME_HEADER_LEN, FrameHeader, FrameKind, PeerMessage, SafeText,
-        ServerToClient, SignedOffer, TransferId,
+        Answer, Code, FRAME_HEADER_LEN, FrameHeader, FrameKind, PeerMessage, SafeText, SignedOffer,
+        TransferId,
     },
-    transfer::FailureKind,
+    transfer::{ErrorKind, PeerEvent},
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -127,15 +127,15 @@ async fn collude(
     aws_lc_rs::rand::fill(&mut seed).unwrap();
     let (secret_key, public_key) = XWing::derive_keypair(&seed);
     let public_key = HpkePublicKey::from_bytes(&public_key.to_bytes()).unwrap();
-    let mut connection = carol.member.enter(Some(public_key)).await.unwrap();
+    let mut channel = carol.member.enter(Some(public_key)).await.unwrap();
     tokio::spawn(async move {
-        let voice = connection.voice();
-        while let Some(message) = connection.hear().await {
-            let ServerToClient::Told {
+        let messages = channel.messages();
+        while let Some(event) = channel.recv().await {
+            let PeerEvent::Message {
                 transfer,
                 from,
                 message,
-            } = message
+            } = event
             else {
                 continue;
             };
@@ -143,9 +143,12 @@ async fn collude(
                 PeerMessage::Offer { offer } => {
                     let key = file_key(&offer, transfer, (&alice, &carol), &secret_key);
                     *lock(&loot) = Some(key);
-                    let answer = Answer::Accept { each: false };
+                    let answer = Answer::Accept {
+                        each: false,
+                        compare: false,
+                    };
                     let accept = PeerMessage::Answer { answer };
-                    voice.tell(transfer, Some(from), accept).await;
+                    messages.send(Some(from), transfer, accept).await;
                 }
                 // She has what she wanted; her own copy is none of her concern.
                 PeerMessage::End { .. } => {
@@ -154,7 +157,7 @@ async fn collude(
                         code: Code::Declined,
                         reason: SafeText::new("had enough"),
                     };
-                    voice.tell(transfer, Some(from), leave).await;
+                    messages.send(Some(from), transfer, leave).await;
                 }
                 _ => {}
             }
@@ -265,9 +268,9 @@ async fn a_co_recipient_with_the_relay_cannot_forge_a_file() {
         });
         let summary = alice.broadcast(&[&path]).await.unwrap();
         for target in &summary.targets {
-            let kind = target.failure().map(|failure| failure.kind);
+            let kind = target.failure().map(|failure| failure.kind());
             if target.id == bob.id && round > 0 {
-                assert_eq!(kind, Some(FailureKind::Verification), "forgery {round}");
+                assert_eq!(kind, Some(ErrorKind::Verification), "forgery {round}");
             } else if target.id != carol.id() {
                 assert_eq!(kind, None, "forgery {round}: {:?}", target.failure());
             }

@@ -1,8 +1,8 @@
 //! Names belong to keys: who comes with another's is refused, and who shares one is never guessed.
 
 use p2p::{
-    identity::Identity,
-    transfer::{FailureKind, send::SendError},
+    identity::{Identity, ResolveError},
+    transfer::ErrorKind,
 };
 
 use super::stage::{Stage, assert_delivered, failure};
@@ -18,19 +18,16 @@ async fn a_known_name_with_another_key_is_sent_nothing() {
     alice.known.add(&name, real, 1).unwrap();
 
     let refused = failure(alice.send(&["bob"], &[&path]).await);
-    assert_eq!(refused.kind, FailureKind::NotTrusted);
-    assert_eq!(refused.kind.exit_code(), 4);
+    assert_eq!(refused.kind(), ErrorKind::NotTrusted);
+    assert_eq!(refused.kind().exit_code(), 4);
     for id in [real, bob.id()] {
-        assert!(
-            refused.reason.as_str().contains(&id.to_string()),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains(&id.to_string()), "{refused}");
     }
     // In a broadcast, everyone else is served.
     let summary = alice.broadcast(&[&path]).await.unwrap();
     for target in &summary.targets {
-        let kind = target.failure().map(|failure| failure.kind);
-        let expected = (target.id == bob.id()).then_some(FailureKind::NotTrusted);
+        let kind = target.failure().map(|failure| failure.kind());
+        let expected = (target.id == bob.id()).then_some(ErrorKind::NotTrusted);
         assert_eq!(kind, expected);
     }
     assert_eq!((listening.received().len(), carol.received().len()), (0, 1));
@@ -50,12 +47,9 @@ async fn a_sender_with_the_name_of_another_key_is_declined() {
     assert_delivered(alice.send(&["bob"], &[&path]).await);
     let received = bob.received();
     let declined = failure(impostor.send(&["bob"], &[&path]).await);
-    let reason = bob.fails_with(FailureKind::NotTrusted).await;
+    let reason = bob.fails_with(ErrorKind::NotTrusted).await;
     for id in [alice.id(), impostor.id()] {
-        assert!(
-            declined.reason.as_str().contains(&id.to_string()),
-            "{declined}"
-        );
+        assert!(declined.to_string().contains(&id.to_string()), "{declined}");
         assert!(reason.contains(&id.to_string()), "{reason}");
     }
     assert_eq!(bob.received(), received);
@@ -72,11 +66,12 @@ async fn a_name_that_two_peers_hold_means_neither_until_it_is_known() {
     let counts = || (first.received().len(), second.received().len());
 
     let ambiguous = alice.send(&["bob"], &[&path]).await;
-    assert!(matches!(ambiguous, Err(SendError::Resolve(_))));
     let ambiguous = failure(ambiguous);
+    let cause = ambiguous.cause::<ResolveError>();
+    assert!(matches!(cause, Some(ResolveError::Ambiguous { .. })));
     for id in [one.id(), two.id()] {
         assert!(
-            ambiguous.reason.as_str().contains(&id.to_string()),
+            ambiguous.to_string().contains(&id.to_string()),
             "{ambiguous}"
         );
     }
@@ -93,7 +88,7 @@ async fn a_name_that_two_peers_hold_means_neither_until_it_is_known() {
     // The pinned name is whose it is; once he is gone, the other does not inherit it.
     first.stop().await;
     let refused = failure(alice.send(&["bob"], &[&path]).await);
-    assert_eq!(refused.kind, FailureKind::NotTrusted, "{refused}");
+    assert_eq!(refused.kind(), ErrorKind::NotTrusted, "{refused}");
     assert_eq!(second.received().len(), 1);
 }
 

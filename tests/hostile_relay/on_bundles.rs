@@ -6,7 +6,7 @@ use p2p::{
     identity::{Bundle, Identity, RoomSecret},
     protocol::{PeerId, PeerState, ServerToClient, SignedBundle},
     sealing::OpenKeys,
-    transfer::FailureKind,
+    transfer::ErrorKind,
 };
 
 use super::stage::{Stage, assert_delivered, assert_unverified, failure};
@@ -53,9 +53,9 @@ async fn bob_is_not_seen(
         other => vec![other],
     });
     let unseen = failure(alice.send(&["bob"], &[&path]).await);
-    assert_eq!(unseen.kind, FailureKind::NoSuchPeer, "{unseen}");
+    assert_eq!(unseen.kind(), ErrorKind::NoSuchPeer, "{unseen}");
     let unseen = failure(alice.send(&[&bob.id().to_string()], &[&path]).await);
-    assert_eq!(unseen.kind, FailureKind::NoSuchPeer, "{unseen}");
+    assert_eq!(unseen.kind(), ErrorKind::NoSuchPeer, "{unseen}");
     let summary = alice.broadcast(&[&path]).await.unwrap();
     let served: Vec<_> = summary.targets.iter().map(|target| target.id).collect();
     assert_eq!(served, [carol.id]);
@@ -125,7 +125,7 @@ async fn a_bundle_that_has_expired_is_ignored() {
         vec![message]
     });
     let unseen = failure(alice.send(&["bob"], &[&path]).await);
-    assert_eq!(unseen.kind, FailureKind::NoSuchPeer, "{unseen}");
+    assert_eq!(unseen.kind(), ErrorKind::NoSuchPeer, "{unseen}");
     assert_eq!(listening.received(), []);
     stage.liar.be_honest();
     assert_delivered(alice.send(&["bob"], &[&path]).await);
@@ -176,5 +176,5 @@ async fn a_ghost_that_the_relay_adds_is_offered_nothing() {
     assert_eq!(served, [listening.id]);
     assert_delivered(Ok(summary));
     let unseen = failure(alice.send(&["eve"], &[&path]).await);
-    assert_eq!(unseen.kind, FailureKind::NoSuchPeer, "{unseen}");
+    assert_eq!(unseen.kind(), ErrorKind::NoSuchPeer, "{unseen}");
 }

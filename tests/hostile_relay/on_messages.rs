@@ -7,7 +7,7 @@ use p2p::{
     identity::{Identity, MemberKey},
     protocol::{Base64, FileHeader, PeerId, PeerMessage, ServerToClient, SignedOffer},
     relay::FileHook,
-    transfer::FailureKind,
+    transfer::ErrorKind,
 };
 use serde_json::json;
 
@@ -250,14 +250,14 @@ async fn a_whole_transfer_that_is_delivered_again_is_refused() {
     // back is in its power, and ends in a timeout.
     recording.replay(&stage, listening.id);
     let kept_back = failure(alice.send(&["bob"], &[&path]).await);
-    assert_eq!(kept_back.kind, FailureKind::TimedOut);
+    assert_eq!(kept_back.kind(), ErrorKind::TimedOut);
     assert!(listening.refuses().await.contains("delivered before"));
     assert_eq!(listening.received(), received);
 
     listening.stop().await;
     let restarted = bob.listen().await;
     let kept_back = failure(alice.send(&["bob"], &[&path]).await);
-    assert_eq!(kept_back.kind, FailureKind::TimedOut);
+    assert_eq!(kept_back.kind(), ErrorKind::TimedOut);
     assert!(
         restarted
             .refuses()
@@ -319,7 +319,7 @@ async fn a_transfer_is_not_opened_by_a_peer_that_was_not_addressed() {
     assert_delivered(alice.send(&["bob"], &[&path]).await);
     recording.replay(&stage, carol.id);
     let kept_back = failure(alice.send(&["carol"], &[&path]).await);
-    assert_eq!(kept_back.kind, FailureKind::TimedOut);
+    assert_eq!(kept_back.kind(), ErrorKind::TimedOut);
     let reason = carol.refuses().await;
     assert!(reason.contains(&bob.id.to_string()), "{reason}");
     assert_eq!((bob.received().len(), carol.received()), (1, vec![]));

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use globset::GlobSet;
 use p2p::{
     home::{Home, KnownPeers},
     identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
@@ -17,9 +16,9 @@ use p2p::{
     relay::{Admission, Relay, RelayConfig},
     storage::{Conflict, Target},
     transfer::{
-        Event, Failure, FailureKind, Member, Observer,
+        Error, ErrorKind, Event, Member, Observer,
         receive::{AcceptAll, Destination, ListenConfig, Listened, listen},
-        send::{SendError, SendRequest, SourceSpec, Summary, To, send},
+        send::{SendRequest, SourceSpec, Summary, To, send},
     },
 };
 use tempfile::TempDir;
@@ -162,25 +161,25 @@ impl Peer {
     }
 
     /// Sends files to those who are named.
-    pub async fn send(&self, to: &[&str], files: &[&Path]) -> Result<Summary, SendError> {
+    pub async fn send(&self, to: &[&str], files: &[&Path]) -> Result<Summary, Error> {
         let to = To::Peers(to.iter().map(|text| (*text).to_owned()).collect());
         self.send_to(to, files).await
     }
 
     /// Sends files to everyone who listens.
-    pub async fn broadcast(&self, files: &[&Path]) -> Result<Summary, SendError> {
+    pub async fn broadcast(&self, files: &[&Path]) -> Result<Summary, Error> {
         self.send_to(To::Everyone, files).await
     }
 
-    async fn send_to(&self, to: To, files: &[&Path]) -> Result<Summary, SendError> {
+    async fn send_to(&self, to: To, files: &[&Path]) -> Result<Summary, Error> {
         let source = SourceSpec::Paths {
             roots: files.iter().map(|path| path.to_path_buf()).collect(),
-            exclude: GlobSet::empty(),
+            filter: p2p::storage::Filter::default(),
         };
         self.send_source(to, source).await
     }
 
-    pub async fn send_source(&self, to: To, source: SourceSpec) -> Result<Summary, SendError> {
+    pub async fn send_source(&self, to: To, source: SourceSpec) -> Result<Summary, Error> {
         let request = SendRequest {
             source,
             to,
@@ -203,7 +202,7 @@ pub struct Listening {
     pub events: Arc<Events>,
     out: PathBuf,
     end: CancellationToken,
-    task: JoinHandle<Result<Listened, Failure>>,
+    task: JoinHandle<Result<Listened, Error>>,
 }
 
 impl Listening {
@@ -224,17 +223,17 @@ impl Listening {
 
     /// Waits until this listener says that something is not what was sent, and why.
     pub async fn refuses(&self) -> String {
-        self.fails_with(FailureKind::Verification).await
+        self.fails_with(ErrorKind::Verification).await
     }
 
     /// Waits for a failure of this kind, and forgets everything that happened before it.
-    pub async fn fails_with(&self, expected: FailureKind) -> String {
+    pub async fn fails_with(&self, expected: ErrorKind) -> String {
         let failed = |event: &Event| matches!(event, Event::Failed { .. });
         let Event::Failed { failure, .. } = self.events.take(failed).await else {
             unreachable!("that is what was waited for");
         };
-        assert_eq!(failure.kind, expected, "{failure}");
-        let reason = failure.reason.as_str().to_owned();
+        assert_eq!(failure.kind(), expected, "{failure}");
+        let reason = format!("{failure:#}");
         assert!(!reason.is_empty(), "a failure says why");
         reason
     }
@@ -280,39 +279,39 @@ impl Observer for Events {
 }
 
 /// Asserts that a send failed as a whole because of what a relay did, and said why.
-pub fn assert_unverified(summary: Result<Summary, SendError>) {
+pub fn assert_unverified(summary: Result<Summary, Error>) {
     let failure = failure(summary);
-    assert_eq!(failure.kind, FailureKind::Verification, "{failure}");
-    assert_eq!(failure.kind.exit_code(), 8);
-    assert!(!failure.reason.as_str().is_empty(), "a failure says why");
+    assert_eq!(failure.kind(), ErrorKind::Verification, "{failure}");
+    assert_eq!(failure.kind().exit_code(), 8);
+    assert!(!failure.to_string().is_empty(), "a failure says why");
 }
 
 /// Asserts that every recipient got everything.
-pub fn assert_delivered(summary: Result<Summary, SendError>) {
+pub fn assert_delivered(summary: Result<Summary, Error>) {
     let summary = summary.unwrap();
     assert_eq!(summary.failure(), None, "{:?}", summary.targets);
 }
 
 /// Asserts that the one failed verification and the other got everything.
-pub fn assert_split(summary: Result<Summary, SendError>, failed: PeerId, served: PeerId) {
+pub fn assert_split(summary: Result<Summary, Error>, failed: PeerId, served: PeerId) {
     let summary = summary.unwrap();
     for target in &summary.targets {
         match target.failure() {
             None => assert_eq!(target.id, served),
             Some(failure) => {
                 assert_eq!(target.id, failed, "{failure}");
-                assert_eq!(failure.kind, FailureKind::Verification, "{failure}");
+                assert_eq!(failure.kind(), ErrorKind::Verification, "{failure}");
             }
         }
     }
     assert_eq!(summary.targets.len(), 2);
-    assert_eq!(summary.failure().unwrap().kind, FailureKind::Partial);
+    assert_eq!(summary.failure().unwrap().kind(), ErrorKind::Partial);
 }
 
 /// Why a send failed, if it did.
-pub fn failure(summary: Result<Summary, SendError>) -> Failure {
+pub fn failure(summary: Result<Summary, Error>) -> Error {
     match summary {
-        Err(error) => error.failure(),
+        Err(error) => error,
         Ok(summary) => summary.failure().expect("nothing of this may be delivered"),
     }
 }

@@ -82,3 +82,52 @@ fn what_is_excluded_stays_behind() {
         .expect(0);
     assert_eq!(lab.stored("alice"), ["t/keep.txt"]);
 }
+
+#[test]
+fn what_is_excluded_follows_the_rules_of_gitignore() {
+    let (lab, _relay) = Lab::new();
+    let _alice = lab.listen("alice", &[]);
+    for name in [
+        "t/a.log",
+        "t/keep.log",
+        "t/out/x",
+        "t/src/out/y",
+        "t/src/e/z",
+    ] {
+        lab.file(name, 10);
+    }
+    let rules = ["*.log", "!keep.log", "/out", "e/"];
+    let exclude = rules.iter().flat_map(|rule| ["--exclude", rule]);
+    let options: Vec<&str> = ["--to", "alice"].into_iter().chain(exclude).collect();
+    lab.send("sender", &options, &[lab.folder().join("t")])
+        .expect(0);
+    assert_eq!(lab.stored("alice"), ["t/keep.log", "t/src/out/y"]);
+}
+
+#[test]
+fn a_tree_with_the_senders_own_home_goes_without_its_keys_and_says_so() {
+    let (lab, _relay) = Lab::new();
+    let _alice = lab.listen("alice", &[]);
+    let first = lab.file("first.txt", 10);
+    lab.send("sender", &["--to", "alice"], &[&first]).expect(0);
+    let home = lab.home("sender");
+    fs::write(home.join("notes.txt"), "mine").unwrap();
+    let mut sender = lab.send("sender", &["--to", "alice"], &[&home]);
+    sender.expect(0);
+    let said = sender.stderr();
+    assert!(
+        said.contains("not sent: ") && said.contains("identity.pem"),
+        "{said}"
+    );
+    let stored = lab.stored("alice");
+    assert!(stored.iter().any(|path| path.ends_with("/notes.txt")));
+    assert!(
+        !stored
+            .iter()
+            .any(|path| path.contains("identity.pem") || path.ends_with("/invite")),
+        "{stored:?}"
+    );
+    let mut sender = lab.send("sender", &["--to", "alice"], &[home.join("identity.pem")]);
+    sender.expect(7);
+    assert!(sender.stderr().contains("keys"), "{}", sender.stderr());
+}

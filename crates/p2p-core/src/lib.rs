@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`sealing`] | end-to-end encryption of a transfer |
 //! | [`identity`] | keys, rooms, bundles, invites, and whom `--to` means |
+//! | [`crypto`] | the primitives, by one of two providers |
 //! | [`protocol`] | IDs, names, messages, headers, frames and codes on the wire |
 //!
 //! Nothing here reads a file, a socket or a clock, so that any peer can be built on it.
 
+pub mod crypto;
 pub mod identity;
 pub mod protocol;
 pub mod sealing;

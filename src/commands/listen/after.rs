@@ -51,10 +51,16 @@ impl AfterReceiving {
         let exec = args.exec.clone();
         let json = context.global.json;
         let stage = context.stage.clone();
+        let events = context.events();
         let (files, mut queue) = mpsc::unbounded_channel::<ReceivedFile>();
         let worker = tokio::spawn(async move {
             while let Some(file) = queue.recv().await {
                 if show && queue.len() < SHOWN_MAX {
+                    // The line that names the file comes first.
+                    let events = events.clone();
+                    let flushing =
+                        tokio::task::spawn_blocking(move || events.flush(Some(SHOW_LIMIT)));
+                    let _ = flushing.await;
                     let _pause = stage.pause();
                     show_file(&file.path, may_ask).await;
                 }
@@ -96,7 +102,6 @@ impl Observer for Noting {
             bytes,
             blake3,
             from,
-            from_name,
             ..
         } = &event
             && path != Path::new("-")
@@ -106,8 +111,8 @@ impl Observer for Noting {
                 ("P2P_PATH", path.to_string_lossy().into_owned()),
                 ("P2P_BYTES", bytes.to_string()),
                 ("P2P_BLAKE3", blake3.to_hex().to_string()),
-                ("P2P_FROM", from.to_string()),
-                ("P2P_FROM_NAME", from_name.to_string()),
+                ("P2P_FROM", from.id.to_string()),
+                ("P2P_FROM_NAME", from.name.to_string()),
                 ("P2P_TRANSFER", transfer.to_string()),
             ];
             let _ = files.send(ReceivedFile {

@@ -21,7 +21,7 @@ use crate::{
     protocol::{Code, DeclineReason, TransferId},
     storage::{Conflict, Target},
     transfer::{
-        FailureKind, Member, Presence,
+        ErrorKind, Member, PeerEvent,
         receive::{Decision, Destination, Gate, ListenConfig, OfferView, Refusal, listen},
     },
 };
@@ -87,8 +87,8 @@ impl Room {
             )
             .await
             {
-                telling.tell(News::NoRoom(failure.to_string()));
-                if failure.kind != FailureKind::Unreachable {
+                telling.tell(News::NoRoom(format!("{failure:#}")));
+                if failure.kind() != ErrorKind::Unreachable {
                     return;
                 }
                 tokio::select! {
@@ -130,19 +130,18 @@ impl Room {
 
 /// Tells who is there, for as long as it is polled.
 async fn watch(member: &Member, board: &Board) {
-    let presence = Presence::new(member.member_key());
     loop {
-        if let Ok(mut connection) = member.enter(None).await {
-            if let Some(peers) = presence.list(&mut connection, true).await {
+        if let Ok(mut channel) = member.enter(None).await {
+            if let Some(peers) = channel.peers(true).await {
                 let peers = peers.into_iter().map(|it| (it.id, it.name, it.state));
                 board.tell(News::Peers(peers.collect()));
-                while let Some(message) = connection.hear().await {
-                    if let Some(peer) = presence.hear(message) {
+                while let Some(event) = channel.recv().await {
+                    if let PeerEvent::Presence(peer) = event {
                         board.tell(News::Peer(peer.id, peer.name, peer.state));
                     }
                 }
             }
-            connection.close(Code::Done).await;
+            channel.close(Code::Done).await;
         }
         tokio::time::sleep(WATCH_PAUSE).await;
     }

@@ -1,8 +1,7 @@
 //! The sends that the menu runs.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use globset::GlobSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -11,6 +10,8 @@ use super::{
 };
 use crate::{
     display::menu::{Audience, News, Parcel, Served},
+    home::Home,
+    storage::Filter,
     transfer::{
         Observer,
         send::{SendRequest, SourceSpec, Status, Target, To, send},
@@ -43,7 +44,7 @@ impl Sends {
         number: u64,
         to: Audience,
         parcel: Parcel,
-        jobs: PathBuf,
+        home: &Home,
         room: &Room,
         board: &Arc<Board>,
     ) {
@@ -51,7 +52,7 @@ impl Sends {
             source: match parcel {
                 Parcel::Paths(roots) => SourceSpec::Paths {
                     roots,
-                    exclude: GlobSet::empty(),
+                    filter: Filter::default().without(home.secrets()),
                 },
                 Parcel::Text(text) => SourceSpec::Text(text),
             },
@@ -65,7 +66,7 @@ impl Sends {
             timeout: PATIENCE,
             limit: None,
             compress: true,
-            jobs,
+            jobs: home.jobs(),
         };
         let (member, known, board) = (room.member.clone(), room.known.clone(), board.clone());
         let end = self.end.child_token();
@@ -78,9 +79,9 @@ impl Sends {
                     summary.targets.iter().map(served).collect(),
                     summary.failure(),
                 ),
-                Err(error) => (Vec::new(), Some(error.failure())),
+                Err(error) => (Vec::new(), Some(error)),
             };
-            let failure = failure.map(|failure| failure.to_string());
+            let failure = failure.map(|failure| format!("{failure:#}"));
             board.tell(News::Sent(number, served, failure));
             end.cancel();
         });
@@ -99,9 +100,9 @@ fn served(target: &Target) -> Served {
         (Status::Done, []) => None,
         (Status::Done, [(_, failure), ..]) => {
             let failed = target.failed_files.len();
-            Some(format!("{failed} failed: {failure}"))
+            Some(format!("{failed} failed: {failure:#}"))
         }
-        (Status::Failed(failure) | Status::Pending(failure), _) => Some(failure.to_string()),
+        (Status::Failed(failure) | Status::Pending(failure), _) => Some(format!("{failure:#}")),
     };
     (target.id, target.name.clone(), why)
 }

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, time::Instant};
 
 use super::pace::Pace;
-use crate::protocol::{PeerId, PeerName};
+use crate::{
+    protocol::{PeerId, PeerName},
+    transfer::PeerRef,
+};
 
 /// A send over all of its attempts, or one transfer that is received.
 #[derive(Debug)]
@@ -91,19 +94,19 @@ impl Job {
     }
 
     /// The lane of this peer, made where it is missing.
-    pub(super) fn lane(&mut self, peer: PeerId, name: &PeerName) -> &mut Lane {
-        let at = self.lanes.iter().position(|lane| lane.peer == peer);
+    pub(super) fn lane(&mut self, peer: &PeerRef) -> &mut Lane {
+        let at = self.lanes.iter().position(|lane| lane.peer == peer.id);
         let at = at.unwrap_or_else(|| {
-            self.lanes.push(Lane::new(peer, name.clone()));
+            self.lanes.push(Lane::new(peer.id, peer.name.clone()));
             self.lanes.len() - 1
         });
         &mut self.lanes[at]
     }
 
     /// A peer has a file, or more of it.
-    pub(super) fn settle(&mut self, peer: PeerId, name: &PeerName, path: &str, bytes: u64) {
+    pub(super) fn settle(&mut self, peer: &PeerRef, path: &str, bytes: u64) {
         let files = self.files;
-        let lane = self.lane(peer, name);
+        let lane = self.lane(peer);
         lane.settle(path, bytes);
         if files == Some(lane.files) {
             lane.state = State::Done;

@@ -24,7 +24,10 @@ use self::{
     view::View,
 };
 use super::stage::{Stage, window};
-use crate::protocol::{PeerId, PeerName, TransferId};
+use crate::{
+    protocol::{PeerId, TransferId},
+    transfer::PeerRef,
+};
 
 /// The bars of everything that is sent and received; without a terminal it draws nothing, and
 /// still knows what is under way.
@@ -57,17 +60,12 @@ impl Bars {
     }
 
     /// An attempt of a send begins, to these.
-    pub(super) fn offered(
-        &self,
-        to: &[(PeerId, PeerName)],
-        files: Option<u64>,
-        bytes: Option<u64>,
-    ) {
+    pub(super) fn offered(&self, to: &[PeerRef], files: Option<u64>, bytes: Option<u64>) {
         let mut jobs = self.lock();
         let job = jobs.send.get_or_insert_with(|| Job::new(Way::To));
         (job.files, job.bytes) = (files, bytes);
-        for (peer, name) in to {
-            job.lane(*peer, name).begin();
+        for peer in to {
+            job.lane(peer).begin();
         }
     }
 
@@ -75,14 +73,14 @@ impl Bars {
     pub(super) fn offer(
         &self,
         transfer: TransferId,
-        from: (PeerId, &PeerName),
+        from: &PeerRef,
         files: Option<u64>,
         bytes: Option<u64>,
     ) {
         let mut job = Job::new(Way::From);
         (job.files, job.bytes) = (files, bytes);
         // Nobody waits for an answer but the one who asks.
-        job.lane(from.0, from.1).state = State::Moving;
+        job.lane(from).state = State::Moving;
         self.lock().received.insert(transfer, job);
     }
 
@@ -90,13 +88,13 @@ impl Bars {
     pub(super) fn progress(
         &self,
         transfer: TransferId,
-        (peer, name): (PeerId, &PeerName),
+        peer: &PeerRef,
         (path, total): (String, Option<u64>),
         (bytes, resumed_from): (u64, u64),
     ) {
-        self.with(transfer, peer, |job| {
+        self.with(transfer, peer.id, |job| {
             let now = Instant::now();
-            job.lane(peer, name)
+            job.lane(peer)
                 .progress(now, path, bytes, total, resumed_from);
         });
     }
@@ -105,14 +103,14 @@ impl Bars {
     pub(super) fn arrived(
         &self,
         transfer: TransferId,
-        (peer, name): (PeerId, &PeerName),
+        peer: &PeerRef,
         path: &str,
         bytes: u64,
     ) -> Option<Duration> {
-        self.with(transfer, peer, |job| {
-            let elapsed = job.lane(peer, name).elapsed(path);
-            job.settle(peer, name, path, bytes);
-            let files = job.files.unwrap_or_else(|| job.lane(peer, name).files);
+        self.with(transfer, peer.id, |job| {
+            let elapsed = job.lane(peer).elapsed(path);
+            job.settle(peer, path, bytes);
+            let files = job.files.unwrap_or_else(|| job.lane(peer).files);
             let is_told = files.saturating_mul(job.lanes.len() as u64) <= TOLD_MAX;
             job.is_summed_up |= !is_told;
             is_told.then_some(elapsed)

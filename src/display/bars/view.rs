@@ -261,7 +261,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{super::canvas::Canvas, *};
-    use crate::protocol::PeerId;
+    use crate::{protocol::PeerId, transfer::PeerRef};
 
     const WIDTHS: [usize; 7] = [20, 30, 40, 60, 80, 120, 300];
 
@@ -272,7 +272,7 @@ mod tests {
         (job.files, job.bytes) = (Some(files), Some(100_000_000 * files));
         for (i, name) in peers.iter().enumerate() {
             let id = PeerId::from_bytes([u8::try_from(i).unwrap(); 32]);
-            let lane = job.lane(id, &name.parse().unwrap());
+            let lane = job.lane(&PeerRef::new(id, name.parse().unwrap()));
             for second in 0..4 {
                 for path in paths {
                     let at = start + Duration::from_secs(second);
@@ -347,9 +347,9 @@ mod tests {
     #[test]
     fn hundreds_of_small_files_are_one_bar() {
         let (mut job, now) = job(300, &["alice"], &[]);
-        let (peer, name) = (PeerId::from_bytes([0; 32]), "alice".parse().unwrap());
+        let peer = PeerRef::new(PeerId::from_bytes([0; 32]), "alice".parse().unwrap());
         for i in 0..120 {
-            job.settle(peer, &name, &format!("file{i}"), 100);
+            job.settle(&peer, &format!("file{i}"), 100);
         }
         let lines = lines(&(job, now), 80, false);
         assert_eq!(lines.len(), 1);

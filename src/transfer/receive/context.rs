@@ -13,7 +13,7 @@ use crate::{
     protocol::{PeerId, RelativePath, TransferId},
     sealing::TransferOpener,
     storage::{Done, Journal, JournalError, Modified, Target},
-    transfer::Voice,
+    transfer::MessageSender,
 };
 
 /// What every file of one transfer shares.
@@ -23,7 +23,7 @@ pub(super) struct Context {
     /// The sender.
     pub(super) from: PeerId,
     pub(super) opener: TransferOpener,
-    pub(super) voice: Voice,
+    pub(super) messages: MessageSender,
     /// Whether this side says for each file where to begin.
     pub(super) each: bool,
     pub(super) allowance: Allowance,

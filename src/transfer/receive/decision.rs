@@ -69,8 +69,8 @@ impl Incoming {
             Ok(())
         } else {
             if gate.asks() {
-                self.voice
-                    .tell(self.transfer, Some(offer.id), PeerMessage::Asking {})
+                self.messages
+                    .send(Some(offer.id), self.transfer, PeerMessage::Asking {})
                     .await;
             }
             tokio::select! {
@@ -90,9 +90,9 @@ impl Incoming {
                 unix_now(),
             );
             if let Err(error) = pinned {
-                self.shared.observer.event(Event::Notice(format!(
-                    "known peers were not updated: {error}"
-                )));
+                self.shared.observer.event(Event::Notice {
+                    text: format!("known peers were not updated: {error}"),
+                });
             }
         }
         Some(decision)

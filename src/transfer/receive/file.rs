@@ -194,8 +194,8 @@ impl FileTask {
                 have: have.into(),
             };
             self.context
-                .voice
-                .tell(self.context.transfer, Some(self.context.from), message)
+                .messages
+                .send(Some(self.context.from), self.context.transfer, message)
                 .await;
         }
         Ok((here, opener))

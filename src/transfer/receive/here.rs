@@ -51,7 +51,7 @@ pub(super) fn look(
     if let Some(done) = context.stored_before(path, head.size, modified)
         && let Some(existing) = target.existing(&done.stored).map_err(here)?
         && existing.len == done.len
-        && existing.hash_prefix(existing.len).map_err(here)?.finalize() == done.blake3
+        && existing.hash(|_| ()).map_err(here)? == done.blake3
     {
         return whole(&done.stored, done.len, done.blake3, opener);
     }
@@ -61,7 +61,7 @@ pub(super) fn look(
         if head.size.is_some_and(|size| size != existing.len) {
             return Ok((Here::Other, None));
         }
-        let hash = existing.hash_prefix(existing.len).map_err(here)?.finalize();
+        let hash = existing.hash(|_| ()).map_err(here)?;
         return whole(path, existing.len, hash, opener);
     }
     if head.size.is_some_and(|size| size <= CHUNK_SIZE as u64) {
@@ -76,12 +76,12 @@ pub(super) fn look(
         && let Some(existing) = target.existing(path).map_err(here)?
         && head.size == Some(existing.len)
     {
-        let hash = existing.hash_prefix(existing.len).map_err(here)?.finalize();
+        let hash = existing.hash(|_| ()).map_err(here)?;
         return whole(path, existing.len, hash, opener);
     }
     let chunks = u32::try_from(partial.len() / CHUNK_SIZE as u64).unwrap_or(u32::MAX - 1);
     let hasher = partial
-        .hash_prefix(u64::from(chunks) * CHUNK_SIZE as u64)
+        .hash_prefix(u64::from(chunks) * CHUNK_SIZE as u64, |_| ())
         .map_err(here)?;
     let sealed = opener.start_at(chunks, hasher).map_err(told)?;
     Ok((Here::Part(Some(partial)), Some(sealed)))

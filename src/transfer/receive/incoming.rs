@@ -26,9 +26,9 @@ use crate::{
         TransferId,
     },
     quic::FileReceiver,
-    sealing::{Manifest, OpenedOffer, RECEIPTS_MAX, ReceiptSealer, TransferOpener},
+    sealing::{Manifest, OfferError, OpenedOffer, RECEIPTS_MAX, ReceiptSealer, TransferOpener},
     storage::{Conflict, Journal, JournalError},
-    transfer::{Event, Failure, FailureKind, Voice},
+    transfer::{Error, ErrorKind, Event, MessageSender},
 };
 
 /// Files of one chunk that are in memory on their way to the disk: as many as a sender has under way.
@@ -66,7 +66,7 @@ pub(super) enum Ended {
     /// The rest may follow in another transfer.
     Interrupted,
     /// Every file is settled; with the first failure, if there was one.
-    Complete(Option<Failure>),
+    Complete(Option<Error>),
 }
 
 /// Who sends.
@@ -85,7 +85,7 @@ pub(super) struct Incoming {
     pub(super) transfer: TransferId,
     pub(super) sender: Sender,
     pub(super) manifest: Manifest,
-    pub(super) voice: Voice,
+    pub(super) messages: MessageSender,
     pub(super) hears: mpsc::UnboundedReceiver<Heard>,
     pub(super) started: Instant,
 }
@@ -95,42 +95,32 @@ impl Incoming {
         shared: Arc<Shared>,
         transfer: TransferId,
         offer: OpenedOffer,
-        voice: Voice,
+        messages: MessageSender,
         hears: mpsc::UnboundedReceiver<Heard>,
-    ) -> (Self, Keys) {
-        let OpenedOffer {
-            sender,
-            name,
-            chosen,
-            manifest,
-            opener,
-            receipts,
-            ..
-        } = offer;
+    ) -> Result<(Self, Keys), OfferError> {
         let sender = Sender {
-            id: sender,
-            name,
-            chosen,
+            id: offer.sender,
+            name: offer.name.clone(),
+            chosen: offer.chosen,
         };
-        (
-            Self {
-                shared,
-                transfer,
-                sender,
-                manifest,
-                voice,
-                hears,
-                started: Instant::now(),
-            },
-            (opener, receipts),
-        )
+        let manifest = offer.manifest.clone();
+        let keys = offer.claim()?;
+        let incoming = Self {
+            shared,
+            transfer,
+            sender,
+            manifest,
+            messages,
+            hears,
+            started: Instant::now(),
+        };
+        Ok((incoming, keys))
     }
 
     pub(super) async fn run(mut self, keys: Keys) -> Ended {
         self.shared.observer.event(Event::Offer {
             transfer: self.transfer,
-            from: self.sender.id,
-            from_name: self.sender.name.clone(),
+            from: self.peer(),
             files: self.manifest.files,
             bytes: self.manifest.bytes,
         });
@@ -138,7 +128,7 @@ impl Incoming {
             Some(Ok(())) => {}
             Some(Err(refusal)) => {
                 self.failed(
-                    Failure::from_decline(refusal.reason, &refusal.text),
+                    Error::from_decline(refusal.reason, &refusal.text),
                     refusal.reason,
                 );
                 let answer = Answer::Decline {
@@ -156,7 +146,7 @@ impl Incoming {
                 let refusal =
                     Refusal::new(DeclineReason::NoSpace, &format!("cannot store: {error}"));
                 self.failed(
-                    Failure::new(FailureKind::LocalFile, &refusal.text),
+                    Error::new(ErrorKind::LocalFile, &refusal.text),
                     refusal.reason,
                 );
                 let answer = Answer::Decline {
@@ -172,7 +162,10 @@ impl Incoming {
         let each = matches!(self.shared.config.destination, Destination::Directory(_))
             && (resuming || skipping);
         self.say(PeerMessage::Answer {
-            answer: Answer::Accept { each },
+            answer: Answer::Accept {
+                each,
+                compare: false,
+            },
         })
         .await;
         self.receive(each, journal, keys).await
@@ -211,7 +204,7 @@ impl Incoming {
             transfer: self.transfer,
             from: self.sender.id,
             opener,
-            voice: self.voice.clone(),
+            messages: self.messages.clone(),
             each,
             allowance: Allowance::new(
                 self.shared.config.max_size,

@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     protocol::{
-        Answer, ClientToServer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, SafeText,
-        ServerToClient, SignedOffer, TransferId,
+        Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, SafeText, SignedOffer,
+        TransferId,
     },
     quic::FileReceiver,
     sealing::{Inbox, JobId, OpenKeys, open_offer},
-    transfer::{Connection, Event, Failure, FailureKind},
+    transfer::{Channel, Error, ErrorKind, Event, PeerEvent},
 };
 
 /// Transfers that are received at once.
@@ -26,15 +26,15 @@ const HEADER_LIMIT: Duration = Duration::from_secs(10);
 
 /// How one connection of a listener ended.
 pub(super) enum Ended {
-    Lost(Failure),
+    Lost(Error),
     Replaced,
-    Finished(Option<Failure>),
+    Finished(Option<Error>),
 }
 
 /// A listener on one connection.
 pub(super) struct Listener<'a> {
     shared: &'a Arc<Shared>,
-    connection: Connection,
+    channel: Channel,
     keys: OpenKeys,
     transfers: HashMap<TransferId, Transfer>,
     tasks: JoinSet<(TransferId, incoming::Ended)>,
@@ -53,10 +53,10 @@ struct Transfer {
 }
 
 impl<'a> Listener<'a> {
-    pub(super) fn new(shared: &'a Arc<Shared>, connection: Connection, keys: OpenKeys) -> Self {
+    pub(super) fn new(shared: &'a Arc<Shared>, channel: Channel, keys: OpenKeys) -> Self {
         Self {
             shared,
-            connection,
+            channel,
             keys,
             transfers: HashMap::new(),
             tasks: JoinSet::new(),
@@ -69,18 +69,18 @@ impl<'a> Listener<'a> {
         // A key lives for half of what its bundle promises, and can open for the other half.
         let mut refresh = tokio::time::interval(self.shared.member.bundle_lifetime / 2);
         refresh.tick().await;
-        let link = self.connection.link().clone();
+        let streams = self.channel.streams();
         loop {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => {
                     self.end_transfers(Code::Shutdown);
                     while self.tasks.join_next().await.is_some() {}
-                    self.connection.close(Code::Done).await;
+                    self.channel.close(Code::Done).await;
                     return Ended::Finished(None);
                 }
-                heard = self.connection.hear() => match heard {
-                    Some(message) => self.hear(message).await,
+                heard = self.channel.recv() => match heard {
+                    Some(event) => self.hear(event).await,
                     None => return self.lost().await,
                 },
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
@@ -91,13 +91,13 @@ impl<'a> Listener<'a> {
                             // Nobody said yes, or the sender will be back with the rest.
                             incoming::Ended::Declined | incoming::Ended::Interrupted => self.only = None,
                             incoming::Ended::Complete(failure) => {
-                                self.connection.close(Code::Done).await;
+                                self.channel.close(Code::Done).await;
                                 return Ended::Finished(failure);
                             }
                         }
                     }
                 }
-                file = link.accept_file(), if self.headers.len() < crate::quic::STREAMS_MAX as usize => match file {
+                file = streams.accept_stream(), if self.headers.len() < crate::quic::STREAMS_MAX as usize => match file {
                     Ok(file) => { self.headers.spawn(read_header(file)); }
                     Err(_) => return self.lost().await,
                 },
@@ -112,22 +112,22 @@ impl<'a> Listener<'a> {
                 _ = refresh.tick() => {
                     self.keys.rotate();
                     let bundle = self.shared.member.bundle(Some(self.keys.current().public().clone()));
-                    self.connection.voice().say(ClientToServer::Publish { bundle }).await;
+                    self.channel.publish(bundle).await;
                 }
             }
         }
     }
 
-    async fn hear(&mut self, message: ServerToClient) {
-        match message {
-            ServerToClient::Told {
+    async fn hear(&mut self, event: PeerEvent) {
+        match event {
+            PeerEvent::Message {
                 transfer,
                 from,
                 message: PeerMessage::Offer { offer },
             } => {
                 self.offer(transfer, from, &offer).await;
             }
-            ServerToClient::Told {
+            PeerEvent::Message {
                 transfer,
                 from,
                 message,
@@ -136,7 +136,7 @@ impl<'a> Listener<'a> {
                     let _ = t.heard.send(Heard::Said(message));
                 }
             }
-            ServerToClient::Gone {
+            PeerEvent::Gone {
                 transfer,
                 peer,
                 code,
@@ -151,16 +151,16 @@ impl<'a> Listener<'a> {
 
     /// Opens an offer and gives it a task, or declines it.
     async fn offer(&mut self, transfer: TransferId, from: PeerId, offer: &SignedOffer) {
-        let voice = self.connection.voice();
+        let messages = self.channel.messages();
         let decline = |reason, text: &str| {
             let answer = Answer::Decline {
                 reason,
                 text: SafeText::new(text),
             };
-            let voice = voice.clone();
+            let messages = messages.clone();
             async move {
-                voice
-                    .tell(transfer, Some(from), PeerMessage::Answer { answer })
+                messages
+                    .send(Some(from), transfer, PeerMessage::Answer { answer })
                     .await
             }
         };
@@ -181,7 +181,7 @@ impl<'a> Listener<'a> {
             Ok(opened) => opened,
             Err(error) => {
                 let failure =
-                    Failure::new(FailureKind::Verification, format!("offer refused: {error}"));
+                    Error::new(ErrorKind::Verification, format!("offer refused: {error}"));
                 self.shared.observer.event(Event::Failed {
                     transfer,
                     peer: None,
@@ -191,13 +191,24 @@ impl<'a> Listener<'a> {
                 return decline(DeclineReason::Verification, &error.to_string()).await;
             }
         };
+        let job = opened.manifest.job;
+        let (heard, hears) = mpsc::unbounded_channel();
+        let incoming = Incoming::new(
+            self.shared.clone(),
+            transfer,
+            opened,
+            messages.clone(),
+            hears,
+        );
+        let (incoming, keys) = match incoming {
+            Ok(incoming) => incoming,
+            Err(error) => return decline(DeclineReason::Busy, &error.to_string()).await,
+        };
         if self.shared.config.once {
             self.only = Some(transfer);
         }
-        let older = self.supersede(from, opened.manifest.job);
-        let (heard, hears) = mpsc::unbounded_channel();
+        let older = self.supersede(from, job);
         let over = CancellationToken::new();
-        let job = opened.manifest.job;
         self.transfers.insert(
             transfer,
             Transfer {
@@ -207,7 +218,6 @@ impl<'a> Listener<'a> {
                 over: over.clone(),
             },
         );
-        let (incoming, keys) = Incoming::new(self.shared.clone(), transfer, opened, voice, hears);
         self.tasks.spawn(async move {
             let _guard = over.drop_guard();
             for older in older {
@@ -240,15 +250,15 @@ impl<'a> Listener<'a> {
 
     /// Lets transfers note what they have, and says why the connection ended.
     async fn lost(mut self) -> Ended {
-        let reason = self.connection.ended().await;
+        let reason = self.channel.ended().await;
         for transfer in self.transfers.values() {
             let _ = transfer.heard.send(Heard::Gone(Code::PeerGone));
         }
         while self.tasks.join_next().await.is_some() {}
         match reason.code() {
             Code::Replaced => Ended::Replaced,
-            Code::NotAdmitted => Ended::Lost(Failure::new(FailureKind::NotTrusted, reason)),
-            _ => Ended::Lost(Failure::new(FailureKind::Unreachable, reason)),
+            Code::NotAdmitted => Ended::Lost(Error::new(ErrorKind::NotTrusted, reason)),
+            _ => Ended::Lost(Error::new(ErrorKind::Unreachable, reason)),
         }
     }
 }

@@ -41,7 +41,7 @@ use self::{
     approvals::Approvals,
     listener::{Ended, Listener},
 };
-use super::{EnterError, Event, Failure, FailureKind, Member, Observer};
+use super::{EnterError, Error, ErrorKind, Event, Member, Observer, PeerRef};
 use crate::{
     home::KnownPeers,
     sealing::OpenKeys,
@@ -86,7 +86,7 @@ pub struct ListenConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listened {
     /// What failed, where `once` was asked for and the one transfer failed.
-    pub failure: Option<Failure>,
+    pub failure: Option<Error>,
 }
 
 /// What every transfer of one listener shares.
@@ -107,7 +107,7 @@ pub async fn listen(
     config: ListenConfig,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
-) -> Result<Listened, Failure> {
+) -> Result<Listened, Error> {
     clean_journal(config.journal.clone());
     let shared = Arc::new(Shared {
         member,
@@ -124,37 +124,30 @@ pub async fn listen(
             entering = shared.member.enter(Some(keys.current().public().clone())) => entering,
         };
         let reason = match entering {
-            Ok(connection) => {
+            Ok(channel) => {
                 let since = Instant::now();
                 shared.observer.event(Event::Joined {
-                    id: shared.member.id(),
-                    name: shared.member.name.name.clone(),
+                    me: PeerRef::new(shared.member.id(), shared.member.name.name.clone()),
                     relay: shared.member.invite.relay.to_string(),
                 });
                 first = false;
-                let ended = Listener::new(&shared, connection, keys).run(&cancel).await;
+                let ended = Listener::new(&shared, channel, keys).run(&cancel).await;
                 if since.elapsed() > STABLE {
                     backoff = new_backoff();
                 }
                 match ended {
-                    Ended::Lost(Failure {
-                        kind: FailureKind::NotTrusted,
-                        reason,
-                    }) => {
-                        return Err(Failure {
-                            kind: FailureKind::NotTrusted,
-                            reason,
-                        });
+                    Ended::Lost(failure) if failure.kind() == ErrorKind::NotTrusted => {
+                        return Err(failure);
                     }
-                    Ended::Lost(failure) => failure.reason.to_string(),
+                    Ended::Lost(failure) => failure.to_string(),
                     Ended::Replaced => {
                         let reason = "the same identity now listens elsewhere";
-                        return Err(Failure::new(FailureKind::Other, reason));
+                        return Err(Error::new(ErrorKind::Other, reason));
                     }
                     Ended::Finished(failure) => return Ok(Listened { failure }),
                 }
             }
-            Err(error) if first || !error.is_passing() => return Err(error.failure()),
+            Err(error) if first || !error.is_passing() => return Err(error.into()),
             Err(error @ EnterError::TurnedAway(_)) | Err(error) => error.to_string(),
         };
         let pause = backoff.next().unwrap_or(BACKOFF.1);

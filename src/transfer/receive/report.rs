@@ -13,7 +13,7 @@ use super::{
 use crate::{
     protocol::{Code, DeclineReason, FileIndex, PeerMessage},
     sealing::{Outcome, Receipt, ReceiptSealer},
-    transfer::{Event, Failure, FailureKind},
+    transfer::{Error, ErrorKind, Event, PeerRef},
 };
 
 impl Incoming {
@@ -62,16 +62,13 @@ impl Incoming {
 
     /// Tells the sender, and people, that a file will not be stored; or only that it is cut off.
     async fn lost(&self, index: FileIndex, lost: Lost, tally: &mut Tally) {
-        let failure = Failure {
-            kind: Failure::from_code(lost.code).kind,
-            reason: lost.reason.clone(),
-        };
+        let failure = Error::new(Error::kind_of(lost.code), &lost.reason);
         if lost.scope != Scope::Cut {
             tally.settled += 1;
             tally.failure.get_or_insert(failure.clone());
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 file: lost.path,
                 failure: failure.clone(),
             });
@@ -94,12 +91,11 @@ impl Incoming {
     }
 
     fn stored(&self, stored: Stored, file: String) {
-        let (transfer, from, from_name) = (self.transfer, self.sender.id, self.sender.name.clone());
+        let (transfer, from) = (self.transfer, self.peer());
         if let Some(text) = stored.text {
             self.shared.observer.event(Event::Message {
                 transfer,
                 from,
-                from_name,
                 text,
             });
         } else if stored.notable {
@@ -110,7 +106,6 @@ impl Incoming {
                 bytes: stored.len,
                 blake3: stored.hash,
                 from,
-                from_name,
                 resumed_from: stored.resumed_from,
                 already_there: stored.already_there,
             });
@@ -131,8 +126,7 @@ impl Incoming {
             if let Some((path, total)) = head {
                 self.shared.observer.event(Event::Progress {
                     transfer: self.transfer,
-                    peer: self.sender.id,
-                    peer_name: self.sender.name.clone(),
+                    peer: self.peer(),
                     file: path,
                     bytes,
                     total,
@@ -155,21 +149,20 @@ impl Incoming {
                 _ => "began while you decided",
             };
             self.shared.observer.event(Event::Retrying {
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 reason: reason.to_owned(),
             });
         } else if let Err(code) = end {
             let failure = match &tally.stopped {
                 Some((_, failure)) => failure.clone(),
-                None if stopped => Failure::new(
-                    FailureKind::Interrupted,
-                    "stopped here before all of it came",
-                ),
-                None => Failure::from_code(code),
+                None if stopped => {
+                    Error::new(ErrorKind::Interrupted, "stopped here before all of it came")
+                }
+                None => Error::from_code(code),
             };
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 file: None,
                 failure,
             });
@@ -183,10 +176,10 @@ impl Incoming {
         let mut failure = tally.failure.clone();
         if over && missing > 0 && failure.is_none() {
             let reason = format!("{missing} of the files that were announced did not come");
-            let missed = Failure::new(FailureKind::Other, reason);
+            let missed = Error::new(ErrorKind::Other, reason);
             self.shared.observer.event(Event::Failed {
                 transfer: self.transfer,
-                peer: Some((self.sender.id, self.sender.name.clone())),
+                peer: Some(self.peer()),
                 file: None,
                 failure: missed.clone(),
             });
@@ -205,8 +198,8 @@ impl Incoming {
             Ok(()) | Err(Code::Done) => Ended::Complete(failure),
             Err(code) if matches!(self.shared.config.destination, Destination::Stdout) => {
                 // Bytes on standard output cannot be taken back or resumed.
-                let failure = Failure::new(
-                    FailureKind::Verification,
+                let failure = Error::new(
+                    ErrorKind::Verification,
                     format!("the file is not whole: {code}"),
                 );
                 Ended::Complete(Some(failure))
@@ -216,23 +209,28 @@ impl Incoming {
         }
     }
 
-    pub(super) fn failed(&self, failure: Failure, reason: DeclineReason) {
+    pub(super) fn failed(&self, failure: Error, reason: DeclineReason) {
         let kind = if reason == DeclineReason::KeyChanged {
-            FailureKind::NotTrusted
+            ErrorKind::NotTrusted
         } else {
-            failure.kind
+            failure.kind()
         };
         self.shared.observer.event(Event::Failed {
             transfer: self.transfer,
-            peer: Some((self.sender.id, self.sender.name.clone())),
+            peer: Some(self.peer()),
             file: None,
-            failure: Failure { kind, ..failure },
+            failure: Error::new(kind, failure),
         });
     }
 
+    /// The sender, as events name it.
+    pub(super) fn peer(&self) -> PeerRef {
+        PeerRef::new(self.sender.id, self.sender.name.clone())
+    }
+
     pub(super) async fn say(&self, message: PeerMessage) {
-        self.voice
-            .tell(self.transfer, Some(self.sender.id), message)
+        self.messages
+            .send(Some(self.sender.id), self.transfer, message)
             .await;
     }
 }

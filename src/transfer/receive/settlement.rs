@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     protocol::{Code, FileIndex, SafeText},
-    transfer::Failure,
+    transfer::Error,
 };
 /// What became of one file.
 pub(super) struct Settlement {
@@ -78,11 +78,11 @@ pub(super) struct Tally {
     /// Files and messages: what the sender has counted.
     pub(super) notable: u64,
     pub(super) bytes: u64,
-    pub(super) failure: Option<Failure>,
+    pub(super) failure: Option<Error>,
     /// Whether a file was cut off that a later transfer goes on with.
     pub(super) cut: bool,
     /// Why nothing more is taken, where this side has ended the transfer.
-    pub(super) stopped: Option<(Code, Failure)>,
+    pub(super) stopped: Option<(Code, Error)>,
 }
 
 impl Tally {

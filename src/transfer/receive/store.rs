@@ -331,7 +331,11 @@ impl Store {
         let modified = file.head.mtime.map(|time| (time.0, time.1));
         self.journal
             .with(|journal| journal.done(&file.path, file.head.size, modified, &done));
-        Ok(stored(placed.path.to_path_buf(), file.whole, true))
+        let already_there = placed.outcome == Outcome::Identical;
+        Ok(Stored {
+            already_there,
+            ..stored(placed.path.to_path_buf(), file.whole, true)
+        })
     }
 
     fn settled(&self, index: FileIndex, outcome: Result<Stored, Lost>) {

@@ -21,9 +21,9 @@ use crate::{
         Base64, CHUNK_SIZE, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerId, PlanEntry,
         encode_plan,
     },
-    quic::{FileSender, Link, RateLimit, StreamError},
+    quic::{FileSender, RateLimit, StreamError},
     sealing::{FileDigest, FileSealer, Start},
-    transfer::Failure,
+    transfer::{Error, FileStreams},
 };
 
 /// How long a recipient may take to say where a file begins for it.
@@ -38,7 +38,7 @@ const CHUNKS_AHEAD: usize = 4;
 /// What one file's task needs of its round.
 pub(super) struct FileTask {
     pub(super) keys: Arc<RoundKeys>,
-    pub(super) link: Link,
+    pub(super) streams: FileStreams,
     pub(super) limit: Option<Arc<RateLimit>>,
     pub(super) ends: mpsc::UnboundedSender<FileEnd>,
     /// Counts content bytes given to the stream.
@@ -64,7 +64,7 @@ pub(super) enum FileEnd {
     /// A recipient has so many bytes of it already.
     Resumed(FileIndex, PeerId, u64),
     /// It cannot be sent whole.
-    Failed(FileIndex, Failure),
+    Failed(FileIndex, Error),
 }
 
 /// Why a file's task ends early.
@@ -72,7 +72,7 @@ pub(super) enum FileEnd {
 enum SendFileError {
     /// The source failed: the round must hear it.
     #[error("{0}")]
-    Source(Failure),
+    Source(Error),
     /// The stream or the connection ended: the round hears why by other ways.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -100,11 +100,7 @@ impl FileTask {
             class: job.class,
         }
         .encode();
-        let mut stream = self
-            .link
-            .open_file(job.class)
-            .await
-            .map_err(StreamError::from)?;
+        let mut stream = self.streams.open_stream(job.class).await?;
         let (reader, sealer) = match job.content {
             Content::Sealed(frames, digest) => {
                 self.pass(frames.len()).await;

@@ -34,47 +34,8 @@ pub use request::{SendRequest, SourceSpec, To};
 pub use target::{Status, Summary, Target};
 
 use self::{sender::Sender, wares::Wares};
-use super::{Failure, FailureKind, Member, Observer, Presence};
-use crate::{
-    home::KnownPeers, identity::ResolveError, quic::RateLimit, sealing::Compression,
-    storage::SourceError,
-};
-
-/// Why a send did not begin, or ended as a whole.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// A file that was named cannot be sent.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The room could not be entered.
-    #[error(transparent)]
-    Enter(#[from] super::EnterError),
-    /// Somebody who was named cannot be found for certain.
-    #[error(transparent)]
-    Resolve(#[from] ResolveError),
-    /// Nobody listens.
-    #[error("nobody is listening in this room")]
-    Nobody,
-    /// Anything else.
-    #[error(transparent)]
-    Failure(#[from] Failure),
-}
-
-impl SendError {
-    /// The same in the terms of the exit codes.
-    #[must_use]
-    pub fn failure(&self) -> Failure {
-        let kind = match self {
-            Self::Source(_) => FailureKind::LocalFile,
-            Self::Enter(error) => return error.failure(),
-            Self::Resolve(ResolveError::KeyChanged { .. }) => FailureKind::NotTrusted,
-            Self::Resolve(_) | Self::Nobody => FailureKind::NoSuchPeer,
-            Self::Failure(failure) => return failure.clone(),
-        };
-        Failure::new(kind, self)
-    }
-}
+use super::{Error, ErrorKind, Member, Observer};
+use crate::{home::KnownPeers, quic::RateLimit, sealing::Compression};
 
 /// Sends what was asked for, and says what became of every recipient.
 ///
@@ -82,17 +43,18 @@ impl SendError {
 /// progress for the request's timeout.
 ///
 /// # Errors
-/// See [`SendError`]; whatever happens after the recipients are known is in the [`Summary`].
+/// When what is named cannot be sent, the room cannot be entered, or nobody who is named can be found
+/// for certain; whatever happens after that is in the [`Summary`].
 pub async fn send(
     member: &Member,
     known: &KnownPeers,
     request: SendRequest,
     observer: &Arc<dyn Observer>,
     cancel: &CancellationToken,
-) -> Result<Summary, SendError> {
+) -> Result<Summary, Error> {
     let wares = Wares::prepare(request.source, request.jobs).await?;
-    let connection = tokio::select! {
-        () = cancel.cancelled() => return Err(interrupted().into()),
+    let channel = tokio::select! {
+        () = cancel.cancelled() => return Err(interrupted()),
         entered = member.enter(None) => entered?,
     };
     let mut sender = Sender {
@@ -107,16 +69,13 @@ pub async fn send(
         } else {
             Compression::Never
         },
-        presence: Presence::new(member.member_key()),
         present: HashMap::new(),
         targets: Vec::new(),
         unread: Vec::new(),
     };
-    sender
-        .run(connection, &request.to, request.wait, cancel)
-        .await
+    sender.run(channel, &request.to, request.wait, cancel).await
 }
 
-fn interrupted() -> Failure {
-    Failure::new(FailureKind::Interrupted, "interrupted")
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted")
 }

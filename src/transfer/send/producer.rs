@@ -16,7 +16,7 @@ use crate::{
     protocol::{CHUNK_SIZE, FileClass, FileIndex, FileName},
     sealing::{FileDigest, FileSealer, Head, HeadKind, ModifiedTime},
     storage::{Entry, EntryKind, OpenSource, Source},
-    transfer::{Failure, FailureKind},
+    transfer::{Error, ErrorKind},
 };
 
 /// Jobs that wait for a stream: at most this many chunks of sealed content in memory.
@@ -39,15 +39,15 @@ pub(super) enum Content {
     /// Still to be read and sealed.
     Open(Reader, Box<FileSealer>),
     /// The source failed after its number was taken.
-    Failed(Failure),
+    Failed(Error),
 }
 
 /// What the producer says.
 pub(super) enum Produced {
     /// The next file.
-    Job(Job),
+    Job(Box<Job>),
     /// A file that cannot be sent.
-    Unreadable(String, Failure),
+    Unreadable(String, Error),
     /// No file comes after this many.
     End(u64),
 }
@@ -175,19 +175,19 @@ impl Producer {
         } else {
             FileClass::Bulk
         };
-        self.say(Produced::Job(Job {
+        self.say(Produced::Job(Box::new(Job {
             index,
             head,
             head_frame,
             class,
             content,
-        }))
+        })))
     }
 
     fn unreadable(&mut self, path: String, error: &dyn std::fmt::Display) -> Result<(), Over> {
         self.say(Produced::Unreadable(
             path,
-            Failure::new(FailureKind::LocalFile, error),
+            Error::new(ErrorKind::LocalFile, error),
         ))
     }
 
@@ -197,12 +197,12 @@ impl Producer {
 }
 
 /// What a source's error means to whoever asked for the file.
-pub(super) fn source_failure(error: &ContentError) -> Failure {
+pub(super) fn source_failure(error: &ContentError) -> Error {
     let reason = match error {
         ContentError::Seal(_) => "it changed while it was being sent".to_owned(),
         other => other.to_string(),
     };
-    Failure::new(FailureKind::LocalFile, reason)
+    Error::new(ErrorKind::LocalFile, reason)
 }
 
 fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {
@@ -213,5 +213,6 @@ fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {
         target: None,
         exec: false,
         mtime: None,
+        blake3: None,
     }
 }

@@ -2,23 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use super::{SendError, Status, Target, To, sender::Sender};
+use super::{Status, Target, To, sender::Sender};
 use crate::{
     identity::{Origin, Present, ResolveError, Verdict, resolve},
-    protocol::{PeerName, PeerState},
-    transfer::{Connection, Event, Failure, FailureKind, Peer, unix_now},
+    protocol::PeerName,
+    transfer::{Channel, Error, ErrorKind, Event, Peer, PeerEvent, unix_now},
 };
 
 impl Sender<'_> {
     /// Finds everyone who is meant, waiting for those who are not there yet.
     pub(super) async fn find(
         &mut self,
-        connection: &mut Connection,
+        channel: &mut Channel,
         to: &To,
         wait: Duration,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), Error> {
         let deadline = Instant::now() + wait;
-        self.look_around(connection, !wait.is_zero()).await?;
+        self.look_around(channel, !wait.is_zero()).await?;
         loop {
             let missing = match self.resolve(to) {
                 Ok(())
@@ -30,9 +30,9 @@ impl Sender<'_> {
                     return Ok(());
                 }
                 Ok(()) => None,
-                Err(
-                    error @ (SendError::Resolve(ResolveError::NotFound { .. }) | SendError::Nobody),
-                ) => Some(error),
+                Err(error) if error.kind() == ErrorKind::NoSuchPeer && !is_unclear(&error) => {
+                    Some(error)
+                }
                 Err(error) => return Err(error),
             };
             if Instant::now() >= deadline {
@@ -40,11 +40,11 @@ impl Sender<'_> {
                 return missing.map_or(Ok(()), Err);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            match tokio::time::timeout(left, connection.hear()).await {
-                Ok(Some(message)) => self.note(message),
+            match tokio::time::timeout(left, channel.recv()).await {
+                Ok(Some(event)) => self.note(event),
                 Ok(None) => {
-                    *connection = self.member.enter(None).await?;
-                    self.look_around(connection, true).await?;
+                    *channel = self.member.enter(None).await?;
+                    self.look_around(channel, true).await?;
                 }
                 Err(_) => {}
             }
@@ -54,32 +54,28 @@ impl Sender<'_> {
     /// Asks who is there.
     pub(super) async fn look_around(
         &mut self,
-        connection: &mut Connection,
+        channel: &mut Channel,
         watch: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let lost = || {
-            Failure::new(
-                FailureKind::Unreachable,
+            Error::new(
+                ErrorKind::Unreachable,
                 "the relay does not say who is there",
             )
         };
-        let peers = self
-            .presence
-            .list(connection, watch)
-            .await
-            .ok_or_else(lost)?;
+        let peers = channel.peers(watch).await.ok_or_else(lost)?;
         self.present = peers
             .into_iter()
-            .filter(listens)
+            .filter(Peer::is_listening)
             .map(|peer| (peer.id, peer))
             .collect();
         Ok(())
     }
 
-    fn note(&mut self, message: crate::protocol::ServerToClient) {
-        if let Some(peer) = self.presence.hear(message) {
-            if listens(&peer) {
-                self.present.insert(peer.id, peer);
+    fn note(&mut self, event: PeerEvent) {
+        if let PeerEvent::Presence(peer) = event {
+            if peer.is_listening() {
+                self.present.insert(peer.id, *peer);
             } else {
                 self.present.remove(&peer.id);
             }
@@ -87,11 +83,11 @@ impl Sender<'_> {
     }
 
     /// Turns what was asked for into targets.
-    fn resolve(&mut self, to: &To) -> Result<(), SendError> {
+    fn resolve(&mut self, to: &To) -> Result<(), Error> {
         let roster = self
             .known
             .load()
-            .map_err(|e| Failure::new(FailureKind::Other, e))?;
+            .map_err(|e| Error::new(ErrorKind::Other, e))?;
         self.targets.clear();
         match to {
             To::Everyone => {
@@ -100,15 +96,17 @@ impl Sender<'_> {
                     self.present.values().filter(|peer| peer.id != me).collect();
                 everyone.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
                 if everyone.is_empty() {
-                    return Err(SendError::Nobody);
+                    return Err(Error::new(
+                        ErrorKind::NoSuchPeer,
+                        "nobody is listening in this room",
+                    ));
                 }
                 for peer in everyone {
                     let mut target = Target::new(peer.id, peer.name.clone());
                     if let Verdict::Changed { pinned } = roster.check(&peer.name, peer.id) {
                         let (name, id) = (&peer.name, peer.id);
                         let reason = format!("{name} is {pinned} here, but {id} goes by that name");
-                        target.status =
-                            Status::Failed(Failure::new(FailureKind::NotTrusted, reason));
+                        target.status = Status::Failed(Error::new(ErrorKind::NotTrusted, reason));
                     }
                     self.targets.push(target);
                 }
@@ -136,9 +134,9 @@ impl Sender<'_> {
                             self.known
                                 .pin(&name, resolved.id, Origin::SentTo, unix_now())
                     {
-                        self.observer.event(Event::Notice(format!(
-                            "known peers were not updated: {error}"
-                        )));
+                        self.observer.event(Event::Notice {
+                            text: format!("known peers were not updated: {error}"),
+                        });
                     }
                     self.targets.push(Target::new(resolved.id, name));
                 }
@@ -148,6 +146,8 @@ impl Sender<'_> {
     }
 }
 
-fn listens(peer: &Peer) -> bool {
-    peer.state == PeerState::Listening && peer.bundle.hpke.is_some()
+/// Whether what was asked for could not mean one peer, whoever comes.
+fn is_unclear(error: &Error) -> bool {
+    let cause = error.cause::<ResolveError>();
+    cause.is_some_and(|cause| !matches!(cause, ResolveError::NotFound { .. }))
 }

@@ -2,9 +2,7 @@
 
 use std::{fmt, io::Read, path::PathBuf, time::Duration};
 
-use globset::GlobSet;
-
-use crate::protocol::FileName;
+use crate::{protocol::FileName, storage::Filter};
 
 /// One `send` or `broadcast`.
 #[derive(Debug)]
@@ -31,8 +29,8 @@ pub enum SourceSpec {
     Paths {
         /// As they were named.
         roots: Vec<PathBuf>,
-        /// What to leave out below them.
-        exclude: GlobSet,
+        /// What to leave out of them.
+        filter: Filter,
     },
     /// One stream of unknown length.
     Pipe {

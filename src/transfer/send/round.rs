@@ -27,10 +27,10 @@ use super::{
     target::{Status, Target},
 };
 use crate::{
-    protocol::{ClientToServer, Code, FileClass, FileIndex, PeerId, PeerMessage, SignedOffer},
+    protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage, SignedOffer},
     quic::RateLimit,
     sealing::ReceiptOpener,
-    transfer::{Connection, Event, Failure, FailureKind, Observer, Voice},
+    transfer::{Channel, Error, ErrorKind, Event, MessageSender, Observer},
 };
 
 /// Files of one chunk that are under way at once: below the stream limit, so that bulk has a place.
@@ -89,7 +89,7 @@ pub(super) struct Round<'a> {
     keys: Arc<RoundKeys>,
     targets: &'a mut [Target],
     observer: &'a Arc<dyn Observer>,
-    unread: &'a mut Vec<(String, Failure)>,
+    unread: &'a mut Vec<(String, Error)>,
     timeout: Duration,
     limit: Option<Arc<RateLimit>>,
     parts: HashMap<PeerId, Part>,
@@ -110,7 +110,7 @@ impl<'a> Round<'a> {
     pub(super) fn new(
         plan: &RoundPlan,
         targets: &'a mut [Target],
-        unread: &'a mut Vec<(String, Failure)>,
+        unread: &'a mut Vec<(String, Error)>,
         observer: &'a Arc<dyn Observer>,
     ) -> Self {
         Self {
@@ -134,13 +134,13 @@ impl<'a> Round<'a> {
     /// Runs the whole transfer with the targets at `places`, which are present and pending.
     pub(super) async fn run(
         mut self,
-        connection: &mut Connection,
+        channel: &mut Channel,
         plan: RoundPlan,
         offers: Vec<Offer>,
         cancel: &tokio_util::sync::CancellationToken,
     ) -> RoundEnd {
         let transfer = self.keys.transfer();
-        let voice = connection.voice();
+        let messages = channel.messages();
         for Offer {
             target,
             offer,
@@ -159,17 +159,14 @@ impl<'a> Round<'a> {
                 asking: false,
             };
             self.parts.insert(peer, part);
-            voice
-                .tell(transfer, Some(peer), PeerMessage::Offer { offer })
+            messages
+                .send(Some(peer), transfer, PeerMessage::Offer { offer })
                 .await;
         }
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let end = match self.answers(connection, &mut tick, cancel).await {
-            Ok(()) => {
-                self.deliver(connection, plan.source, &mut tick, cancel)
-                    .await
-            }
+        let end = match self.answers(channel, &mut tick, cancel).await {
+            Ok(()) => self.deliver(channel, plan.source, &mut tick, cancel).await,
             Err(end) => end,
         };
         self.tasks.shutdown().await;
@@ -178,25 +175,25 @@ impl<'a> Round<'a> {
         }
         match end {
             RoundEnd::Cancelled => {
-                voice
-                    .tell(
-                        transfer,
+                messages
+                    .send(
                         None,
+                        transfer,
                         PeerMessage::Cancel {
                             code: Code::Cancelled,
                         },
                     )
                     .await;
-                voice.say(ClientToServer::Close { transfer }).await;
+                messages.close(transfer).await;
             }
             RoundEnd::Over => {
                 // Recipients keep their notes on the transfer until they hear that nobody is to
                 // come back for it.
                 let code = Code::Done;
-                voice
-                    .tell(transfer, None, PeerMessage::Cancel { code })
+                messages
+                    .send(None, transfer, PeerMessage::Cancel { code })
                     .await;
-                voice.say(ClientToServer::Close { transfer }).await;
+                messages.close(transfer).await;
             }
             RoundEnd::Disconnected => {}
         }
@@ -206,7 +203,7 @@ impl<'a> Round<'a> {
     /// Hears answers until all are in, or the stragglers have had their time.
     async fn answers(
         &mut self,
-        connection: &mut Connection,
+        channel: &mut Channel,
         tick: &mut tokio::time::Interval,
         cancel: &tokio_util::sync::CancellationToken,
     ) -> Result<(), RoundEnd> {
@@ -233,9 +230,9 @@ impl<'a> Round<'a> {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Err(RoundEnd::Cancelled),
-                heard = connection.hear() => match heard {
-                    Some(message) => self.hear(message),
-                    None => return Err(self.disconnected(connection).await),
+                heard = channel.recv() => match heard {
+                    Some(event) => self.hear(event),
+                    None => return Err(self.disconnected(channel).await),
                 },
                 _ = tick.tick() => self.check_time(),
                 () = stragglers => break,
@@ -251,14 +248,14 @@ impl<'a> Round<'a> {
     /// Sends the files and hears receipts until every part is over.
     async fn deliver(
         &mut self,
-        connection: &mut Connection,
+        channel: &mut Channel,
         source: Producible,
         tick: &mut tokio::time::Interval,
         cancel: &tokio_util::sync::CancellationToken,
     ) -> RoundEnd {
         let transfer = self.keys.transfer();
-        let voice = connection.voice();
-        voice.say(ClientToServer::Begin { transfer }).await;
+        let messages = channel.messages();
+        channel.begin(transfer).await;
         let each = self
             .parts
             .values()
@@ -268,9 +265,9 @@ impl<'a> Round<'a> {
         let mut producing = true;
         loop {
             if let Some(job) = held.take() {
-                held = self.launch(job, connection);
+                held = self.launch(job, channel);
             }
-            self.take_leave(&voice).await;
+            self.take_leave(&messages).await;
             if self
                 .parts
                 .values()
@@ -282,18 +279,18 @@ impl<'a> Round<'a> {
                 biased;
                 () = cancel.cancelled() => return RoundEnd::Cancelled,
                 Some(end) = self.ends.1.recv() => self.file_ended(end),
-                heard = connection.hear() => match heard {
-                    Some(message) => self.hear(message),
-                    None => return self.disconnected(connection).await,
+                heard = channel.recv() => match heard {
+                    Some(event) => self.hear(event),
+                    None => return self.disconnected(channel).await,
                 },
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.task_done(done),
                 next = produced.recv(), if producing && held.is_none() => match next {
-                    Some(Produced::Job(job)) => held = self.launch(job, connection),
+                    Some(Produced::Job(job)) => held = self.launch(*job, channel),
                     Some(Produced::Unreadable(path, failure)) => self.unreadable(path, failure),
                     Some(Produced::End(files)) => {
                         producing = false;
                         self.files = Some(files);
-                        voice.tell(transfer, None, PeerMessage::End { files }).await;
+                        messages.send(None, transfer, PeerMessage::End { files }).await;
                         self.settle_parts();
                     }
                     None => producing = false,
@@ -304,7 +301,7 @@ impl<'a> Round<'a> {
     }
 
     /// Starts a job where there is a place for it, and hands it back where there is none.
-    fn launch(&mut self, job: Job, connection: &Connection) -> Option<Job> {
+    fn launch(&mut self, job: Job, channel: &Channel) -> Option<Job> {
         let (small, bulk) = &mut self.under_way;
         let (count, max) = match job.class {
             FileClass::Small => (small, SMALL_AT_ONCE),
@@ -337,7 +334,7 @@ impl<'a> Round<'a> {
         });
         let task = FileTask {
             keys: self.keys.clone(),
-            link: connection.link().clone(),
+            streams: channel.streams(),
             limit: self.limit.clone(),
             ends: self.ends.0.clone(),
             sent,
@@ -361,7 +358,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn unreadable(&mut self, path: String, failure: Failure) {
+    fn unreadable(&mut self, path: String, failure: Error) {
         // Every round walks the tree again; people need to hear it once.
         if !self.unread.iter().any(|(known, _)| *known == path) {
             self.observer.event(Event::Failed {
@@ -375,12 +372,12 @@ impl<'a> Round<'a> {
     }
 
     /// Tells those whose part has ended early that nothing more comes.
-    async fn take_leave(&mut self, voice: &Voice) {
+    async fn take_leave(&mut self, messages: &MessageSender) {
         for (peer, code) in std::mem::take(&mut self.leaving) {
-            voice
-                .tell(
-                    self.keys.transfer(),
+            messages
+                .send(
                     Some(peer),
+                    self.keys.transfer(),
                     PeerMessage::Cancel { code },
                 )
                 .await;
@@ -388,12 +385,12 @@ impl<'a> Round<'a> {
     }
 
     /// Leaves every part that is not over to the next round.
-    async fn disconnected(&mut self, connection: &Connection) -> RoundEnd {
-        let reason = connection.ended().await;
+    async fn disconnected(&mut self, channel: &Channel) -> RoundEnd {
+        let reason = channel.ended().await;
         let peers: Vec<_> = self.parts.keys().copied().collect();
         for peer in peers {
-            let failure = Failure::new(
-                FailureKind::Unreachable,
+            let failure = Error::new(
+                ErrorKind::Unreachable,
                 format!("the relay was lost: {reason}"),
             );
             self.part_over(peer, Status::Pending(failure));

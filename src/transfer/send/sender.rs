@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    SendError, Status, Summary, Target, To, interrupted,
+    Status, Summary, Target, To, interrupted,
     round::{Offer, Round, RoundEnd, RoundPlan},
     shared::RoundKeys,
     wares::Wares,
@@ -22,9 +22,7 @@ use crate::{
     protocol::{Code, PeerId},
     quic::{LinkError, RateLimit},
     sealing::{Compression, NewTransfer, Suite, TransferSealer},
-    transfer::{
-        Connection, EnterError, Event, Failure, FailureKind, Member, Observer, Peer, Presence,
-    },
+    transfer::{Channel, EnterError, Error, ErrorKind, Event, Member, Observer, Peer},
 };
 
 /// The pause before the first attempt to reconnect, and the longest one.
@@ -38,34 +36,33 @@ pub(super) struct Sender<'a> {
     pub(super) timeout: Duration,
     pub(super) limit: Option<Arc<RateLimit>>,
     pub(super) compression: Compression,
-    pub(super) presence: Presence,
     /// Who listens now.
     pub(super) present: HashMap<PeerId, Peer>,
     pub(super) targets: Vec<Target>,
-    pub(super) unread: Vec<(String, Failure)>,
+    pub(super) unread: Vec<(String, Error)>,
 }
 
 impl Sender<'_> {
     pub(super) async fn run(
         &mut self,
-        mut connection: Connection,
+        mut channel: Channel,
         to: &To,
         wait: Duration,
         cancel: &CancellationToken,
-    ) -> Result<Summary, SendError> {
+    ) -> Result<Summary, Error> {
         let found = tokio::select! {
-            () = cancel.cancelled() => Err(interrupted().into()),
-            found = self.find(&mut connection, to, wait) => found,
+            () = cancel.cancelled() => Err(interrupted()),
+            found = self.find(&mut channel, to, wait) => found,
         };
         if let Err(error) = found {
-            connection.close(Code::Done).await;
+            channel.close(Code::Done).await;
             return Err(error);
         }
         let started = Instant::now();
         let mut transfer = None;
         let mut backoff = new_backoff();
         loop {
-            let (end, id) = self.round(&mut connection, cancel).await;
+            let (end, id) = self.round(&mut channel, cancel).await;
             transfer = transfer.or(id);
             match end {
                 Some(RoundEnd::Cancelled) => {
@@ -84,10 +81,10 @@ impl Sender<'_> {
             let pause = backoff.next().unwrap_or(BACKOFF.1).min(self.patience(wait));
             let again = tokio::select! {
                 () = cancel.cancelled() => Err(interrupted()),
-                again = self.come_back(connection, pause) => again,
+                again = self.come_back(channel, pause) => again,
             };
-            connection = match again {
-                Ok(connection) => connection,
+            channel = match again {
+                Ok(channel) => channel,
                 Err(failure) => {
                     for target in self.targets.iter_mut().filter(|t| t.is_pending()) {
                         target.status = Status::Failed(failure.clone());
@@ -96,14 +93,14 @@ impl Sender<'_> {
                 }
             };
         }
-        connection.close(Code::Done).await;
+        channel.close(Code::Done).await;
         Ok(self.summary(transfer, started))
     }
 
     /// Offers to all who are pending and present, and sends to all who accept.
     async fn round(
         &mut self,
-        connection: &mut Connection,
+        channel: &mut Channel,
         cancel: &CancellationToken,
     ) -> (Option<RoundEnd>, Option<crate::protocol::TransferId>) {
         let present =
@@ -148,7 +145,7 @@ impl Sender<'_> {
             to: offers
                 .iter()
                 .map(|offer| &self.targets[offer.target])
-                .map(|target| (target.id, target.name.clone()))
+                .map(Target::peer)
                 .collect(),
             files: self.wares.files,
             bytes: self.wares.bytes,
@@ -161,7 +158,7 @@ impl Sender<'_> {
         };
         let round = Round::new(&plan, &mut self.targets, &mut self.unread, self.observer);
         (
-            Some(round.run(connection, plan, offers, cancel).await),
+            Some(round.run(channel, plan, offers, cancel).await),
             Some(transfer),
         )
     }
@@ -175,20 +172,20 @@ impl Sender<'_> {
             };
             let quiet = target.last_progress.elapsed();
             let absent =
-                failure.kind == FailureKind::NoSuchPeer && !target.answered && quiet >= wait;
+                failure.kind() == ErrorKind::NoSuchPeer && !target.answered && quiet >= wait;
             if absent {
-                let failure = Failure::new(FailureKind::NoSuchPeer, "is not listening");
+                let failure = Error::new(ErrorKind::NoSuchPeer, "is not listening");
                 target.status = Status::Failed(failure);
             } else if !again {
-                let failure = Failure::new(
-                    failure.kind,
+                let failure = Error::new(
+                    failure.kind(),
                     format!("{failure}; standard input cannot be sent again"),
                 );
                 target.status = Status::Failed(failure);
             } else if quiet >= self.timeout.max(wait) {
                 let seconds = self.timeout.as_secs();
-                let failure = Failure::new(
-                    FailureKind::TimedOut,
+                let failure = Error::new(
+                    ErrorKind::TimedOut,
                     format!("no progress for {seconds} s: {failure}"),
                 );
                 target.status = Status::Failed(failure);
@@ -211,27 +208,23 @@ impl Sender<'_> {
             if let Status::Pending(failure) = &target.status
                 && !std::mem::replace(&mut target.is_told, true)
             {
-                let peer = Some((target.id, target.name.clone()));
+                let peer = Some(target.peer());
                 self.observer.event(Event::Retrying {
                     peer,
-                    reason: failure.reason.to_string(),
+                    reason: failure.to_string(),
                 });
             }
         }
     }
 
     /// Waits a little, reconnects where that is needed, and looks who is there.
-    async fn come_back(
-        &mut self,
-        connection: Connection,
-        pause: Duration,
-    ) -> Result<Connection, Failure> {
+    async fn come_back(&mut self, channel: Channel, pause: Duration) -> Result<Channel, Error> {
         tokio::time::sleep(pause).await;
-        let mut connection = Some(connection).filter(|c| c.link().close_reason().is_none());
+        let mut channel = Some(channel).filter(|c| !c.is_over());
         let mut backoff = new_backoff();
         loop {
-            let attempt = match connection.take() {
-                Some(connection) => Ok(connection),
+            let attempt = match channel.take() {
+                Some(channel) => Ok(channel),
                 None => {
                     let patience = self.patience(Duration::ZERO);
                     timeout(patience, self.member.enter(None))
@@ -244,8 +237,8 @@ impl Sender<'_> {
                     Ok(()) => return Ok(fresh),
                     Err(failure) => failure,
                 },
-                Err(error) if error.is_passing() => error.failure(),
-                Err(error) => return Err(error.failure()),
+                Err(error) if error.is_passing() => error.into(),
+                Err(error) => return Err(error.into()),
             };
             let patience = self.patience(Duration::ZERO);
             if patience.is_zero() {
@@ -266,7 +259,7 @@ impl Sender<'_> {
             if let Status::Failed(failure) = &target.status {
                 self.observer.event(Event::Failed {
                     transfer,
-                    peer: Some((target.id, target.name.clone())),
+                    peer: Some(target.peer()),
                     file: None,
                     failure: failure.clone(),
                 });

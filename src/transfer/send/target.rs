@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::{
     protocol::{PeerId, PeerName},
-    transfer::{Failure, FailureKind},
+    transfer::{Error, ErrorKind, PeerRef},
 };
 
 /// One recipient of a send, over as many rounds as it takes.
@@ -19,7 +19,7 @@ pub struct Target {
     /// Their bytes.
     pub bytes: u64,
     /// Files that it will not get, and why.
-    pub failed_files: Vec<(String, Failure)>,
+    pub failed_files: Vec<(String, Error)>,
     /// What became of its part as a whole.
     pub status: Status,
     /// When it last stored or answered anything.
@@ -36,11 +36,11 @@ pub struct Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// It is still to be served; with the reason why it was not, so far.
-    Pending(Failure),
+    Pending(Error),
     /// It was served; single files may have failed.
     Done,
     /// It was not, for good.
-    Failed(Failure),
+    Failed(Error),
 }
 
 /// Failed files that are remembered by name, for each recipient.
@@ -54,12 +54,17 @@ impl Target {
             files: 0,
             bytes: 0,
             failed_files: Vec::new(),
-            status: Status::Pending(Failure::new(FailureKind::NoSuchPeer, "not reached yet")),
+            status: Status::Pending(Error::new(ErrorKind::NoSuchPeer, "not reached yet")),
             last_progress: Instant::now(),
             answered: false,
             left_since: None,
             is_told: false,
         }
+    }
+
+    /// It, as events name it.
+    pub(super) fn peer(&self) -> PeerRef {
+        PeerRef::new(self.id, self.name.clone())
     }
 
     pub(super) fn is_pending(&self) -> bool {
@@ -71,7 +76,7 @@ impl Target {
     }
 
     /// Leaves it to the next round.
-    pub(super) fn leave(&mut self, why: Failure) {
+    pub(super) fn leave(&mut self, why: Error) {
         self.status = Status::Pending(why);
         self.left_since = Some(Instant::now());
     }
@@ -83,7 +88,7 @@ impl Target {
         }
     }
 
-    pub(super) fn file_failed(&mut self, file: &str, failure: Failure) {
+    pub(super) fn file_failed(&mut self, file: &str, failure: Error) {
         if self.failed_files.len() < FAILED_FILES_MAX {
             self.failed_files.push((file.to_owned(), failure));
         }
@@ -91,7 +96,7 @@ impl Target {
 
     /// Why it does not have everything, if so.
     #[must_use]
-    pub fn failure(&self) -> Option<&Failure> {
+    pub fn failure(&self) -> Option<&Error> {
         match &self.status {
             Status::Failed(failure) | Status::Pending(failure) => Some(failure),
             Status::Done => self.failed_files.first().map(|(_, failure)| failure),
@@ -105,24 +110,24 @@ pub struct Summary {
     /// Every recipient.
     pub targets: Vec<Target>,
     /// Files that could not be read, and so were sent to nobody.
-    pub unread: Vec<(String, Failure)>,
+    pub unread: Vec<(String, Error)>,
 }
 
 impl Summary {
     /// The process's outcome: nothing, where every recipient has everything.
     ///
-    /// Where some have everything and some have not, [`FailureKind::Partial`]; otherwise the first
+    /// Where some have everything and some have not, [`ErrorKind::Partial`]; otherwise the first
     /// failure's own kind.
     #[must_use]
-    pub fn failure(&self) -> Option<Failure> {
+    pub fn failure(&self) -> Option<Error> {
         let failures: Vec<_> = self.targets.iter().filter_map(Target::failure).collect();
         match failures.first() {
             None => self.unread.first().map(|(_, failure)| failure.clone()),
             Some(first) if failures.len() == self.targets.len() => Some((*first).clone()),
             Some(_) => {
                 let (failed, all) = (failures.len(), self.targets.len());
-                Some(Failure::new(
-                    FailureKind::Partial,
+                Some(Error::new(
+                    ErrorKind::Partial,
                     format!("{failed} of {all} recipients failed"),
                 ))
             }
@@ -143,20 +148,20 @@ mod tests {
 
     #[test]
     fn partial_means_that_some_have_everything() {
-        let failed = || target(Status::Failed(Failure::new(FailureKind::TimedOut, "slow")));
+        let failed = || target(Status::Failed(Error::new(ErrorKind::TimedOut, "slow")));
         let kind = |targets| {
             Summary {
                 targets,
                 unread: vec![],
             }
             .failure()
-            .map(|f| f.kind)
+            .map(|f| f.kind())
         };
         assert_eq!(kind(vec![target(Status::Done)]), None);
-        assert_eq!(kind(vec![failed(), failed()]), Some(FailureKind::TimedOut));
+        assert_eq!(kind(vec![failed(), failed()]), Some(ErrorKind::TimedOut));
         assert_eq!(
             kind(vec![target(Status::Done), failed()]),
-            Some(FailureKind::Partial)
+            Some(ErrorKind::Partial)
         );
     }
 
@@ -168,7 +173,7 @@ mod tests {
             return;
         };
         target.last_progress = past;
-        target.leave(Failure::new(FailureKind::TimedOut, "fell behind"));
+        target.leave(Error::new(ErrorKind::TimedOut, "fell behind"));
         target.left_since = Some(past + minute);
         target.waited();
         let idle = target.last_progress.elapsed();
@@ -179,14 +184,14 @@ mod tests {
 
     #[test]
     fn a_file_that_could_not_be_read_fails_the_send() {
-        let unread = vec![("x".into(), Failure::new(FailureKind::LocalFile, "gone"))];
+        let unread = vec![("x".into(), Error::new(ErrorKind::LocalFile, "gone"))];
         let summary = Summary {
             targets: vec![target(Status::Done)],
             unread,
         };
         assert_eq!(
-            summary.failure().map(|f| f.kind),
-            Some(FailureKind::LocalFile)
+            summary.failure().map(|f| f.kind()),
+            Some(ErrorKind::LocalFile)
         );
     }
 }

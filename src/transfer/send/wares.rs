@@ -2,14 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use globset::GlobSet;
-
-use super::{SendError, job::Job, producer::Producible, request::SourceSpec};
+use super::{job::Job, producer::Producible, request::SourceSpec};
 use crate::{
     protocol::SafeText,
     sealing::{Manifest, ManifestEntry},
-    storage::{EntryKind, Source},
-    transfer::{Failure, FailureKind},
+    storage::{EntryKind, Filter, Source},
+    transfer::{Error, ErrorKind},
 };
 
 /// Entries, and time, that counting what is to be sent may take before sending begins.
@@ -35,14 +33,14 @@ impl Wares {
     pub(super) async fn prepare(
         source: SourceSpec,
         jobs: std::path::PathBuf,
-    ) -> Result<Self, SendError> {
+    ) -> Result<Self, Error> {
         Ok(match source {
-            SourceSpec::Paths { roots, exclude } => {
+            SourceSpec::Paths { roots, filter } => {
                 let walking =
-                    tokio::task::spawn_blocking(move || Self::of_paths(&roots, exclude, &jobs));
+                    tokio::task::spawn_blocking(move || Self::of_paths(&roots, filter, &jobs));
                 walking
                     .await
-                    .map_err(|e| Failure::new(FailureKind::Other, e))??
+                    .map_err(|e| Error::new(ErrorKind::Other, e))??
             }
             SourceSpec::Text(text) => Self {
                 files: Some(1),
@@ -68,15 +66,15 @@ impl Wares {
 
     fn of_paths(
         roots: &[std::path::PathBuf],
-        exclude: GlobSet,
+        filter: Filter,
         jobs: &std::path::Path,
-    ) -> Result<Self, SendError> {
-        let source = Source::new(roots, exclude)?;
+    ) -> Result<Self, Error> {
+        let source = Source::new(roots, filter)?;
         // A file that was named and cannot be read is found before anyone is bothered.
         for root in roots.iter().filter(|root| root.is_file()) {
             std::fs::File::open(root).map_err(|error| {
-                Failure::new(
-                    FailureKind::LocalFile,
+                Error::new(
+                    ErrorKind::LocalFile,
                     format!("cannot read {}: {error}", root.display()),
                 )
             })?;

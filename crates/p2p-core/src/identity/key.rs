@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use zeroize::Zeroizing;
 
-use crate::protocol::PeerId;
+use crate::{
+    crypto::{ED25519_SPKI_PREFIX, SIGNATURE_LEN, SigningKey, verify},
+    protocol::PeerId,
+};
 
 /// Who I am: a key pair that never leaves this machine.
 pub struct Identity {
-    pair: Ed25519KeyPair,
-    pkcs8: Zeroizing<Vec<u8>>,
+    key: SigningKey,
     public: PublicKey,
 }
 
@@ -27,10 +28,7 @@ impl Identity {
     /// A fresh identity that is kept nowhere.
     #[must_use]
     pub fn generate() -> Self {
-        let document = Ed25519KeyPair::generate()
-            .and_then(|pair| pair.to_pkcs8v1())
-            .expect("the operating system gives random bytes");
-        Self::from_pkcs8(document.as_ref()).expect("a key that was just made")
+        Self::of(SigningKey::generate())
     }
 
     /// My ID.
@@ -53,11 +51,7 @@ impl Identity {
     /// If `context` has a zero byte in it.
     #[must_use]
     pub fn sign(&self, context: &str, message: &[u8]) -> [u8; SIGNATURE_LEN] {
-        let signature = self.pair.sign(&with_context(context, message));
-        signature
-            .as_ref()
-            .try_into()
-            .expect("an Ed25519 signature has 64 bytes")
+        self.key.sign(&with_context(context, message))
     }
 
     /// Takes an Ed25519 private key in PKCS#8 DER; `None` if it is something else.
@@ -65,19 +59,18 @@ impl Identity {
     /// RFC 8410 allows a private key without its public half, and OpenSSL writes that.
     #[must_use]
     pub fn from_pkcs8(der: &[u8]) -> Option<Self> {
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok()?;
-        let public = pair.public_key().as_ref().try_into().ok()?;
-        Some(Self {
-            pair,
-            pkcs8: Zeroizing::new(der.to_owned()),
-            public: PublicKey(public),
-        })
+        SigningKey::from_pkcs8(der).map(Self::of)
     }
 
     /// The private key in PKCS#8 DER, for whoever keeps it or makes a certificate of it.
     #[must_use]
     pub fn pkcs8(&self) -> &Zeroizing<Vec<u8>> {
-        &self.pkcs8
+        self.key.pkcs8()
+    }
+
+    fn of(key: SigningKey) -> Self {
+        let public = PublicKey(key.public());
+        Self { key, public }
     }
 }
 
@@ -85,8 +78,7 @@ impl Identity {
 impl Identity {
     /// The identity of a private key of RFC 8032, section 5.1.5.
     pub(crate) fn from_seed(seed: &[u8; 32]) -> Self {
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed).unwrap();
-        Self::from_pkcs8(pair.to_pkcs8v1().unwrap().as_ref()).unwrap()
+        Self::of(SigningKey::from_seed(seed))
     }
 }
 
@@ -108,7 +100,7 @@ impl PublicKey {
     /// Takes the key out of a DER `SubjectPublicKeyInfo`, if that holds an Ed25519 key.
     #[must_use]
     pub fn from_spki(der: &[u8]) -> Option<Self> {
-        let key = der.strip_prefix(&SPKI_PREFIX)?;
+        let key = der.strip_prefix(&ED25519_SPKI_PREFIX)?;
         Some(Self(key.try_into().ok()?))
     }
 
@@ -122,7 +114,7 @@ impl PublicKey {
     #[must_use]
     pub fn to_spki(&self) -> [u8; 44] {
         let mut der = [0; 44];
-        der[..12].copy_from_slice(&SPKI_PREFIX);
+        der[..12].copy_from_slice(&ED25519_SPKI_PREFIX);
         der[12..].copy_from_slice(&self.0);
         der
     }
@@ -143,9 +135,11 @@ impl PublicKey {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), SignatureError> {
-        UnparsedPublicKey::new(&ED25519, &self.0)
-            .verify(&with_context(context, message), signature)
-            .map_err(|_| SignatureError)
+        if verify(&self.0, &with_context(context, message), signature) {
+            Ok(())
+        } else {
+            Err(SignatureError)
+        }
     }
 }
 
@@ -160,14 +154,6 @@ fn with_context(context: &str, message: &[u8]) -> Vec<u8> {
     assert!(!context.as_bytes().contains(&0), "a context is plain text");
     [context.as_bytes(), &[0], message].concat()
 }
-
-/// Bytes of an Ed25519 signature.
-pub const SIGNATURE_LEN: usize = 64;
-
-/// What precedes the 32 bytes of an Ed25519 key in a `SubjectPublicKeyInfo` (RFC 8410, section 10.1).
-const SPKI_PREFIX: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
 
 #[cfg(test)]
 mod tests {

@@ -2,12 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use aws_lc_rs::{digest, hmac};
 use data_encoding::BASE32_NOPAD;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{derive, random};
-use crate::protocol::RoomId;
+use crate::{
+    crypto::{MacKey, derive, random, same, sha256},
+    protocol::RoomId,
+};
 
 /// What makes a member of a room: 128 random bits. Never sent to the relay.
 ///
@@ -18,7 +19,7 @@ pub struct RoomSecret([u8; 16]);
 
 /// What members vouch for each other with; the relay never has it.
 #[derive(Clone)]
-pub struct MemberKey(hmac::Key);
+pub struct MemberKey(MacKey);
 
 /// Why a text is no room secret. Says nothing of the text itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +69,7 @@ impl RoomSecret {
     #[must_use]
     pub fn member_key(&self) -> MemberKey {
         let key = derive(&self.0, b"", &[b"p2p/1 member key"]);
-        MemberKey(hmac::Key::new(hmac::HMAC_SHA256, key.as_slice()))
+        MemberKey(MacKey::new(key.as_slice()))
     }
 
     /// The secret as text, for an invite.
@@ -128,8 +129,9 @@ impl MemberKey {
     /// If `context` has a zero byte in it.
     #[must_use]
     pub fn mac(&self, context: &str, parts: &[&[u8]]) -> [u8; MAC_LEN] {
-        let tag = self.context(context, parts).sign();
-        tag.as_ref().try_into().expect("SHA-256 has 32 bytes")
+        assert!(!context.as_bytes().contains(&0), "a context is plain text");
+        let prefix: [&[u8]; 2] = [context.as_bytes(), &[0]];
+        self.0.mac(prefix.iter().chain(parts).copied())
     }
 
     /// Checks what [`MemberKey::mac`] made, in constant time.
@@ -137,19 +139,11 @@ impl MemberKey {
     /// # Errors
     /// [`MacError`] unless key, context, parts and MAC all fit.
     pub fn verify(&self, context: &str, parts: &[&[u8]], mac: &[u8]) -> Result<(), MacError> {
-        let expected = self.mac(context, parts);
-        aws_lc_rs::constant_time::verify_slices_are_equal(&expected, mac).map_err(|_| MacError)
-    }
-
-    fn context(&self, context: &str, parts: &[&[u8]]) -> hmac::Context {
-        assert!(!context.as_bytes().contains(&0), "a context is plain text");
-        let mut hash = hmac::Context::with_key(&self.0);
-        hash.update(context.as_bytes());
-        hash.update(&[0]);
-        for part in parts {
-            hash.update(part);
+        if same(&self.mac(context, parts), mac) {
+            Ok(())
+        } else {
+            Err(MacError)
         }
-        hash
     }
 }
 
@@ -161,8 +155,7 @@ impl fmt::Debug for MemberKey {
 
 /// Ten bits of the secret's SHA-256 as two characters.
 fn check_digits(bytes: &[u8; 16]) -> String {
-    let hash = digest::digest(&digest::SHA256, bytes);
-    let mut text = BASE32_NOPAD.encode(&hash.as_ref()[..2]);
+    let mut text = BASE32_NOPAD.encode(&sha256(bytes)[..2]);
     text.truncate(TEXT_LEN - SECRET_DIGITS);
     text
 }

@@ -2,9 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use aws_lc_rs::digest;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::crypto::sha256;
 
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,8 +36,7 @@ const GROUP: usize = 6;
 
 /// The 10-bit checksum of `bytes` as two characters: the head of their SHA-256.
 fn check_digits(bytes: &[u8; 32]) -> String {
-    let hash = digest::digest(&digest::SHA256, bytes);
-    let mut text = BASE32_NOPAD.encode(&hash.as_ref()[..2]);
+    let mut text = BASE32_NOPAD.encode(&sha256(bytes)[..2]);
     text.truncate(CHECK_DIGITS);
     text
 }
@@ -172,10 +172,7 @@ impl PeerId {
     /// The peer whose public key has this DER `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7).
     #[must_use]
     pub fn of_spki(der: &[u8]) -> Self {
-        let hash = digest::digest(&digest::SHA256, der);
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(hash.as_ref());
-        Self(bytes)
+        Self(sha256(der))
     }
 
     /// Whether `prefix`, in any case and with or without dashes, begins this ID's text.

@@ -176,6 +176,10 @@ pub enum Answer {
         /// A recipient asks for this where it holds parts of an earlier attempt, or where it
         /// wants to compare before it receives. Content waits for its [`PeerMessage::Start`].
         each: bool,
+        /// Whether something is here under a name that is offered, so that it is worth hashing each
+        /// file before its head is sealed: the recipient says only then what it has.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        compare: bool,
     },
     /// Do not send it.
     Decline {
@@ -278,7 +282,10 @@ mod tests {
         let peer = PeerId::from_bytes([2; 32]);
         for message in [
             PeerMessage::Answer {
-                answer: Answer::Accept { each: true },
+                answer: Answer::Accept {
+                    each: true,
+                    compare: true,
+                },
             },
             PeerMessage::Stored {
                 file: FileIndex(u64::MAX),

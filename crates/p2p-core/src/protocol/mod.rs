@@ -25,7 +25,7 @@ pub use message::{
 };
 pub use path::{FileName, LinkTarget, NameError, NameProblem, PRIVATE_PREFIX, RelativePath};
 pub use text::is_printable;
-pub use text::{PeerName, PeerNameError, SafeText};
+pub use text::{PeerName, PeerNameError, SafeText, id_prefix};
 
 /// The application protocol that both ends of every connection must speak (RFC 7301).
 ///

@@ -1,13 +1,10 @@
 //! One AEAD key (RFC 5116), and the nonces under it.
 
-use aws_lc_rs::aead::{
-    AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey,
-};
-
 use super::Suite;
+use crate::crypto::{Aead, Cipher, TAG_LEN};
 
 /// A key that seals every nonce at most once; that its users see to.
-pub(super) struct AeadKey(LessSafeKey);
+pub(super) struct AeadKey(Aead);
 
 /// What a nonce is for. Every purpose counts from 0 by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +24,11 @@ pub(super) struct NotAuthentic;
 
 impl AeadKey {
     pub(super) fn new(suite: Suite, key: &[u8; 32]) -> Self {
-        let algorithm = match suite {
-            Suite::Aes256Gcm => &AES_256_GCM,
-            Suite::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+        let cipher = match suite {
+            Suite::Aes256Gcm => Cipher::Aes256Gcm,
+            Suite::ChaCha20Poly1305 => Cipher::ChaCha20Poly1305,
         };
-        let key = UnboundKey::new(algorithm, key).expect("both AEADs take 32 bytes");
-        Self(LessSafeKey::new(key))
+        Self(Aead::new(cipher, key))
     }
 
     /// Seals in place; the caller puts the tag behind.
@@ -43,11 +39,7 @@ impl AeadKey {
         aad: &[u8],
         in_out: &mut [u8],
     ) -> [u8; TAG_LEN] {
-        let tag = self
-            .0
-            .seal_in_place_separate_tag(nonce(stage, index), Aad::from(aad), in_out)
-            .expect("what is sealed here is far below the AEAD's 64 GiB");
-        tag.as_ref().try_into().expect("both AEADs have such tags")
+        self.0.seal(nonce(stage, index), aad, in_out)
     }
 
     /// Seals a copy, tag included.
@@ -76,8 +68,8 @@ impl AeadKey {
         in_out: &'a mut [u8],
     ) -> Result<&'a mut [u8], NotAuthentic> {
         self.0
-            .open_in_place(nonce(stage, index), Aad::from(aad), in_out)
-            .map_err(|_| NotAuthentic)
+            .open(nonce(stage, index), aad, in_out)
+            .ok_or(NotAuthentic)
     }
 
     /// Opens a copy.
@@ -95,15 +87,12 @@ impl AeadKey {
     }
 }
 
-fn nonce(stage: Stage, index: u64) -> Nonce {
-    let mut bytes = [0; NONCE_LEN];
+fn nonce(stage: Stage, index: u64) -> [u8; 12] {
+    let mut bytes = [0; 12];
     bytes[0] = stage as u8;
     bytes[4..].copy_from_slice(&index.to_be_bytes());
-    Nonce::assume_unique_for_key(bytes)
+    bytes
 }
-
-/// Bytes that sealing adds: the tag of either AEAD.
-pub const TAG_LEN: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -130,6 +119,6 @@ mod tests {
     fn a_nonce_is_the_stage_and_the_index() {
         let expected = [1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
         let made = nonce(Stage::Chunk, 0x0102_0304_0506_0708);
-        assert_eq!(made.as_ref(), &expected);
+        assert_eq!(made, expected);
     }
 }

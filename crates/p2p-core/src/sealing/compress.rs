@@ -1,6 +1,6 @@
 //! zstd (RFC 8878) for one chunk at a time.
 
-use zstd::bulk;
+use crate::crypto::{ZstdCompressor, ZstdDecompressor};
 
 /// Whether chunks may be compressed before they are sealed.
 ///
@@ -18,7 +18,7 @@ pub enum Compression {
 /// Compresses the chunks of one file, and stops trying where that does not pay.
 #[derive(Default)]
 pub(super) struct Compressor {
-    context: Option<bulk::Compressor<'static>>,
+    context: Option<ZstdCompressor>,
     scratch: Vec<u8>,
     /// Chunks still to leave alone.
     skip: u32,
@@ -37,17 +37,17 @@ impl Compressor {
             return None;
         }
         if self.context.is_none() {
-            self.context = Some(bulk::Compressor::new(LEVEL).ok()?);
+            self.context = Some(ZstdCompressor::new()?);
         }
         let context = self.context.as_mut()?;
         // zstd gives up as soon as this is full.
         self.scratch.resize(content.len() - content.len() / 16, 0);
-        match context.compress_to_buffer(content, self.scratch.as_mut_slice()) {
-            Ok(len) => {
+        match context.compress(content, self.scratch.as_mut_slice()) {
+            Some(len) => {
                 self.patience = 0;
                 Some(&self.scratch[..len])
             }
-            Err(_) => {
+            None => {
                 self.patience = (self.patience * 2 + 1).min(PATIENCE_MAX);
                 self.skip = self.patience;
                 None
@@ -59,28 +59,23 @@ impl Compressor {
 /// Decompresses the chunks of one file.
 #[derive(Default)]
 pub(super) struct Decompressor {
-    context: Option<bulk::Decompressor<'static>>,
+    context: Option<ZstdDecompressor>,
     scratch: Vec<u8>,
 }
 
 impl Decompressor {
     /// The chunk as it was, if that is no longer than `max`, whatever it claims to be.
-    ///
-    /// Takes no memory besides: the window of a frame that is decompressed at once is its output.
     pub(super) fn decompress(&mut self, compressed: &[u8], max: usize) -> Option<&[u8]> {
         if self.context.is_none() {
-            self.context = Some(bulk::Decompressor::new().ok()?);
+            self.context = Some(ZstdDecompressor::new()?);
         }
         let context = self.context.as_mut()?;
         self.scratch.resize(max, 0);
         let out = self.scratch.as_mut_slice();
-        let len = context.decompress_to_buffer(compressed, out).ok()?;
+        let len = context.decompress(compressed, out)?;
         Some(&self.scratch[..len])
     }
 }
-
-/// The fastest of zstd's regular levels: the link is usually faster than any slower one.
-const LEVEL: i32 = 1;
 
 /// Below this a chunk is one packet either way.
 const WORTHWHILE: usize = 512;

@@ -106,6 +106,7 @@ pub(super) fn head(size: Option<u64>) -> Head {
         target: None,
         exec: false,
         mtime: Some(ModifiedTime(1, 2)),
+        blake3: None,
     }
 }
 

@@ -21,6 +21,39 @@ pub struct Head {
     /// When its content last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtime: Option<ModifiedTime>,
+    /// BLAKE3 of the content, where the sender knows it before it sends it: then a recipient that has
+    /// just that says so. To a sender that does not show that it knows the content, nothing is said.
+    ///
+    /// Only a claim until the trailer, which is what counts.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
+    pub blake3: Option<[u8; 32]>,
+}
+
+/// A hash as text: lower-case hex.
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(
+        hash: &Option<[u8; 32]>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        match hash {
+            Some(hash) => s.serialize_str(&data_encoding::HEXLOWER.encode(hash)),
+            None => s.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<[u8; 32]>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(d)? else {
+            return Ok(None);
+        };
+        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes());
+        let hash = bytes.ok().and_then(|bytes| bytes.try_into().ok());
+        hash.map(Some)
+            .ok_or_else(|| D::Error::custom("a hash has 64 hexadecimal digits"))
+    }
 }
 
 /// What a file is.
@@ -89,13 +122,19 @@ mod tests {
             target: None,
             exec: true,
             mtime: Some(ModifiedTime(-1, 999_999_999)),
+            blake3: None,
         };
         let json = head.encode().unwrap();
         assert_eq!(
             std::str::from_utf8(&json).unwrap(),
             r#"{"path":"a/b.sh","kind":"file","size":18446744073709551615,"exec":true,"mtime":[-1,999999999]}"#
         );
-        assert_eq!(Head::decode(&json), Some(head));
+        assert_eq!(Head::decode(&json), Some(head.clone()));
+        let known = Head {
+            blake3: Some([0xab; 32]),
+            ..head
+        };
+        assert_eq!(Head::decode(&known.encode().unwrap()), Some(known));
     }
 
     #[test]
@@ -106,6 +145,7 @@ mod tests {
             r#"{"path":"a","kind":"socket"}"#,
             r#"{"path":"a","kind":"file","size":-1}"#,
             r#"{"path":"a","kind":"file","mtime":[0,1000000000]}"#,
+            r#"{"path":"a","kind":"file","blake3":"ab"}"#,
         ] {
             assert_eq!(Head::decode(bad.as_bytes()), None, "{bad}");
         }

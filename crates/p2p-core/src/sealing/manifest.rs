@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{identity::random, protocol::SafeText};
+use crate::{crypto::random, protocol::SafeText};
 
 /// What is offered: how many files, how much, and the first names. Sealed once for all recipients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

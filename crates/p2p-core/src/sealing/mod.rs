@@ -23,8 +23,8 @@
 //! | `replay` | what has been opened and is not opened again |
 //! | `manifest` | [`Manifest`]: what a recipient decides by |
 //! | `offer` | the signed header, and [`open_offer`] |
-//! | `outgoing` | [`TransferSealer`]: the sender's side of a transfer |
-//! | `incoming` | [`TransferOpener`]: a recipient's side of it |
+//! | `transfer_sealer` | [`TransferSealer`]: the sender's side of a transfer |
+//! | `transfer_opener` | [`TransferOpener`]: a recipient's side of it |
 //! | `head` | [`Head`]: a file's name, size, mode and time |
 //! | `start` | [`Start`]: where a recipient wants a file to begin |
 //! | `compress` | zstd for one chunk |
@@ -37,16 +37,16 @@ mod compress;
 mod file_opener;
 mod file_sealer;
 mod head;
-mod incoming;
 mod manifest;
 mod offer;
-mod outgoing;
 mod receipt;
 mod replay;
 mod start;
 mod suite;
 mod trailer;
 mod transfer_key;
+mod transfer_opener;
+mod transfer_sealer;
 mod wrap;
 
 #[cfg(test)]
@@ -58,19 +58,19 @@ mod properties;
 #[cfg(test)]
 mod vectors;
 
-pub use aead::TAG_LEN;
+pub use crate::crypto::TAG_LEN;
 pub use compress::Compression;
 pub use file_opener::{FileOpener, OpenError, OpenedChunk};
 pub use file_sealer::{FileSealer, SealError, chunk_frame};
 pub use head::{HEAD_MAX, Head, HeadError, HeadKind, ModifiedTime};
-pub use incoming::{OpenedOffer, TransferOpener};
 pub use manifest::{JobId, JobIdError, Manifest, ManifestEntry};
-pub use offer::{Inbox, OfferError, open_offer};
-pub use outgoing::{NewTransfer, OfferToError, TransferSealer};
+pub use offer::{Inbox, OfferError, OpenedOffer, open_offer};
 pub use receipt::{Outcome, RECEIPTS_MAX, Receipt, ReceiptError, ReceiptOpener, ReceiptSealer};
 pub use start::{Start, StartError};
 pub use suite::{Suite, UnknownSuite};
 pub use trailer::FileDigest;
+pub use transfer_opener::TransferOpener;
+pub use transfer_sealer::{NewTransfer, OfferToError, TransferSealer};
 pub use wrap::{OpenKey, OpenKeys};
 
 pub use crate::identity::HpkePublicKey;

@@ -1,12 +1,13 @@
 //! An offer: a header that the sender signs for one recipient, and the manifest for all of them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    Manifest, OpenKeys, OpenedOffer, Suite, TAG_LEN, UnknownSuite,
+    Manifest, OpenKey, OpenKeys, ReceiptSealer, Suite, TAG_LEN, TransferOpener, UnknownSuite,
     aead::Stage,
-    incoming,
     replay::Replay,
     transfer_key::TransferKey,
     wrap::{ENCAPSULATED_LEN, SEALED_LEN, WrapContext, Wrapped},
@@ -15,7 +16,6 @@ use crate::{
     identity::{Identity, MAC_LEN, MemberKey, PublicKey, SIGNATURE_LEN},
     protocol::{Base64, CHUNK_SIZE, PeerId, PeerName, RoomId, SignedOffer, TransferId},
 };
-use std::sync::Arc;
 
 /// Where offers are opened: who I am, in which room, with which keys.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,43 @@ pub struct Inbox<'a> {
     pub member_key: &'a MemberKey,
     /// What offers may be sealed to.
     pub keys: &'a OpenKeys,
+}
+
+/// An offer that is for me, from whom it says, and of this room.
+#[derive(Debug)]
+pub struct OpenedOffer {
+    /// Who sends.
+    pub sender: PeerId,
+    /// What the sender calls itself; whether that is its name is for the known peers to say.
+    pub name: PeerName,
+    /// Whether a person chose that name.
+    pub chosen: bool,
+    /// How content is sealed.
+    pub suite: Suite,
+    /// To how many peers the transfer is offered, me included.
+    pub recipients: u32,
+    /// What to decide by.
+    pub manifest: Manifest,
+    pub(super) opener: TransferOpener,
+    pub(super) receipts: ReceiptSealer,
+    pub(super) sealed_to: Arc<OpenKey>,
+}
+
+impl OpenedOffer {
+    /// Takes up the offer: gives what opens the transfer's files, and what seals my receipts.
+    ///
+    /// # Errors
+    /// [`OfferError::Replayed`] if it was taken up before, [`OfferError::Worn`] if the key that it is
+    /// sealed to has been used too often.
+    pub fn claim(self) -> Result<(TransferOpener, ReceiptSealer), OfferError> {
+        self.sealed_to
+            .claim(self.sender, self.opener.transfer())
+            .map_err(|e| match e {
+                Replay::Seen => OfferError::Replayed,
+                Replay::Full => OfferError::Worn,
+            })?;
+        Ok((self.opener, self.receipts))
+    }
 }
 
 /// Why an offer is not opened.
@@ -120,15 +157,17 @@ pub enum OfferError {
     /// The offer was opened before.
     #[error("the offer was delivered before")]
     Replayed,
-    /// The key has opened as many offers as it may; a fresh one must be published.
-    #[error("this listener has opened as many offers as it may under one key")]
+    /// The key has been used for as many offers of this sender, or in all, as it may be; a fresh one
+    /// must be published.
+    #[error("this listener has taken as many offers as it may under one key")]
     Worn,
 }
 
 /// Opens an offer that the relay delivers as `transfer` by `from`, and checks all there is to check.
 ///
-/// An offer opens once in the life of the key that it is sealed to. What fails leaves no trace, so
-/// garbage under a transfer's ID does not keep the real offer out.
+/// That it is opened leaves no trace: [`OpenedOffer::claim`] does, which gives the transfer's keys
+/// once in the life of the key that the offer is sealed to. So neither garbage under a transfer's ID
+/// nor offers that policy turns down use up any memory or keep the real offer out.
 ///
 /// # Errors
 /// Every reason has its variant; none depends on what is sealed before the MAC has held.
@@ -180,25 +219,35 @@ pub fn open_offer(
         .map_err(|_| OfferError::Manifest)?;
     let manifest = Manifest::decode(&manifest).ok_or(OfferError::Manifest)?;
 
-    opened_by.note(from, transfer).map_err(|e| match e {
-        Replay::Seen => OfferError::Replayed,
-        Replay::Full => OfferError::Worn,
-    })?;
-    Ok(incoming::opened(key, inbox.me, sender, manifest, body))
+    if opened_by.has_claimed(from, transfer) {
+        return Err(OfferError::Replayed);
+    }
+    let signer = (body.recipients > 1).then_some(sender);
+    Ok(OpenedOffer {
+        sender: sender.peer_id(),
+        name: body.name,
+        chosen: body.chosen,
+        suite: key.suite(),
+        recipients: body.recipients,
+        manifest,
+        receipts: ReceiptSealer::new(&key, sender.peer_id(), Arc::clone(inbox.me)),
+        opener: TransferOpener::new(key, inbox.me.id(), signer),
+        sealed_to: opened_by.clone(),
+    })
 }
 
 /// The header as it is signed: JSON, fields of later versions tolerated.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Body {
+struct Body {
     v: u32,
     suite: u8,
     transfer: TransferId,
     key: Base64,
-    pub(super) name: PeerName,
-    pub(super) chosen: bool,
+    name: PeerName,
+    chosen: bool,
     recipient: PeerId,
     /// Of the whole transfer; one recipient alone knows the secret, besides the sender.
-    pub(super) recipients: u32,
+    recipients: u32,
     chunk_size: u32,
     commitment: Base64,
     encapsulated: Base64,
@@ -295,7 +344,7 @@ fn unwrap<'a>(
     body: &Body,
     context: &WrapContext,
     keys: &'a OpenKeys,
-) -> Result<(&'a super::OpenKey, Secret), OfferError> {
+) -> Result<(&'a Arc<OpenKey>, Secret), OfferError> {
     let wrapped = Wrapped {
         encapsulated: field::<ENCAPSULATED_LEN>("encapsulated key", &body.encapsulated)?.to_vec(),
         sealed: field::<SEALED_LEN>("wrapped key", &body.wrapped)?.to_vec(),

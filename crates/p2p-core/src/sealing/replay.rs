@@ -1,12 +1,15 @@
 //! What has been opened and is not opened again. Bounded: a full memory refuses, it never forgets.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::protocol::{FileIndex, PeerId, TransferId};
 
-/// The transfers that one key has opened. It lives and dies with the key.
+/// The transfers that one key has claimed, by sender. It lives and dies with the key.
 #[derive(Default)]
-pub(super) struct SeenTransfers(HashSet<(PeerId, TransferId)>);
+pub(super) struct SeenTransfers {
+    by_sender: HashMap<PeerId, HashSet<TransferId>>,
+    len: usize,
+}
 
 /// The files of one transfer that have been opened, as ranges: they come nearly in order.
 #[derive(Default)]
@@ -24,20 +27,29 @@ pub(super) enum Replay {
 impl SeenTransfers {
     /// Only members of the room get this far, and each entry costs one of them a signature.
     const MAX: usize = 16 * 1024;
+    /// So many for one sender: alone it cannot wear out a key.
+    const MAX_PER_SENDER: usize = Self::MAX / 16;
+
+    pub(super) fn contains(&self, sender: PeerId, transfer: TransferId) -> bool {
+        let seen = self.by_sender.get(&sender);
+        seen.is_some_and(|seen| seen.contains(&transfer))
+    }
 
     pub(super) fn insert(&mut self, sender: PeerId, transfer: TransferId) -> Result<(), Replay> {
-        if self.0.contains(&(sender, transfer)) {
+        if self.contains(sender, transfer) {
             return Err(Replay::Seen);
         }
-        if self.0.len() >= Self::MAX {
+        let of_sender = self.by_sender.get(&sender).map_or(0, HashSet::len);
+        if self.len >= Self::MAX || of_sender >= Self::MAX_PER_SENDER {
             return Err(Replay::Full);
         }
-        self.0.insert((sender, transfer));
+        self.by_sender.entry(sender).or_default().insert(transfer);
+        self.len += 1;
         Ok(())
     }
 
     pub(super) fn is_half_full(&self) -> bool {
-        self.0.len() >= Self::MAX / 2
+        self.len >= Self::MAX / 2
     }
 }
 
@@ -79,15 +91,29 @@ mod tests {
     #[test]
     fn a_full_memory_refuses_and_forgets_nothing() {
         let mut seen = SeenTransfers::default();
-        let sender = PeerId::from_bytes([1; 32]);
+        let sender = |i: usize| PeerId::from_bytes([(i % 32) as u8; 32]);
         let transfer = |i: usize| TransferId::from_bytes((i as u128).to_be_bytes());
         for i in 0..SeenTransfers::MAX {
             assert_eq!(seen.is_half_full(), i >= SeenTransfers::MAX / 2);
-            seen.insert(sender, transfer(i)).unwrap();
+            seen.insert(sender(i), transfer(i)).unwrap();
         }
         let one_more = transfer(SeenTransfers::MAX);
-        assert_eq!(seen.insert(sender, one_more), Err(Replay::Full));
-        assert_eq!(seen.insert(sender, transfer(0)), Err(Replay::Seen));
+        assert_eq!(seen.insert(sender(0), one_more), Err(Replay::Full));
+        assert_eq!(seen.insert(sender(0), transfer(0)), Err(Replay::Seen));
+    }
+
+    #[test]
+    fn one_sender_cannot_keep_the_others_out() {
+        let mut seen = SeenTransfers::default();
+        let (greedy, honest) = (PeerId::from_bytes([1; 32]), PeerId::from_bytes([2; 32]));
+        let transfer = |i: usize| TransferId::from_bytes((i as u128).to_be_bytes());
+        for i in 0..SeenTransfers::MAX_PER_SENDER {
+            seen.insert(greedy, transfer(i)).unwrap();
+        }
+        let next = transfer(SeenTransfers::MAX_PER_SENDER);
+        assert_eq!(seen.insert(greedy, next), Err(Replay::Full));
+        assert_eq!(seen.insert(honest, next), Ok(()));
+        assert!(!seen.is_half_full());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Which algorithms a transfer is sealed with: one byte, chosen by the sender.
 
+use crate::crypto::has_fast_aes;
+
 /// The AEAD of a transfer's content. HPKE, KDF, hash and signature are the same in all suites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -28,7 +30,7 @@ impl Suite {
     /// Without that, AES is slower than ChaCha20 and harder to keep constant in time.
     #[must_use]
     pub fn preferred() -> Self {
-        if has_aes_hardware() {
+        if has_fast_aes() {
             Self::Aes256Gcm
         } else {
             Self::ChaCha20Poly1305
@@ -49,21 +51,6 @@ impl Suite {
         let suite = Self::ALL.into_iter().find(|suite| suite.byte() == byte);
         suite.ok_or(UnknownSuite { got: byte })
     }
-}
-
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-fn has_aes_hardware() -> bool {
-    std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq")
-}
-
-#[cfg(target_arch = "aarch64")]
-fn has_aes_hardware() -> bool {
-    std::arch::is_aarch64_feature_detected!("aes")
-}
-
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
-fn has_aes_hardware() -> bool {
-    false
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use zeroize::Zeroizing;
 
 use super::{Suite, aead::AeadKey};
 use crate::{
-    identity::{derive, random},
+    crypto::derive,
+    crypto::random,
     protocol::{FileIndex, PeerId, TransferId},
 };
 

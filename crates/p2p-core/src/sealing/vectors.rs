@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 
 use super::{fixture::*, wrap::WrapContext, *};
 use crate::{
-    identity::{Bundle, Identity, Invite, RoomSecret, derive},
+    crypto::derive,
+    identity::{Bundle, Identity, Invite, RoomSecret},
     protocol::{CHUNK_SIZE, FileIndex, FrameHeader, FrameKind, SafeText, TransferId},
 };
 

@@ -23,7 +23,8 @@ use super::{
     transfer_key::TransferKey,
 };
 use crate::{
-    identity::{HpkePublicKey, random},
+    crypto::random,
+    identity::HpkePublicKey,
     protocol::{PeerId, RoomId, TransferId},
 };
 
@@ -83,15 +84,19 @@ impl OpenKey {
         &self.public
     }
 
-    /// Whether so many offers were opened that a fresh key is due.
+    /// Whether so many offers were claimed that a fresh key is due.
     ///
-    /// Past twice as many nothing is opened any more, since replays could no longer be told.
+    /// Past twice as many nothing is claimed any more, since replays could no longer be told.
     #[must_use]
     pub fn is_worn(&self) -> bool {
         self.seen().is_half_full()
     }
 
-    pub(super) fn note(&self, sender: PeerId, transfer: TransferId) -> Result<(), Replay> {
+    pub(super) fn has_claimed(&self, sender: PeerId, transfer: TransferId) -> bool {
+        self.seen().contains(sender, transfer)
+    }
+
+    pub(super) fn claim(&self, sender: PeerId, transfer: TransferId) -> Result<(), Replay> {
         self.seen().insert(sender, transfer)
     }
 
@@ -153,8 +158,8 @@ impl OpenKeys {
         &self.current
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &OpenKey> {
-        std::iter::once(&*self.current).chain(self.previous.as_deref())
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<OpenKey>> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
 }
 

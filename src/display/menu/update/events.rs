@@ -7,8 +7,7 @@ use crate::{
         menu::{Arrival, Arrived, Job, Link, Mode, Movement, Outcome, Pane, State, state::KEPT},
         show::sanitise,
     },
-    protocol::{PeerId, PeerName},
-    transfer::{Event, FailureKind},
+    transfer::{ErrorKind, Event, PeerRef},
 };
 
 pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
@@ -37,13 +36,12 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
         Event::Progress {
             transfer,
             peer,
-            peer_name,
             file,
             bytes,
             total,
             ..
         } => {
-            let movement = row(state, job(transfer), peer, peer_name);
+            let movement = row(state, job(transfer), peer);
             if movement.count == Some(1) {
                 movement.expect(None, total);
             }
@@ -52,66 +50,62 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
         Event::Delivered {
             transfer,
             peer,
-            peer_name,
             file,
             bytes,
             ..
-        } => row(state, job(transfer), peer, peer_name).arrive(file.as_ref(), bytes, now),
+        } => row(state, job(transfer), peer).arrive(file.as_ref(), bytes, now),
         Event::Received {
             transfer,
             path,
             bytes,
             from,
-            from_name,
             ..
         } => {
-            row(state, job(transfer), from, from_name.clone()).arrive(&path, bytes, now);
+            row(state, job(transfer), from.clone()).arrive(&path, bytes, now);
             let name = path.file_name().unwrap_or(path.as_os_str());
             let title = sanitise(&name.to_string_lossy()).into_owned();
             let arrival = Arrival {
                 what: Arrived::File(path),
                 title,
-                from: from_name,
+                from: from.name,
                 bytes,
             };
             return arrive(state, arrival);
         }
-        Event::Message {
-            from_name, text, ..
-        } => {
+        Event::Message { from, text, .. } => {
             let title = sanitise(text.lines().next().unwrap_or_default()).into_owned();
             let arrival = Arrival {
                 title,
                 bytes: text.len() as u64,
                 what: Arrived::Message(text),
-                from: from_name,
+                from: from.name,
             };
             return arrive(state, arrival);
         }
         // Said already, when it was declined here.
         Event::Failed { failure, .. }
-            if send.is_none() && failure.kind == FailureKind::Declined => {}
+            if send.is_none() && failure.kind() == ErrorKind::Declined => {}
         Event::Failed {
             transfer,
             peer,
             file,
             failure,
         } => {
-            let reason = sanitise(&failure.to_string()).into_owned();
+            let reason = sanitise(&format!("{failure:#}")).into_owned();
             let file = file.map_or_else(String::new, |file| format!("{}: ", sanitise(&file)));
             match peer {
-                Some((peer, name)) => {
-                    state.warn(format!("✗ {name}: {file}{reason}"));
+                Some(peer) => {
+                    state.warn(format!("✗ {}: {file}{reason}", peer.name));
                     // The others of several files go on.
                     if file.is_empty() {
-                        row(state, job(transfer), peer, name).end(Outcome::Failed(reason), now);
+                        row(state, job(transfer), peer).end(Outcome::Failed(reason), now);
                     }
                 }
                 None => state.warn(format!("✗ {file}{reason}")),
             }
         }
         Event::Retrying { peer, reason } => {
-            let who = peer.map_or_else(String::new, |(_, peer)| format!("{peer}: "));
+            let who = peer.map_or_else(String::new, |peer| format!("{}: ", peer.name));
             state.warn(format!("{who}{}; trying again", sanitise(&reason)));
         }
         // A send goes on after a transfer that failed; its end is told by itself.
@@ -133,22 +127,25 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
                 state.say(format!("✓ received {}", bytes(size)));
             }
         }
-        Event::Notice(text) => state.say(sanitise(&text)),
+        Event::Notice { text } => state.say(sanitise(&text)),
+        Event::Waiting { reason, .. } => {
+            state.warn(format!("waiting for the relay: {}", sanitise(&reason)));
+        }
         _ => {}
     }
     Vec::new()
 }
 
 /// The row of this job and peer; made where there is none.
-pub(super) fn row(state: &mut State, job: Job, peer: PeerId, name: PeerName) -> &mut Movement {
+pub(super) fn row(state: &mut State, job: Job, peer: PeerRef) -> &mut Movement {
     let at = state
         .movements
         .iter()
-        .position(|m| m.job == job && m.peer == peer);
+        .position(|m| m.job == job && m.peer == peer.id);
     let at = at.unwrap_or_else(|| {
         let same = state.movements.iter().find(|m| m.job == job);
         let what = same.map_or_else(|| "files".to_owned(), |same| same.what.clone());
-        let movement = Movement::new(job, (peer, name), what, state.now);
+        let movement = Movement::new(job, (peer.id, peer.name), what, state.now);
         news::add(state, movement);
         0
     });

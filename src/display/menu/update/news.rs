@@ -7,6 +7,7 @@ use crate::{
         state::{KEPT, PEERS_MAX},
     },
     protocol::{PeerId, PeerName, PeerState},
+    transfer::PeerRef,
 };
 
 /// Offers that wait at once; a relay's connection carries no more transfers.
@@ -136,7 +137,7 @@ fn sent(state: &mut State, send: u64, served: Vec<super::Served>, failure: Optio
     let several = served.len() > 1;
     for (peer, name, why) in served {
         let outcome = why.map_or(Outcome::Done, Outcome::Failed);
-        events::row(state, Job::Send(send), peer, name).end(outcome, now);
+        events::row(state, Job::Send(send), PeerRef::new(peer, name)).end(outcome, now);
     }
     // Whoever it was not even offered to, since it had gone by then.
     let rest = failure

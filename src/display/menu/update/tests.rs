@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::*;
 use crate::{
     display::menu::{Job, Link, Outcome, Pane},
-    transfer::{Failure, FailureKind},
+    transfer::{Error, ErrorKind, PeerRef},
 };
 
 fn id(n: u8) -> PeerId {
@@ -36,8 +36,7 @@ fn menu(peers: &[&str]) -> State {
     told(&mut state, News::Peers(peers.collect()));
     let relay = "relay:4433".to_owned();
     let joined = Event::Joined {
-        id: id(0),
-        name: name("vera"),
+        me: PeerRef::new(id(0), name("vera")),
         relay,
     };
     told(&mut state, News::Transfer(None, joined));
@@ -85,8 +84,7 @@ fn listed(state: &mut State, files: &[&str]) -> Vec<Effect> {
 fn progress(n: u8, bytes: u64) -> Event {
     Event::Progress {
         transfer: transfer(n),
-        peer: id(1),
-        peer_name: name("bob"),
+        peer: PeerRef::new(id(1), name("bob")),
         file: "a".into(),
         bytes,
         total: Some(1000),
@@ -214,9 +212,9 @@ fn a_file_that_fails_does_not_end_the_row_of_all_others() {
     typed(&mut state, "y");
     let failed = Event::Failed {
         transfer: transfer(1),
-        peer: Some((id(1), name("bob"))),
+        peer: Some(PeerRef::new(id(1), name("bob"))),
         file: Some("a\u{1b}[2J".into()),
-        failure: Failure::new(FailureKind::LocalFile, "disk full"),
+        failure: Error::new(ErrorKind::LocalFile, "disk full"),
     };
     told(&mut state, News::Transfer(None, failed));
     assert_eq!(state.movements[0].outcome, Outcome::Running);
@@ -248,8 +246,7 @@ fn what_is_looked_at_stays_while_more_arrives() {
         file: n.to_string(),
         bytes: 1,
         blake3: blake3::hash(b""),
-        from: id(1),
-        from_name: name("bob"),
+        from: PeerRef::new(id(1), name("bob")),
         resumed_from: 0,
         already_there: false,
     };
@@ -315,8 +312,7 @@ fn nothing_that_others_tell_makes_the_state_grow_without_a_bound() {
         let text = "x".repeat(10);
         let message = Event::Message {
             transfer: transfer(1),
-            from: peer,
-            from_name: name("x"),
+            from: PeerRef::new(peer, name("x")),
             text,
         };
         told(&mut state, News::Transfer(None, message));
@@ -324,9 +320,9 @@ fn nothing_that_others_tell_makes_the_state_grow_without_a_bound() {
         done[..4].copy_from_slice(&n.to_be_bytes());
         let failed = Event::Failed {
             transfer: TransferId::from_bytes(done),
-            peer: Some((peer, name("x"))),
+            peer: Some(PeerRef::new(peer, name("x"))),
             file: None,
-            failure: Failure::new(FailureKind::Other, "no"),
+            failure: Error::new(ErrorKind::Other, "no"),
         };
         told(&mut state, News::Transfer(None, failed));
     }

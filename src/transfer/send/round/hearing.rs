@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{ASKING_LIMIT, OUTSTANDING_MAX, Part, PartState, Round, TICK};
 use crate::{
-    protocol::{Answer, Code, FileIndex, PeerId, PeerMessage, SafeText, ServerToClient},
+    protocol::{Answer, Code, FileIndex, PeerId, PeerMessage, SafeText},
     sealing::Outcome,
     transfer::{
-        Event, Failure, FailureKind,
+        Error, ErrorKind, Event, PeerEvent,
         send::{
             file::{FileEnd, SealedStart},
             ledger::Settled,
@@ -30,23 +30,23 @@ impl Round<'_> {
         }
     }
 
-    pub(super) fn hear(&mut self, message: ServerToClient) {
-        match message {
-            ServerToClient::Told {
+    pub(super) fn hear(&mut self, event: PeerEvent) {
+        match event {
+            PeerEvent::Message {
                 transfer,
                 from,
                 message,
             } if transfer == self.keys.transfer() => {
                 self.told(from, message);
             }
-            ServerToClient::Gone {
+            PeerEvent::Gone {
                 transfer,
                 peer,
                 code,
             } if transfer == self.keys.transfer() => {
                 let failure = match code {
-                    Code::PeerGone => Failure::new(FailureKind::NoSuchPeer, "is not listening"),
-                    _ => Failure::from_code(code),
+                    Code::PeerGone => Error::new(ErrorKind::NoSuchPeer, "is not listening"),
+                    _ => Error::from_code(code),
                 };
                 let again = matches!(
                     code,
@@ -76,7 +76,7 @@ impl Round<'_> {
         let target = &mut self.targets[part.target];
         match message {
             PeerMessage::Answer {
-                answer: Answer::Accept { each },
+                answer: Answer::Accept { each, .. },
             } if part.state == PartState::Asked => {
                 part.state = PartState::Accepted { each };
                 target.answered = true;
@@ -86,7 +86,7 @@ impl Round<'_> {
                 answer: Answer::Decline { reason, text },
             } => {
                 target.answered = true;
-                let failure = Failure::from_decline(reason, &text);
+                let failure = Error::from_decline(reason, &text);
                 self.part_over(from, Status::Failed(failure));
             }
             PeerMessage::Asking {} => {
@@ -104,8 +104,7 @@ impl Round<'_> {
                 if let Some((path, total, resumed_from)) = self.ledger.describe(file, from) {
                     self.observer.event(Event::Progress {
                         transfer: self.keys.transfer(),
-                        peer: from,
-                        peer_name: target.name.clone(),
+                        peer: target.peer(),
                         file: path.to_owned(),
                         bytes,
                         total,
@@ -121,20 +120,20 @@ impl Round<'_> {
                 ..
             } => {
                 self.leaving.push((from, code));
-                self.part_over(from, Status::Pending(Failure::from_code(code)));
+                self.part_over(from, Status::Pending(Error::from_code(code)));
             }
             PeerMessage::Failed {
                 file: Some(file),
                 code,
                 reason,
             } => {
-                let kind = Failure::from_code(code).kind;
+                let kind = Error::kind_of(code);
                 let text = if reason.as_str().is_empty() {
                     SafeText::new(code.reason())
                 } else {
                     reason
                 };
-                let failure = Failure { kind, reason: text };
+                let failure = Error::new(kind, text);
                 if self.ledger.has_sent(file) {
                     self.file_failed(from, file, failure);
                 } else {
@@ -148,17 +147,17 @@ impl Round<'_> {
                 code,
                 reason,
             } => {
-                let kind = Failure::from_code(code).kind;
-                self.part_over(from, Status::Failed(Failure { kind, reason }));
+                let kind = Error::kind_of(code);
+                self.part_over(from, Status::Failed(Error::new(kind, reason)));
             }
             PeerMessage::Cancel {
                 code: Code::Shutdown,
             } => {
-                let failure = Failure::new(FailureKind::NoSuchPeer, "stopped listening");
+                let failure = Error::new(ErrorKind::NoSuchPeer, "stopped listening");
                 self.part_over(from, Status::Pending(failure));
             }
             PeerMessage::Cancel { code } => {
-                let failure = Failure::new(FailureKind::Declined, code.reason());
+                let failure = Error::new(ErrorKind::Declined, code.reason());
                 self.part_over(from, Status::Failed(failure));
             }
             _ => {}
@@ -171,8 +170,8 @@ impl Round<'_> {
         let receipts = match part.receipts.open(batch) {
             Ok(receipts) => receipts,
             Err(error) => {
-                let failure = Failure::new(
-                    FailureKind::Verification,
+                let failure = Error::new(
+                    ErrorKind::Verification,
                     format!("a receipt is not genuine: {error}"),
                 );
                 return self.part_over(from, Status::Failed(failure));
@@ -197,8 +196,7 @@ impl Round<'_> {
                     target.bytes += receipt.len;
                     self.observer.event(Event::Delivered {
                         transfer: self.keys.transfer(),
-                        peer: from,
-                        peer_name: target.name.clone(),
+                        peer: target.peer(),
                         file: path,
                         bytes: receipt.len,
                         blake3: receipt.blake3.into(),
@@ -207,8 +205,8 @@ impl Round<'_> {
                     });
                 }
                 Settled::Mismatch => {
-                    let failure = Failure::new(
-                        FailureKind::Verification,
+                    let failure = Error::new(
+                        ErrorKind::Verification,
                         "the receipt is for other content than was sent",
                     );
                     self.file_failed(from, receipt.file, failure);
@@ -219,7 +217,7 @@ impl Round<'_> {
         self.settle_parts();
     }
 
-    pub(super) fn file_failed(&mut self, peer: PeerId, index: FileIndex, failure: Failure) {
+    pub(super) fn file_failed(&mut self, peer: PeerId, index: FileIndex, failure: Error) {
         let Some(path) = self.ledger.failed(peer, index) else {
             return;
         };
@@ -237,7 +235,7 @@ impl Round<'_> {
         target.file_failed(&path, failure.clone());
         self.observer.event(Event::Failed {
             transfer: self.keys.transfer(),
-            peer: Some((peer, target.name.clone())),
+            peer: Some(target.peer()),
             file: Some(path),
             failure,
         });
@@ -270,8 +268,8 @@ impl Round<'_> {
             Status::Pending(failure) => {
                 // At once: the round may go on for hours with the others.
                 self.observer.event(Event::Retrying {
-                    peer: Some((peer, target.name.clone())),
-                    reason: failure.reason.to_string(),
+                    peer: Some(target.peer()),
+                    reason: format!("{failure:#}"),
                 });
                 target.is_told = true;
                 target.leave(failure);
@@ -300,20 +298,18 @@ impl Round<'_> {
                         self.timeout
                     };
                     if quiet > limit {
-                        let failure = Failure::new(FailureKind::TimedOut, "no answer to the offer");
+                        let failure = Error::new(ErrorKind::TimedOut, "no answer to the offer");
                         over.push((*peer, Status::Failed(failure)));
                     }
                 }
                 PartState::Accepted { .. } if part.outstanding > OUTSTANDING_MAX => {
-                    over.push((*peer, Status::Pending(Failure::from_code(Code::Behind))));
+                    over.push((*peer, Status::Pending(Error::from_code(Code::Behind))));
                 }
                 PartState::Accepted { .. } => {
                     if quiet > self.timeout {
                         let seconds = self.timeout.as_secs();
-                        let failure = Failure::new(
-                            FailureKind::TimedOut,
-                            format!("no progress for {seconds} s"),
-                        );
+                        let failure =
+                            Error::new(ErrorKind::TimedOut, format!("no progress for {seconds} s"));
                         over.push((*peer, Status::Failed(failure)));
                     }
                 }

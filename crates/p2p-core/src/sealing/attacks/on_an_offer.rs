@@ -159,11 +159,15 @@ fn it_cannot_be_passed_off_as_another_transfer() {
 }
 
 #[test]
-fn it_opens_once_and_never_again() {
+fn it_is_taken_up_once_and_never_again() {
     let offered = offered();
-    offered.open(&offered.offer).unwrap();
+    // Opened and turned down: it may come again.
+    let turned_down = offered.open(&offered.offer).unwrap();
+    let meanwhile = offered.open(&offered.offer).unwrap();
+    meanwhile.claim().unwrap();
     let again = offered.open(&offered.offer).unwrap_err();
     assert_eq!(again, OfferError::Replayed);
+    assert_eq!(turned_down.claim().unwrap_err(), OfferError::Replayed);
 }
 
 #[test]
@@ -180,7 +184,7 @@ fn it_opens_under_the_key_before_the_current_one_and_no_older() {
     let mut offered = offered();
     let transfer = offered.sealer.transfer();
     offered.bob.keys.rotate();
-    offered.open(&offered.offer).unwrap();
+    offered.open(&offered.offer).unwrap().claim().unwrap();
     let again = offered.open(&offered.offer).unwrap_err();
     assert_eq!(again, OfferError::Replayed);
     offered.bob.keys.rotate();

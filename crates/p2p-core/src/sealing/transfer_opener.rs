@@ -2,40 +2,18 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use super::{
-    FileOpener, Head, Manifest, OpenError, ReceiptSealer, Suite, file_opener,
-    offer::Body,
+    FileOpener, Head, OpenError, file_opener,
     replay::{Replay, SeenFiles},
     transfer_key::TransferKey,
 };
 use crate::{
-    identity::{Identity, PublicKey},
-    protocol::{FileIndex, FrameHeader, PeerId, PeerName, TransferId},
+    identity::PublicKey,
+    protocol::{FileIndex, FrameHeader, PeerId, TransferId},
 };
-
-/// An offer that is for me, from whom it says, and of this room.
-#[derive(Debug)]
-pub struct OpenedOffer {
-    /// Who sends.
-    pub sender: PeerId,
-    /// What the sender calls itself; whether that is its name is for the known peers to say.
-    pub name: PeerName,
-    /// Whether a person chose that name.
-    pub chosen: bool,
-    /// How content is sealed.
-    pub suite: Suite,
-    /// To how many peers the transfer is offered, me included.
-    pub recipients: u32,
-    /// What to decide by.
-    pub manifest: Manifest,
-    /// Opens the transfer's files.
-    pub opener: TransferOpener,
-    /// Seals my receipts.
-    pub receipts: ReceiptSealer,
-}
 
 /// A transfer as a recipient holds it. It can be shared between tasks.
 pub struct TransferOpener {
@@ -47,6 +25,16 @@ pub struct TransferOpener {
 }
 
 impl TransferOpener {
+    /// `signer` signs every file, where several recipients have the secret.
+    pub(super) fn new(key: TransferKey, me: PeerId, signer: Option<PublicKey>) -> Self {
+        Self {
+            key,
+            me,
+            signer,
+            seen: Mutex::default(),
+        }
+    }
+
     /// The transfer's ID.
     #[must_use]
     pub fn transfer(&self) -> TransferId {
@@ -103,29 +91,5 @@ impl fmt::Debug for TransferOpener {
         f.debug_struct("TransferOpener")
             .field("transfer", &self.transfer())
             .finish_non_exhaustive()
-    }
-}
-
-pub(super) fn opened(
-    key: TransferKey,
-    me: &Arc<Identity>,
-    sender: PublicKey,
-    manifest: Manifest,
-    body: Body,
-) -> OpenedOffer {
-    OpenedOffer {
-        sender: sender.peer_id(),
-        name: body.name,
-        chosen: body.chosen,
-        suite: key.suite(),
-        recipients: body.recipients,
-        manifest,
-        receipts: ReceiptSealer::new(&key, sender.peer_id(), Arc::clone(me)),
-        opener: TransferOpener {
-            key,
-            me: me.id(),
-            signer: (body.recipients > 1).then_some(sender),
-            seen: Mutex::default(),
-        },
     }
 }

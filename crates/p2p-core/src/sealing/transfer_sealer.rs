@@ -21,7 +21,8 @@ use super::{
     wrap::{self, SystemRng, WrapContext},
 };
 use crate::{
-    identity::{Bundle, Identity, MemberKey, Name, PublicKey, random},
+    crypto::random,
+    identity::{Bundle, Identity, MemberKey, Name, PublicKey},
     protocol::{FileIndex, PeerId, RoomId, SignedOffer, TransferId},
 };
 

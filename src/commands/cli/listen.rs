@@ -1,0 +1,87 @@
+//! `p2p listen`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::{
+    When,
+    value::{parse_command, parse_size},
+};
+use crate::protocol::PeerName;
+
+/// `p2p listen`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  p2p listen --name alice --out ~/Inbox
+  p2p listen --accept ask                 decide about each offer
+  p2p listen --once --out - > backup.tar  one file to standard output
+  p2p listen --exec 'notify-send Received'")]
+pub struct ListenArgs {
+    /// What others call this machine [default: the host name]; remembered.
+    #[arg(long)]
+    pub name: Option<PeerName>,
+    /// Where files go; `-` writes one file to standard output.
+    #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
+    /// Whose files to take.
+    #[arg(
+        long,
+        value_name = "WHO",
+        default_value = "all",
+        help_heading = "Policy"
+    )]
+    pub accept: Accept,
+    /// What to do about a name that is taken.
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "rename",
+        help_heading = "Policy"
+    )]
+    pub conflict: ConflictArg,
+    /// The largest transfer to take.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Policy")]
+    pub max_size: Option<u64>,
+    /// Whether to show received JSON, CSV and images.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "After receiving"
+    )]
+    pub show: When,
+    /// Exit after one transfer.
+    #[arg(long, help_heading = "After receiving")]
+    pub once: bool,
+    /// Run this after each file, with the file's path as its last argument; no shell is involved.
+    #[arg(long, value_name = "CMD", value_parser = parse_command, help_heading = "After receiving")]
+    pub exec: Option<CommandLine>,
+}
+
+/// A program and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine(pub Vec<String>);
+
+/// Whose files a listener takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Accept {
+    /// Every member of the room.
+    All,
+    /// Those that you have added with `p2p trust add`, or sent something to by name.
+    Trusted,
+    /// You are asked each time.
+    Ask,
+}
+
+/// What to do about a name that is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConflictArg {
+    /// Keep both: `name (1).ext`.
+    Rename,
+    /// Replace the old file, at once and whole.
+    Overwrite,
+    /// Keep the old file.
+    Skip,
+}

@@ -1,0 +1,182 @@
+//! The command line as it is parsed.
+
+mod listen;
+mod room;
+mod send;
+mod server;
+mod show;
+mod value;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+pub use self::{
+    listen::{Accept, CommandLine, ConflictArg, ListenArgs},
+    room::{JoinArgs, PeersArgs, QrArgs, RoomCommand, TrustCommand},
+    send::{BroadcastArgs, Compress, SendArgs, WhatArgs},
+    server::ServerArgs,
+    show::{DemoArgs, ShowArgs},
+};
+use crate::identity::Invite;
+
+/// Send files to machines you know, by name, through a relay you own and need not trust.
+#[derive(Debug, Parser)]
+#[command(name = "p2p", version, max_term_width = 100, subcommand_required = false, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do; nothing opens the menu.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  p2p server                          a relay, once, anywhere; prints the invite
+  p2p join 'p2p://host:4433/…#…'      on every machine: which relay and room
+  p2p listen --name alice             wait for files here
+  p2p send --to alice report.csv      to one
+  p2p broadcast dataset.tar           to all
+  tar c . | p2p send --to alice --name backup.tar -";
+
+/// What applies to every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Where all state is: key, invite, known peers, unfinished transfers.
+    #[arg(long, global = true, value_name = "DIR", env = "P2P_HOME", value_hint = ValueHint::DirPath)]
+    pub home: Option<PathBuf>,
+    /// Use this invite instead of the saved one.
+    #[arg(
+        long,
+        global = true,
+        value_name = "INVITE",
+        env = "P2P_SERVER",
+        hide_env_values = true
+    )]
+    pub server: Option<Invite>,
+    /// One JSON object a line on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say less: errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more; repeat it for still more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colour.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// When to show progress bars.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub progress: When,
+}
+
+/// When to do something that suits a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a relay; prints its invite when ready
+    Server(ServerArgs),
+    /// Save an invite after reaching its relay
+    Join(JoinArgs),
+    /// Make a room of your own
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  p2p room new relay.example.org:4433/FINGERPRINT
+                                      a room whose secret the relay never has"
+    )]
+    Room(RoomCommand),
+    /// Wait for files, store and show them
+    Listen(ListenArgs),
+    /// Send files, directories, a pipe or a message to peers
+    Send(SendArgs),
+    /// Send to every listening peer of the room
+    Broadcast(BroadcastArgs),
+    /// Who is in the room
+    Peers(PeersArgs),
+    /// My peer ID and name
+    #[command(after_help = "\
+Examples:
+  p2p id                              what others give to `p2p trust add`
+  p2p id --qr                         to be read by a camera")]
+    Id(QrArgs),
+    /// The saved invite
+    #[command(after_help = "\
+Examples:
+  p2p invite                          it lets whoever has it into the room: pass it on with care
+  p2p invite --qr                     to be read by a camera
+  p2p invite | ssh nas p2p join -     another machine joins the same room")]
+    Invite(QrArgs),
+    /// Known peers: which name belongs to which ID
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  p2p trust ls                        whom this machine knows
+  p2p trust add alice k7m2qx-…        alice has a new machine
+  p2p trust rm alice                  forget her"
+    )]
+    Trust(TrustCommand),
+    /// Show JSON, CSV or an image in the terminal, as listen does
+    Show(ShowArgs),
+    /// A relay, two listeners, a relayed JSON, CSV and picture, a broadcast: all on this machine
+    Demo(DemoArgs),
+    /// Print a shell's completion script
+    #[command(after_help = "\
+Examples:
+  p2p completions bash > ~/.local/share/bash-completion/completions/p2p
+  p2p completions zsh > ~/.zfunc/_p2p
+  p2p completions fish > ~/.config/fish/completions/p2p.fish
+  p2p completions powershell | Out-String | Invoke-Expression
+
+Peers of the room are completed by name: p2p send --to <TAB>")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all pages into a directory
+    #[command(after_help = "\
+Examples:
+  p2p man | man -l -                  read it at once
+  p2p man --out ~/.local/share/man/man1
+                                      a page for each command: man p2p-send")]
+    Man {
+        /// Write one page for each command into this directory.
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        out: Option<PathBuf>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_command() {
+        for line in [["p2p", "--json", "id"], ["p2p", "id", "--json"]] {
+            assert!(Cli::parse_from(line).global.json);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `p2p send` and `p2p broadcast`
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::value::{parse_duration, parse_rate};
+use crate::commands::completions;
+
+/// What `send` and `broadcast` share.
+#[derive(Debug, Args)]
+pub struct WhatArgs {
+    /// Files and directories; `-` is standard input (with --name).
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath, required_unless_present = "text")]
+    pub paths: Vec<PathBuf>,
+    /// What the recipient calls what comes from standard input.
+    #[arg(long, help_heading = "What to send")]
+    pub name: Option<String>,
+    /// Send this message instead of files: it is shown, not stored.
+    #[arg(long, conflicts_with_all = ["paths", "name"], help_heading = "What to send")]
+    pub text: Option<String>,
+    /// Leave out what matches; repeatable.
+    #[arg(long, value_name = "GLOB", help_heading = "What to send")]
+    pub exclude: Vec<String>,
+    /// Wait so long for a recipient that is not there.
+    #[arg(long, value_name = "DUR", default_value = "0s", value_parser = parse_duration, help_heading = "Time and speed")]
+    pub wait: Duration,
+    /// Give up on a recipient after so long without progress.
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration, help_heading = "Time and speed")]
+    pub timeout: Duration,
+    /// Bytes a second.
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Time and speed")]
+    pub limit: Option<u64>,
+    /// Whether to compress what shrinks.
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "auto",
+        help_heading = "Time and speed"
+    )]
+    pub compress: Compress,
+}
+
+/// Whether to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compress {
+    /// Where it helps.
+    Auto,
+    /// Not at all.
+    Never,
+}
+
+/// `p2p send`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  p2p send --to alice report.csv
+  p2p send --to alice --to id:k7m2qx-hw3u photos/ notes.md
+  tar c . | p2p send --to alice --name backup.tar -
+  p2p send --to alice --text 'the build is done'")]
+pub struct SendArgs {
+    /// A name, a peer ID, or `id:` and at least 10 characters of one; repeatable.
+    #[arg(long, value_name = "ID", required = true, add = clap_complete::ArgValueCompleter::new(completions::complete_peer))]
+    pub to: Vec<String>,
+    /// What to send, and how.
+    #[command(flatten)]
+    pub what: WhatArgs,
+}
+
+/// `p2p broadcast`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  p2p broadcast dataset.tar
+  p2p broadcast --exclude '*.tmp' results/
+  p2p broadcast --text 'going down in five minutes'")]
+pub struct BroadcastArgs {
+    /// What to send, and how.
+    #[command(flatten)]
+    pub what: WhatArgs,
+}

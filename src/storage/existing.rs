@@ -1,0 +1,188 @@
+//! Files that are there already, to compare with what arrives.
+
+use std::{fs::File, io, path::PathBuf};
+
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
+use cap_std::fs::{Dir, OpenOptions};
+
+use super::{Conflict, StorageError, Target, conflict, directory::Missing, os};
+use crate::protocol::RelativePath;
+
+/// A file that is stored already, to compare with one that is offered.
+#[derive(Debug)]
+pub struct Existing {
+    /// Bytes in it.
+    pub len: u64,
+    file: File,
+    path: PathBuf,
+}
+
+impl Target {
+    /// The file of this name, if there is one; links are not followed.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if it is there and cannot be read.
+    pub fn existing(&self, path: &RelativePath) -> Result<Option<Existing>, StorageError> {
+        let directory = match self.tree.directory(path.parent(), Missing::Fail) {
+            Ok(directory) => directory,
+            Err(StorageError::NotADirectory { .. }) => return Ok(None),
+            Err(StorageError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let place = directory.place(path.file_name());
+        let found = open_file(directory.handle(), path.file_name())
+            .map_err(StorageError::io("open", &place))?;
+        Ok(found.map(|(file, len)| Existing {
+            len,
+            file,
+            path: place,
+        }))
+    }
+
+    /// Whether anything has this name, a link or directory too.
+    #[must_use]
+    pub fn is_taken(&self, path: &RelativePath) -> bool {
+        let directory = self.tree.directory(path.parent(), Missing::Fail);
+        directory.is_ok_and(|directory| {
+            let found = directory.handle().symlink_metadata(path.file_name());
+            found.is_ok()
+        })
+    }
+
+    /// Looks for a file of this length and content under the names that `conflict` would give it;
+    /// where it is, if so. `progress` is told the bytes that are hashed, now and then.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if a file is there and cannot be read.
+    pub fn find_identical(
+        &self,
+        path: &RelativePath,
+        len: u64,
+        blake3: &blake3::Hash,
+        conflict: Conflict,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Option<RelativePath>, StorageError> {
+        let others = conflict::numbers(path).take_while(|_| conflict == Conflict::Rename);
+        for name in std::iter::once(path.clone()).chain(others) {
+            match self.existing(&name)? {
+                Some(there) if there.len == len => {
+                    if there.hash(&mut progress)? == *blake3 {
+                        return Ok(Some(name));
+                    }
+                }
+                Some(_) => {}
+                None if self.is_taken(&name) => {}
+                None => break,
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Existing {
+    /// The hash of the content; `progress` is told how many bytes are hashed, now and then.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn hash(&self, progress: impl FnMut(u64)) -> Result<blake3::Hash, StorageError> {
+        os::hash_prefix(&self.file, self.len, progress)
+            .map(|(hasher, _)| hasher.finalize())
+            .map_err(StorageError::io("read", &self.path))
+    }
+}
+
+/// Whether two files of one directory hold the same.
+pub(super) fn have_same_content(directory: &Dir, one: &str, other: &str) -> io::Result<bool> {
+    let (Some((one, len)), Some((other, other_len))) =
+        (open_file(directory, one)?, open_file(directory, other)?)
+    else {
+        return Ok(false);
+    };
+    if len != other_len {
+        return Ok(false);
+    }
+    let [mut a, mut b] = [vec![0; os::READ_BYTES], vec![0; os::READ_BYTES]];
+    let mut at = 0;
+    while at < len {
+        let got = os::read_at(&one, &mut a, at)?;
+        if got == 0 || os::read_at(&other, &mut b[..got], at)? != got || a[..got] != b[..got] {
+            return Ok(false);
+        }
+        at += got as u64;
+    }
+    Ok(true)
+}
+
+/// Opens a regular file and says how long it is; `None` if there is none, or something else.
+fn open_file(directory: &Dir, name: &str) -> io::Result<Option<(File, u64)>> {
+    match directory.symlink_metadata(name) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).follow(FollowSymlinks::No);
+    let file = directory
+        .open_with(name, os::never_wait(&mut options))?
+        .into_std();
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file().then_some((file, metadata.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::storage::{
+        Outcome,
+        testing::{Place, names},
+    };
+
+    const POLICIES: [Conflict; 3] = [Conflict::Rename, Conflict::Overwrite, Conflict::Skip];
+
+    #[test]
+    fn what_is_there_is_never_stored_again_whatever_the_policy() {
+        for conflict in POLICIES {
+            let place = Place::new();
+            fs::write(place.out().join("a"), "same").unwrap();
+            let stored = place.arrived("a", b"same").finish(conflict).unwrap();
+            assert_eq!(stored.outcome, Outcome::Identical, "{conflict:?}");
+            assert_eq!(names(place.out()), ["a"]);
+        }
+        let place = Place::new();
+        for content in ["one", "two", "two", "one", "three", "two"] {
+            let stored = place.arrived("a", content.as_bytes());
+            stored.finish(Conflict::Rename).unwrap();
+        }
+        assert_eq!(names(place.out()), ["a", "a (1)", "a (2)"]);
+    }
+
+    #[test]
+    fn it_is_found_under_every_name_that_it_may_have_been_given() {
+        let place = Place::new();
+        for (name, content) in [("a", "old"), ("a (1)", "new"), ("a (3)", "far")] {
+            fs::write(place.out().join(name), content).unwrap();
+        }
+        fs::create_dir(place.out().join("d")).unwrap();
+        fs::write(place.out().join("d (1)"), "new").unwrap();
+        let find = |name: &str, content: &str, conflict| {
+            let (hash, len) = (blake3::hash(content.as_bytes()), content.len() as u64);
+            let name = name.parse().unwrap();
+            let found = place
+                .target
+                .find_identical(&name, len, &hash, conflict, |_| ());
+            found.unwrap().map(|path| path.as_str().to_owned())
+        };
+        assert_eq!(find("a", "old", Conflict::Skip).as_deref(), Some("a"));
+        assert_eq!(find("a", "new", Conflict::Rename).as_deref(), Some("a (1)"));
+        assert_eq!(find("d", "new", Conflict::Rename).as_deref(), Some("d (1)"));
+        assert_eq!(find("a", "new", Conflict::Overwrite), None);
+        // Behind a name that is free nothing was put by these rules.
+        assert_eq!(find("a", "far", Conflict::Rename), None);
+        assert_eq!(find("b/c", "new", Conflict::Rename), None);
+    }
+}

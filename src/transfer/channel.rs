@@ -1,0 +1,214 @@
+//! The way between peers: messages, events, and file streams, whatever carries them.
+//!
+//! What carries them is a *road*. Today there is one, [`via_relay`](super::via_relay), which alone knows the
+//! relay's messages. A road is two tasks: one takes [`Outgoing`] from a bounded queue, the other puts
+//! [`PeerEvent`]s into one. So another road (a direct connection, a LAN) can feed the same channel beside the
+//! first, and whoever sends or receives files sees no difference and needs no type parameter.
+
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{Peer, via_relay::RelayRoad};
+use crate::{
+    protocol::{Code, FileClass, PeerId, PeerMessage, SignedBundle, TransferId},
+    quic::{FileReceiver, FileSender, Link, LinkError, StreamError},
+};
+
+/// Messages that wait in either direction.
+pub(super) const QUEUE: usize = 256;
+/// Peers that are listed at the most.
+const PEERS_MAX: usize = 20_000;
+/// How long it may take until all who are there are listed.
+const LIST_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// What a channel brings.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PeerEvent {
+    /// A peer says something about a transfer.
+    Message {
+        /// The transfer.
+        transfer: TransferId,
+        /// Who says it.
+        from: PeerId,
+        /// What it says.
+        message: PeerMessage,
+    },
+    /// A peer's part in a transfer has ended.
+    Gone {
+        /// The transfer.
+        transfer: TransferId,
+        /// Whose part.
+        peer: PeerId,
+        /// Why.
+        code: Code,
+    },
+    /// A peer came, changed, or went; its bundle holds.
+    Presence(Box<Peer>),
+    /// All who are there now have been listed.
+    Listed,
+}
+
+/// What a channel takes.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    /// A message to one peer about a transfer, or to all of its recipients.
+    Message {
+        to: Option<PeerId>,
+        transfer: TransferId,
+        message: PeerMessage,
+    },
+    /// Who has accepted by now takes part.
+    Begin(TransferId),
+    /// The sender needs nothing further of this transfer.
+    Close(TransferId),
+    /// A newer bundle of mine.
+    Publish(SignedBundle),
+    /// Asks who is there, and with `watch` for every later change.
+    List { watch: bool },
+}
+
+/// My way to the other members of the room.
+#[derive(Debug)]
+pub struct Channel {
+    outgoing: mpsc::Sender<Outgoing>,
+    events: mpsc::Receiver<PeerEvent>,
+    road: RelayRoad,
+}
+
+impl Channel {
+    pub(super) fn new(
+        outgoing: mpsc::Sender<Outgoing>,
+        events: mpsc::Receiver<PeerEvent>,
+        road: RelayRoad,
+    ) -> Self {
+        Self {
+            outgoing,
+            events,
+            road,
+        }
+    }
+
+    /// Receives the next event; `None` when the channel is over.
+    ///
+    /// Cancel-safe.
+    pub async fn recv(&mut self) -> Option<PeerEvent> {
+        self.events.recv().await
+    }
+
+    /// The way to send messages; cheap to clone, for tasks of their own.
+    #[must_use]
+    pub fn messages(&self) -> MessageSender {
+        MessageSender(self.outgoing.clone())
+    }
+
+    /// The way to open and accept file streams; cheap to clone, for tasks of their own.
+    #[must_use]
+    pub fn streams(&self) -> FileStreams {
+        FileStreams(self.road.link().clone())
+    }
+
+    /// Settles who takes part in a transfer of mine: who has accepted by now.
+    pub async fn begin(&self, transfer: TransferId) {
+        self.messages().put(Outgoing::Begin(transfer)).await;
+    }
+
+    /// Puts a newer bundle in place of mine.
+    pub async fn publish(&self, bundle: SignedBundle) {
+        self.messages().put(Outgoing::Publish(bundle)).await;
+    }
+
+    /// Asks who is there; with `watch`, every later change arrives as [`PeerEvent::Presence`].
+    ///
+    /// `None` when the channel ends or no list comes. Drops what else arrives meanwhile: ask before
+    /// the first transfer, or use [`Channel::ask_who_is_there`].
+    pub async fn peers(&mut self, watch: bool) -> Option<Vec<Peer>> {
+        self.ask_who_is_there(watch).await;
+        let listing = async {
+            let mut peers = Vec::new();
+            loop {
+                match self.recv().await? {
+                    PeerEvent::Listed => return Some(peers),
+                    PeerEvent::Presence(peer) if peers.len() < PEERS_MAX => peers.push(*peer),
+                    _ => {}
+                }
+            }
+        };
+        timeout(LIST_LIMIT, listing).await.ok().flatten()
+    }
+
+    /// Asks for a [`PeerEvent::Presence`] for everyone who is there, and then one [`PeerEvent::Listed`].
+    pub async fn ask_who_is_there(&self, watch: bool) {
+        self.messages().put(Outgoing::List { watch }).await;
+    }
+
+    /// Whether the channel is over; its last events may not have been received yet.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.road.link().close_reason().is_some()
+    }
+
+    /// Why the channel ended, once [`Channel::recv`] has said that it did.
+    pub async fn ended(&self) -> LinkError {
+        self.road.ended().await
+    }
+
+    /// Sends what still waits, then ends the channel.
+    pub async fn close(self, code: Code) {
+        drop((self.outgoing, self.events));
+        self.road.close(code).await;
+    }
+}
+
+/// Sends messages to peers; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct MessageSender(mpsc::Sender<Outgoing>);
+
+impl MessageSender {
+    /// Sends a message about a transfer to one peer, or to all of its recipients.
+    ///
+    /// Waits while too many messages wait; does nothing when the channel is over.
+    pub async fn send(&self, to: Option<PeerId>, transfer: TransferId, message: PeerMessage) {
+        let message = Outgoing::Message {
+            to,
+            transfer,
+            message,
+        };
+        self.put(message).await;
+    }
+
+    /// Says that this side needs nothing further of a transfer that it sends.
+    pub async fn close(&self, transfer: TransferId) {
+        self.put(Outgoing::Close(transfer)).await;
+    }
+
+    async fn put(&self, outgoing: Outgoing) {
+        // A channel that is over says so where it is received from.
+        let _ = self.0.send(outgoing).await;
+    }
+}
+
+/// Opens and accepts file streams; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct FileStreams(Link);
+
+impl FileStreams {
+    /// Opens a stream for one file; waits while the other end takes no more streams.
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// When the channel is over.
+    pub async fn open_stream(&self, class: FileClass) -> Result<FileSender, StreamError> {
+        Ok(self.0.open_file(class).await?)
+    }
+
+    /// Waits for the stream of the next file.
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// When the channel is over.
+    pub async fn accept_stream(&self) -> Result<FileReceiver, LinkError> {
+        self.0.accept_file().await
+    }
+}

@@ -1,0 +1,229 @@
+//! The channel's road through a relay: the only file here that knows what is said to one.
+
+use std::time::Duration;
+
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+
+use super::{
+    Channel, EnterError, Member, Peer, PeerEvent,
+    channel::{Outgoing, QUEUE},
+};
+use crate::{
+    identity::{HpkePublicKey, MemberKey},
+    protocol::{ClientToServer, Code, ServerToClient},
+    quic::{
+        Certificate, ClientEndpoint, ControlReceiver, ControlSender, Credentials, Link, LinkError,
+        Role, StreamError,
+    },
+};
+
+/// From the first packet to a complete handshake, for each address of the relay.
+const CONNECT_LIMIT: Duration = Duration::from_secs(6);
+/// From the handshake to the relay's welcome.
+const WELCOME_LIMIT: Duration = Duration::from_secs(6);
+/// How long a close may take to arrive behind a stream's end.
+const REASON_LIMIT: Duration = Duration::from_secs(1);
+/// How long what still waits may take to arrive when a connection is closed.
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
+/// Connects to the member's relay and enters the room; as a listener when there is a key to seal to.
+pub(super) async fn enter(
+    member: &Member,
+    hpke: Option<HpkePublicKey>,
+) -> Result<Channel, EnterError> {
+    let listening = hpke.is_some();
+    let role = if listening {
+        Role::Listener
+    } else {
+        Role::Sender
+    };
+    let certificate = Certificate::of(&member.identity);
+    let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+    let relay = &member.invite.relay;
+    let (endpoint, link) = ClientEndpoint::connect(
+        (relay.host(), relay.port()),
+        member.invite.fingerprint,
+        &credentials,
+        (role, member.tuning),
+        CONNECT_LIMIT,
+    )
+    .await?;
+    let hello = ClientToServer::Hello {
+        room: member.room(),
+        bundle: member.bundle(hpke),
+        listening,
+    };
+    match timeout(WELCOME_LIMIT, greet(&link, hello)).await {
+        Ok(Ok((sender, receiver))) => {
+            let (outgoing, queue) = mpsc::channel(QUEUE);
+            let (events, received) = mpsc::channel(QUEUE);
+            let road = RelayRoad {
+                endpoint,
+                link: link.clone(),
+                writing: tokio::spawn(write(queue, sender)),
+                reading: tokio::spawn(read(receiver, events, link, member.member_key())),
+            };
+            Ok(Channel::new(outgoing, received, road))
+        }
+        Ok(Err(_)) => {
+            // The close may still be on its way behind the stream's end.
+            let reason = timeout(REASON_LIMIT, link.closed())
+                .await
+                .unwrap_or(LinkError::TimedOut);
+            Err(match reason.code() {
+                Code::NotAdmitted => EnterError::NotAdmitted,
+                _ => EnterError::TurnedAway(reason),
+            })
+        }
+        Err(_) => Err(EnterError::TurnedAway(LinkError::TimedOut)),
+    }
+}
+
+/// Says hello and waits for the welcome.
+async fn greet(
+    link: &Link,
+    hello: ClientToServer,
+) -> Result<
+    (
+        ControlSender<ClientToServer>,
+        ControlReceiver<ServerToClient>,
+    ),
+    StreamError,
+> {
+    let (mut sender, mut receiver) = link.open_control().await?;
+    sender.send(&hello).await?;
+    match receiver.receive().await? {
+        Some(ServerToClient::Welcome {}) => Ok((sender, receiver)),
+        _ => Err(StreamError::Malformed("no welcome".into())),
+    }
+}
+
+/// What keeps a channel through a relay open.
+#[derive(Debug)]
+pub(super) struct RelayRoad {
+    endpoint: ClientEndpoint,
+    link: Link,
+    writing: JoinHandle<()>,
+    reading: JoinHandle<()>,
+}
+
+impl RelayRoad {
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(super) async fn ended(&self) -> LinkError {
+        timeout(REASON_LIMIT, self.link.closed())
+            .await
+            .unwrap_or(LinkError::TimedOut)
+    }
+
+    /// Closes the connection once everything that waits has arrived; its queue must be closed already.
+    ///
+    /// The relay answers the end of the control stream with a close of its own. Where that comes,
+    /// there is no need to wait until a close of ours must have arrived (RFC 9000, section 10.2: three
+    /// times the probe timeout, some 50 ms even on the shortest path).
+    pub(super) async fn close(self, code: Code) {
+        let flushed = async {
+            let _ = self.writing.await;
+            self.link.closed().await;
+        };
+        if timeout(FLUSH_LIMIT, flushed).await.is_err() {
+            self.endpoint.close(code).await;
+        }
+        self.reading.abort();
+    }
+}
+
+async fn write(mut queue: mpsc::Receiver<Outgoing>, mut sender: ControlSender<ClientToServer>) {
+    while let Some(outgoing) = queue.recv().await {
+        if sender.send(&to_relay(outgoing)).await.is_err() {
+            return;
+        }
+    }
+    sender.finish().await;
+}
+
+fn to_relay(outgoing: Outgoing) -> ClientToServer {
+    match outgoing {
+        Outgoing::Message {
+            to,
+            transfer,
+            message,
+        } => ClientToServer::Tell {
+            transfer,
+            to,
+            message,
+        },
+        Outgoing::Begin(transfer) => ClientToServer::Begin { transfer },
+        Outgoing::Close(transfer) => ClientToServer::Close { transfer },
+        Outgoing::Publish(bundle) => ClientToServer::Publish { bundle },
+        Outgoing::List { watch } => ClientToServer::Peers { watch },
+    }
+}
+
+async fn read(
+    mut receiver: ControlReceiver<ServerToClient>,
+    events: mpsc::Sender<PeerEvent>,
+    link: Link,
+    member_key: MemberKey,
+) {
+    loop {
+        match receiver.receive().await {
+            Ok(Some(message)) => {
+                if let Some(event) = from_relay(message, &member_key)
+                    && events.send(event).await.is_err()
+                {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            // A relay that speaks nonsense is no relay to stay with.
+            Err(error @ (StreamError::Malformed(_) | StreamError::Truncated)) => {
+                link.close(error.code(), "unreadable control message");
+                return;
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+/// What a message means to a member; nothing, where it means nothing or no member has made it.
+fn from_relay(message: ServerToClient, member_key: &MemberKey) -> Option<PeerEvent> {
+    Some(match message {
+        ServerToClient::Told {
+            transfer,
+            from,
+            message,
+        } => PeerEvent::Message {
+            transfer,
+            from,
+            message,
+        },
+        ServerToClient::Gone {
+            transfer,
+            peer,
+            code,
+        } => PeerEvent::Gone {
+            transfer,
+            peer,
+            code,
+        },
+        ServerToClient::Peer {
+            id,
+            bundle,
+            state,
+            since_secs,
+        } => PeerEvent::Presence(Box::new(Peer::checked(
+            id,
+            &bundle,
+            state,
+            Duration::from_secs(since_secs),
+            member_key,
+        )?)),
+        ServerToClient::PeersEnd {} => PeerEvent::Listed,
+        ServerToClient::Welcome {} | ServerToClient::Begun { .. } | ServerToClient::Unknown => {
+            return None;
+        }
+    })
+}
