@@ -1,4 +1,4 @@
-//! Endpoints: the relay's, which is knocked at, and a client's, which connects.
+//! Endpoints: the relay's, which accepts, and a client's, which connects.
 
 use std::{
     io,
@@ -17,9 +17,11 @@ use super::{
 };
 use crate::protocol::{Code, PeerId};
 
-/// Handshakes that may be in progress at once before every new address has to show, by a Retry
-/// packet, that it can receive (RFC 9000, section 8.1.2).
-const UNVALIDATED_MAX: usize = 64;
+/// Clients whose handshake has not begun.
+const INCOMING_MAX: usize = 1024;
+/// What each of them may send ahead, in bytes, and all of them: a first flight is two or three packets.
+const INCOMING_BUFFER: u64 = 16 << 10;
+const INCOMING_BUFFERS: u64 = 2 << 20;
 
 /// The relay's endpoint.
 #[derive(Debug)]
@@ -43,8 +45,10 @@ impl RelayEndpoint {
         let crypto = tls::server(credentials).map_err(io::Error::other)?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         server
-            .transport_config(tuning.transport(Role::Relay))
-            .max_incoming(1024);
+            .transport_config(tuning.unadmitted())
+            .max_incoming(INCOMING_MAX)
+            .incoming_buffer_size(INCOMING_BUFFER)
+            .incoming_buffer_size_total(INCOMING_BUFFERS);
         let (endpoint, buffers) =
             endpoint(address, credentials, Some(server), Workers::start(threads)?)?;
         Ok(Self { endpoint, buffers })
@@ -66,11 +70,9 @@ impl RelayEndpoint {
 
     /// Waits for the next client; `None` once the endpoint is closed.
     ///
-    /// Cancel-safe. The handshake has not begun: give the [`Knock`] to a task of its own.
-    pub async fn accept(&self) -> Option<Knock> {
-        let incoming = self.endpoint.accept().await?;
-        let crowded = self.endpoint.open_connections() >= UNVALIDATED_MAX;
-        Some(Knock { incoming, crowded })
+    /// Cancel-safe. The handshake has not begun: give the [`Incoming`] to a task of its own.
+    pub async fn accept(&self) -> Option<Incoming> {
+        self.endpoint.accept().await.map(Incoming)
     }
 
     /// Closes every connection with `code`, and takes no more.
@@ -84,39 +86,43 @@ impl RelayEndpoint {
     }
 }
 
-/// A client that wants in, before its handshake.
+/// A client that wants in, before its handshake: it costs its first packets and nothing else.
 #[derive(Debug)]
-pub struct Knock {
-    incoming: quinn::Incoming,
-    crowded: bool,
-}
+pub struct Incoming(quinn::Incoming);
 
-impl Knock {
-    /// Where it comes from; not validated yet.
+impl Incoming {
+    /// Where it says that it comes from.
     #[must_use]
     pub fn remote(&self) -> SocketAddr {
-        self.incoming.remote_address()
+        self.0.remote_address()
     }
 
-    /// Turns the client away without a handshake.
-    pub fn refuse(self) {
-        self.incoming.refuse();
+    /// Whether it has shown that it receives at that address.
+    #[must_use]
+    pub fn is_validated(&self) -> bool {
+        self.0.remote_address_validated()
     }
 
-    /// Completes the handshake; `None` when the client was asked to prove its address first.
+    /// Asks it to show that, with a Retry packet (RFC 9000, section 8.1.2); it comes again then.
+    pub fn validate(self) {
+        let _ = self.0.retry();
+    }
+
+    /// Answers nothing: it takes its packet for lost, and sends it again after a second or so.
+    pub fn ignore(self) {
+        self.0.ignore();
+    }
+
+    /// Completes the handshake.
     ///
     /// # Errors
     /// When the handshake fails, or is not over within `limit`.
-    pub async fn admit(self, limit: Duration) -> Result<Option<Link>, LinkError> {
-        if self.crowded && !self.incoming.remote_address_validated() {
-            let _ = self.incoming.retry();
-            return Ok(None);
-        }
-        let connecting = self.incoming.accept()?;
+    pub async fn accept(self, limit: Duration) -> Result<Link, LinkError> {
+        let connecting = self.0.accept()?;
         let connection = tokio::time::timeout(limit, connecting)
             .await
             .map_err(|_| LinkError::TimedOut)??;
-        Link::new(connection).map(Some)
+        Link::new(connection)
     }
 }
 

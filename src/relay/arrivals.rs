@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
-    net::IpAddr,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,28 +19,35 @@ const SEATS_OF_ONE: usize = 96;
 const SEATS_OF_UNVALIDATED: usize = 32;
 /// Newcomers that may wait for a seat. They cost their first packet and nothing else.
 const WAITING: usize = 256;
-/// While there is no free seat, the oldest is given to the newest this often.
-const PACE: Duration = Duration::from_millis(8);
+/// Of them, from one address and port: p2p's own clients have one connection there.
+const WAITING_OF_ONE: usize = 8;
+/// While there is no free seat, the oldest is given to a newcomer this often.
+const PACE: Duration = Duration::from_millis(4);
+/// For so long it is remembered who was let in, of so many addresses and ports.
+const REMEMBERED: Duration = Duration::from_secs(30);
+const REMEMBERED_MAX: usize = 4096;
 
 /// Who has come, and who is being let in.
 ///
 /// A handshake that stops half-way, or a client that says no hello, holds a seat until somebody else
 /// needs it: then the oldest of the network with most of them goes first. While there are none free,
-/// the newest newcomer is served first. One that keeps to the protocol needs its seat for two round
-/// trips; a flood that would outrun it has to be faster than `SEATS_OF_ONE` in that time, and from
-/// its own network.
+/// who was let in least often, from its address and port, comes first, and of these the newest. So a
+/// flood of handshakes that lead nowhere soon stands behind everyone who is new. Who keeps to the
+/// protocol needs its seat for two round trips, and is out of all this then.
 #[derive(Debug)]
 pub(super) struct Arrivals<I> {
     waiting: VecDeque<I>,
     /// No seat is taken from anybody before.
     next: Instant,
+    /// How often each address and port was let in, and when last.
+    let_in: HashMap<SocketAddr, (u32, Instant)>,
     seats: Arc<Seats>,
 }
 
 /// A client before its handshake.
 pub(super) trait Newcomer {
     /// Where it comes from.
-    fn address(&self) -> IpAddr;
+    fn address(&self) -> SocketAddr;
     /// Whether it has shown that it receives there.
     fn is_validated(&self) -> bool;
     /// Asks it to show that.
@@ -54,6 +61,7 @@ impl<I: Newcomer> Arrivals<I> {
         Self {
             waiting: VecDeque::new(),
             next: Instant::now(),
+            let_in: HashMap::new(),
             seats: Arc::default(),
         }
     }
@@ -63,6 +71,11 @@ impl<I: Newcomer> Arrivals<I> {
         if !newcomer.is_validated() && self.seats.taken() >= SEATS_OF_UNVALIDATED {
             return newcomer.validate();
         }
+        let address = newcomer.address();
+        let same = |other: &I| other.address() == address;
+        if self.waiting.iter().filter(|other| same(other)).count() >= WAITING_OF_ONE {
+            return newcomer.ignore();
+        }
         if self.waiting.len() >= WAITING
             && let Some(oldest) = self.waiting.pop_front()
         {
@@ -71,10 +84,35 @@ impl<I: Newcomer> Arrivals<I> {
         self.waiting.push_back(newcomer);
     }
 
+    /// Which of those who wait comes first.
+    fn first(&self) -> Option<usize> {
+        let often = |(index, newcomer): &(usize, &I)| {
+            let known = self.let_in.get(&newcomer.address());
+            (known.map_or(0, |known| known.0), std::cmp::Reverse(*index))
+        };
+        let waiting = self.waiting.iter().enumerate();
+        waiting.min_by_key(often).map(|(index, _)| index)
+    }
+
+    fn remember(&mut self, address: SocketAddr) {
+        let now = Instant::now();
+        if self.let_in.len() >= REMEMBERED_MAX {
+            let is_recent = |at: Instant| now.duration_since(at) < REMEMBERED;
+            self.let_in.retain(|_, (_, at)| is_recent(*at));
+            if self.let_in.len() >= REMEMBERED_MAX {
+                self.let_in.clear();
+            }
+        }
+        let (often, at) = self.let_in.entry(address).or_insert((0, now));
+        *often += 1;
+        *at = now;
+    }
+
     /// The next to be let in, with its seat.
     pub(super) fn next(&mut self) -> Option<(I, Seat)> {
-        let newest = self.waiting.back()?;
-        let prefix = Prefix::of(newest.address());
+        let first = self.first()?;
+        let address = self.waiting[first].address();
+        let prefix = Prefix::of(address.ip());
         if !self.seats.has_room(prefix) {
             let now = Instant::now();
             if now < self.next {
@@ -83,8 +121,9 @@ impl<I: Newcomer> Arrivals<I> {
             self.next = now + PACE;
             self.seats.evict(prefix);
         }
-        let newest = self.waiting.pop_back()?;
-        Some((newest, self.seats.clone().take(prefix)))
+        self.remember(address);
+        let first = self.waiting.remove(first)?;
+        Some((first, self.seats.clone().take(prefix)))
     }
 
     /// Waits until [`next`](Self::next) may give somebody without anybody coming; for ever if
@@ -214,8 +253,8 @@ mod tests {
     struct Client(&'static str);
 
     impl Newcomer for Client {
-        fn address(&self) -> IpAddr {
-            self.0.parse().unwrap()
+        fn address(&self) -> SocketAddr {
+            (self.0.parse::<std::net::IpAddr>().unwrap(), 7).into()
         }
         fn is_validated(&self) -> bool {
             true
@@ -235,6 +274,22 @@ mod tests {
 
     fn is_evicted(seat: &Seat) -> bool {
         seat.evicted().now_or_never().is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_let_in_before_and_came_to_nothing_stands_behind_who_is_new() {
+        let mut arrivals = Arrivals::new();
+        let _held = fill(&mut arrivals, "192.0.2.1", SEATS_OF_ONE);
+        arrivals.push(Client("192.0.2.9"));
+        for _ in 0..WAITING_OF_ONE {
+            arrivals.push(Client("192.0.2.1"));
+        }
+        tokio::time::advance(PACE).await;
+        assert_eq!(arrivals.next().unwrap().0, Client("192.0.2.9"));
+        for _ in 0..WAITING {
+            arrivals.push(Client("192.0.2.1"));
+        }
+        assert_eq!(arrivals.waiting.len(), WAITING_OF_ONE, "of one, so many");
     }
 
     #[tokio::test(start_paused = true)]

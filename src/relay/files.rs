@@ -12,10 +12,10 @@ use tracing::debug;
 use super::{
     FileHook, Shared,
     fanout::{Inlet, Outlet, relay_file},
-    rooms::Session,
+    session::Session,
 };
 use crate::{
-    protocol::{Code, FileHeader, PeerId, RoomId, TransferId},
+    protocol::{Code, FileHeader, PeerId, TransferId},
     quic::{FileReceiver, FileSender, RateLimit, StreamError},
 };
 
@@ -30,7 +30,7 @@ const FILES_WAITING_MAX: usize = 4096;
 
 /// Takes the peer's file streams until its connection ends.
 pub(super) async fn accept(shared: Arc<Shared>, session: Arc<Session>) {
-    let limit = shared.limit_of(session.peer);
+    let limit = shared.limit_of(session.peer());
     while let Ok(stream) = session.link.accept_file().await {
         let (shared, session, limit) = (shared.clone(), session.clone(), limit.clone());
         // Not tied to the session: what a sender has finished is delivered even when it is gone.
@@ -53,42 +53,45 @@ async fn pass_on(
         }
         Err(_) => return stream.stop(Code::Timeout),
     };
-    let recipients =
-        match timeout(HEADER_LIMIT, participants(shared, session, header.transfer)).await {
-            Ok(Some(recipients)) => recipients,
-            Ok(None) => return stream.stop(Code::UnknownTransfer),
-            Err(_) => return stream.stop(Code::Timeout),
-        };
+    let recipients = match timeout(HEADER_LIMIT, participants(session, header.transfer)).await {
+        Ok(Some(recipients)) => recipients,
+        Ok(None) => return stream.stop(Code::UnknownTransfer),
+        Err(_) => return stream.stop(Code::Timeout),
+    };
     let recipients = recipients
         .into_iter()
-        .filter_map(|to| recipient(shared, header, to, session.room))
+        .filter_map(|to| recipient(shared, header, to))
         .collect();
     let report = relay_file(
-        StreamInlet { stream, limit },
+        StreamInlet {
+            stream,
+            limit,
+            session: session.clone(),
+        },
         recipients,
         &shared.fanout,
-        &shared.budget.share_of(session.room, session.peer),
+        &shared.budget.share_of(session.room_id, session.peer()),
     )
     .await;
+    if report.end.is_ok() {
+        session.windows.ended();
+    }
     debug!(file = header.file.0, bytes = report.bytes_in, "passed on");
 }
 
 /// The settled recipients of a transfer that this session sends.
-async fn participants(
-    shared: &Arc<Shared>,
-    session: &Arc<Session>,
-    id: TransferId,
-) -> Option<Vec<Arc<Session>>> {
-    let find = || {
-        shared.rooms.with(session.room, |room| {
-            let transfer = room.transfers.get(&id).filter(|t| t.is_sent_by(session))?;
-            Some((transfer.begun(), transfer.participants()))
-        })
-    };
+async fn participants(session: &Arc<Session>, id: TransferId) -> Option<Vec<Arc<Session>>> {
     // The file's stream may overtake the control stream's `Begin`.
-    let (mut begun, _) = find()?;
+    let mut begun = session.room.lock().sent_by(id, &session.mailbox)?.begun();
     begun.wait_for(|begun| *begun).await.ok()?;
-    find().map(|(_, participants)| participants)
+    let mut room = session.room.lock();
+    let participants = room.sent_by(id, &session.mailbox)?.participants();
+    let ids: Vec<_> = participants.map(|mailbox| mailbox.id).collect();
+    Some(
+        ids.into_iter()
+            .filter_map(|id| room.session(id).cloned())
+            .collect(),
+    )
 }
 
 /// One recipient's way out: a stream on its connection, opened when it takes one.
@@ -96,21 +99,17 @@ fn recipient(
     shared: &Arc<Shared>,
     header: FileHeader,
     to: Arc<Session>,
-    room: RoomId,
 ) -> Option<(
     PeerId,
     impl Future<Output = Result<StreamOutlet, Code>> + Send + use<>,
 )> {
-    let peer = to.peer;
-    let waiting = Waiting::enter(to.clone());
-    if waiting.is_none() {
-        shared.rooms.with(room, |room| {
-            if let Some(transfer) = room.transfers.get_mut(&header.transfer) {
-                transfer.drop_recipient(header.transfer, peer, Code::Behind);
-            }
-        });
-    }
-    let waiting = waiting?;
+    let peer = to.peer();
+    let Some(waiting) = Waiting::enter(to.clone()) else {
+        let mut room = to.room.lock();
+        room.drop_recipient(header.transfer, &to.mailbox, Code::Behind);
+        return None;
+    };
+    to.windows.receives();
     let hook = shared
         .hook
         .as_ref()
@@ -150,6 +149,7 @@ impl Drop for Waiting {
 struct StreamInlet {
     stream: FileReceiver,
     limit: Option<Arc<RateLimit>>,
+    session: Arc<Session>,
 }
 
 impl Inlet for StreamInlet {
@@ -158,6 +158,7 @@ impl Inlet for StreamInlet {
             Ok(read) => read.map_err(|e| e.code())?,
             Err(_) => return Err(Code::Timeout),
         };
+        self.session.windows.read(count);
         if let Some(limit) = &self.limit {
             limit.pass(count).await;
         }

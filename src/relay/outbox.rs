@@ -90,7 +90,12 @@ impl Outbox {
     ///
     /// # Errors
     /// When that peer, or all others together, have as much here as they may.
-    pub(super) fn push_from(&self, from: PeerId, message: &Bytes, share: &Share) -> Result<(), Full> {
+    pub(super) fn push_from(
+        &self,
+        from: PeerId,
+        message: &Bytes,
+        share: &Share,
+    ) -> Result<(), Full> {
         let len = message.len();
         let mut queue = self.lock();
         let of_one = queue.by_peer.get(&from).copied().unwrap_or_default();

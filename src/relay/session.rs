@@ -1,70 +1,153 @@
 //! One peer's connection, from its handshake to its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
 
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
 use tracing::{debug, info};
 
-use super::{Shared, files, outbox::Outbox, rooms::Session, transfer::Transfer};
+use super::{
+    Shared,
+    arrivals::Seat,
+    files,
+    mailbox::{Mailbox, SessionId},
+    pace::Pace,
+    places::Place,
+    requests::on_message,
+    rooms::SharedRoom,
+    windows::Windows,
+};
 use crate::{
     identity::Bundle,
-    protocol::{
-        ClientToServer, Code, PeerId, PeerMessage, ServerToClient, SignedBundle, TransferId,
-    },
-    quic::{ControlReceiver, Knock, Link, LinkError, StreamError},
+    protocol::{ClientToServer, Code, PeerId, PeerState, RoomId, ServerToClient, SignedBundle},
+    quic::{ControlReceiver, ControlSender, Incoming, Link, LinkError, StreamError},
 };
 
 /// From the first packet to a complete handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// From the handshake to a complete `Hello`.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
-/// Transfers that one connection may send at once.
-const TRANSFERS_PER_SESSION: usize = 64;
+/// The longest `Hello`, in bytes: several times what a bundle takes.
+const HELLO_MAX: usize = 12 << 10;
+
+/// One connected peer, in its room.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) room_id: RoomId,
+    pub(super) room: Arc<SharedRoom>,
+    pub(super) link: Link,
+    pub(super) listening: bool,
+    pub(super) windows: Windows,
+    /// Files that wait for this peer to take another stream.
+    pub(super) files_waiting: AtomicUsize,
+    since: Instant,
+    bundle: Mutex<SignedBundle>,
+    _place: Place,
+}
+
+impl Session {
+    pub(super) fn id(&self) -> SessionId {
+        self.mailbox.id
+    }
+
+    pub(super) fn peer(&self) -> PeerId {
+        self.mailbox.peer
+    }
+
+    /// What others are told of this peer.
+    pub(super) fn presence(&self, state: PeerState) -> ServerToClient {
+        ServerToClient::Peer {
+            id: self.peer(),
+            bundle: self
+                .bundle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            state,
+            since_secs: self.since.elapsed().as_secs(),
+        }
+    }
+
+    /// What it is doing.
+    pub(super) fn state(&self) -> PeerState {
+        if self.listening {
+            PeerState::Listening
+        } else {
+            PeerState::Sending
+        }
+    }
+
+    pub(super) fn set_bundle(&self, bundle: SignedBundle) {
+        *self.bundle.lock().unwrap_or_else(PoisonError::into_inner) = bundle;
+    }
+}
 
 /// Takes a client through handshake and admission, and serves it until it is gone.
-pub(super) async fn serve(shared: Arc<Shared>, knock: Knock) {
-    let remote = knock.remote();
-    let link = match Box::pin(knock.admit(HANDSHAKE_LIMIT)).await {
-        Ok(Some(link)) => link,
-        Ok(None) => return,
-        Err(error) => return debug!(%remote, %error, "handshake failed"),
+pub(super) async fn serve(shared: Arc<Shared>, incoming: Incoming, seat: Seat) {
+    let remote = incoming.remote();
+    // Boxed: over within moments, while the rest may be idle for weeks, a thousand times.
+    let Some((link, welcomed)) = Box::pin(admit(&shared, incoming, seat)).await else {
+        return;
     };
-    let peer = link.peer().short();
-    let span = tracing::info_span!("peer", id = peer);
-    tracing::Instrument::instrument(
-        async {
-            // Boxed: over within moments, while the rest may be idle for weeks, a thousand times.
-            match Box::pin(welcome(&shared, &link)).await {
-                Ok((session, control, writer)) => {
-                    info!(%remote, listening = session.listening, "joined");
-                    let reason = run(&shared, &session, control, writer).await;
-                    shared.rooms.leave(&session, gone_code(&reason));
-                    info!(%reason, "left");
-                }
-                Err((code, why)) => {
-                    debug!(%remote, %why, "turned away");
-                    link.close(code, &why);
-                }
+    let span = tracing::info_span!("peer", id = link.peer().short());
+    let serving = async {
+        match welcomed {
+            Ok((session, control, writer)) => {
+                info!(%remote, listening = session.listening, "joined");
+                let reason = run(&shared, &session, control, writer).await;
+                shared.rooms.leave(&session, gone_code(&reason));
+                info!(%reason, "left");
             }
-        },
-        span,
-    )
-    .await;
+            Err((code, why)) => {
+                debug!(%remote, %why, "turned away");
+                link.close(code, &why);
+            }
+        }
+    };
+    tracing::Instrument::instrument(serving, span).await;
+}
+
+type Turned = (Code, String);
+
+/// From the first packet to the room, or to why not; `None` where no connection came of it.
+///
+/// The seat is held for as long as this takes, and lost when others need it more.
+async fn admit(
+    shared: &Arc<Shared>,
+    incoming: Incoming,
+    seat: Seat,
+) -> Option<(Link, Result<Welcomed, Turned>)> {
+    let remote = incoming.remote();
+    let link = tokio::select! {
+        accepted = incoming.accept(HANDSHAKE_LIMIT) => accepted,
+        () = seat.evicted() => Err(LinkError::TimedOut),
+    };
+    let link = link
+        .inspect_err(|error| debug!(%remote, %error, "handshake failed"))
+        .ok()?;
+    let welcomed = tokio::select! {
+        welcomed = welcome(shared, &link) => welcomed,
+        () = seat.evicted() => Err((Code::Timeout, "others wanted to come in".to_owned())),
+    };
+    Some((link, welcomed))
 }
 
 type Welcomed = (
     Arc<Session>,
     ControlReceiver<ClientToServer>,
-    tokio::task::JoinHandle<Result<(), StreamError>>,
+    JoinHandle<Result<(), StreamError>>,
 );
 
 /// Reads the `Hello` and lets the peer into its room.
-async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, (Code, String)> {
+async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> {
     let first = async {
         let (sender, mut receiver) = link
             .accept_control::<ServerToClient, ClientToServer>()
             .await?;
-        let hello = receiver.receive().await?;
+        let hello = receiver.receive_within(HELLO_MAX).await?;
         Ok::<_, StreamError>((sender, receiver, hello))
     };
     let (sender, receiver, hello) = timeout(HELLO_LIMIT, first)
@@ -83,21 +166,40 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, (Code, S
     if !shared.admission.admits(room) {
         return Err((Code::NotAdmitted, String::new()));
     }
-    let (outbox, writer) = Outbox::new();
-    let session = Session::new(
-        (room, listening, bundle),
-        link.clone(),
-        outbox,
+    let place = shared.places.take(link.remote().ip());
+    let place = place.ok_or((Code::Busy, String::new()))?;
+    let share = shared.budget.share_of(room, link.peer());
+    let mailbox = Mailbox::new(
+        shared.next_session(),
+        link.peer(),
+        share.clone(),
         shared.hook.clone(),
     );
-    let session = Arc::new(session);
-    session.say(ServerToClient::Welcome {});
-    shared
-        .rooms
-        .enter(&session)
-        .map_err(|code| (code, String::new()))?;
-    let writer = tokio::spawn(writer.run(sender));
+    // Before anything that others say to it.
+    mailbox.send(ServerToClient::Welcome {});
+    let entered = shared.rooms.enter(room, |handle| Session {
+        mailbox: Arc::new(mailbox),
+        room_id: room,
+        room: handle,
+        link: link.clone(),
+        listening,
+        windows: Windows::new(link.clone(), &share),
+        files_waiting: AtomicUsize::new(0),
+        since: Instant::now(),
+        bundle: Mutex::new(bundle),
+        _place: place,
+    });
+    let session = entered.map_err(|code| (code, String::new()))?;
+    let writer = tokio::spawn(write(session.mailbox.clone(), sender));
     Ok((session, receiver, writer))
+}
+
+/// Writes what the peer is told.
+async fn write(
+    mailbox: Arc<Mailbox>,
+    mut stream: ControlSender<ServerToClient>,
+) -> Result<(), StreamError> {
+    mailbox.outbox.write_to(&mut stream).await
 }
 
 /// Serves the peer until one of its streams or the connection ends.
@@ -105,11 +207,13 @@ async fn run(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
     mut control: ControlReceiver<ClientToServer>,
-    mut writer: tokio::task::JoinHandle<Result<(), StreamError>>,
+    mut writer: JoinHandle<Result<(), StreamError>>,
 ) -> LinkError {
     let reading = async {
+        let pace = Pace::new();
         while let Some(message) = control.receive().await? {
-            hear(shared, session, message).await?;
+            pace.keep(&message).await;
+            on_message(session, message).await?;
         }
         Ok::<(), StreamError>(())
     };
@@ -132,117 +236,6 @@ async fn run(
     session.link.closed().await
 }
 
-/// Acts on one control message.
-async fn hear(
-    shared: &Arc<Shared>,
-    session: &Arc<Session>,
-    message: ClientToServer,
-) -> Result<(), StreamError> {
-    match message {
-        ClientToServer::Hello { .. } => {
-            return Err(StreamError::Malformed("a second hello".into()));
-        }
-        ClientToServer::Publish { bundle } => {
-            check_bundle(&bundle, session.peer).map_err(|(_, why)| StreamError::Malformed(why))?;
-            session.set_bundle(bundle);
-            shared.rooms.published(session);
-        }
-        ClientToServer::Peers { watch } => {
-            if watch {
-                session.watch();
-            }
-            for peer in shared.rooms.present(session.room, session) {
-                session.say_when_room(peer).await;
-            }
-            session.say_when_room(ServerToClient::PeersEnd {}).await;
-        }
-        ClientToServer::Tell {
-            transfer,
-            to,
-            message,
-        } => tell(shared, session, transfer, (to, message)),
-        ClientToServer::Begin { transfer } => shared.rooms.with(session.room, |room| {
-            if let Some(t) = room
-                .transfers
-                .get_mut(&transfer)
-                .filter(|t| t.is_sent_by(session))
-            {
-                t.begin(transfer);
-            }
-        }),
-        ClientToServer::Close { transfer } => shared.rooms.with(session.room, |room| {
-            if room
-                .transfers
-                .get(&transfer)
-                .is_some_and(|t| t.is_sent_by(session))
-            {
-                room.transfers.remove(&transfer);
-            }
-        }),
-        ClientToServer::Unknown => {}
-    }
-    Ok(())
-}
-
-/// Passes on what one peer says to another about a transfer.
-fn tell(
-    shared: &Arc<Shared>,
-    session: &Arc<Session>,
-    id: TransferId,
-    (to, message): (Option<PeerId>, PeerMessage),
-) {
-    let gone = |peer, code| {
-        session.say(ServerToClient::Gone {
-            transfer: id,
-            peer,
-            code,
-        })
-    };
-    shared.rooms.with(session.room, |room| {
-        if let (PeerMessage::Offer { .. }, Some(peer)) = (&message, to) {
-            let Some(listener) = room.listener(peer).cloned() else {
-                return gone(peer, Code::PeerGone);
-            };
-            if !room.transfers.contains_key(&id) {
-                let sending = room
-                    .transfers
-                    .values()
-                    .filter(|t| t.is_sent_by(session))
-                    .count();
-                if sending >= TRANSFERS_PER_SESSION {
-                    return gone(peer, Code::Busy);
-                }
-                room.transfers.insert(id, Transfer::new(session.clone()));
-            }
-            let transfer = room.transfers.get_mut(&id).expect("inserted above");
-            if !transfer.is_sent_by(session) {
-                return gone(peer, Code::Protocol);
-            }
-            if let Err(code) = transfer.offer(id, &listener, message) {
-                gone(peer, code);
-            }
-            return;
-        }
-        match room.transfers.get_mut(&id) {
-            Some(transfer) if transfer.is_sent_by(session) => transfer.hear_sender(id, to, message),
-            Some(transfer) => {
-                if let Err(code) = transfer.hear_recipient(id, session, message) {
-                    gone(session.peer, code);
-                }
-            }
-            // The transfer is over: what was still on its way is of no use to anyone.
-            None => {}
-        }
-    });
-}
-
-/// A bundle must at least be its sender's own; whether it belongs to the room, only members can tell.
-fn check_bundle(bundle: &SignedBundle, peer: PeerId) -> Result<(), (Code, String)> {
-    Bundle::peek(bundle, peer)
-        .map(|_| ())
-        .map_err(|e| (Code::Protocol, e.to_string()))
-}
-
 /// What to tell others about a peer whose connection has ended.
 fn gone_code(reason: &LinkError) -> Code {
     match reason {
@@ -252,4 +245,11 @@ fn gone_code(reason: &LinkError) -> Code {
         } => *code,
         _ => Code::PeerGone,
     }
+}
+
+/// A bundle must at least be its sender's own; whether it belongs to the room, only members can tell.
+pub(super) fn check_bundle(bundle: &SignedBundle, peer: PeerId) -> Result<(), Turned> {
+    Bundle::peek(bundle, peer)
+        .map(|_| ())
+        .map_err(|e| (Code::Protocol, e.to_string()))
 }

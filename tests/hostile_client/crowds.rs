@@ -46,8 +46,7 @@ fn rooms_that_are_not_admitted_take_no_places() {
     let seen = siege.under(|invite| async move {
         let mut strangers = Vec::new();
         for _ in 0..40 {
-            let Ok(stranger) =
-                Attacker::try_connect(&invite, Identity::generate(), &[ALPN]).await
+            let Ok(stranger) = Attacker::try_connect(&invite, Identity::generate(), &[ALPN]).await
             else {
                 continue;
             };
@@ -65,9 +64,10 @@ fn rooms_that_are_not_admitted_take_no_places() {
 fn half_open_handshakes_keep_nobody_out() {
     let siege = Siege::new(&[]);
     let seen = siege.under(|invite| async move {
-        let endpoint = half_open();
+        let endpoints: Vec<_> = (0..50).map(|_| half_open()).collect();
         let mut open = Vec::new();
-        for _ in 0..1500 {
+        for number in 0..1500 {
+            let endpoint = &endpoints[number % endpoints.len()];
             let dialled = endpoint.connect(wire::address(&invite), "p2p.invalid");
             open.push(tokio::spawn(dialled.unwrap().into_future()));
             if open.len() % 50 == 0 {
@@ -81,7 +81,7 @@ fn half_open_handshakes_keep_nobody_out() {
         assert!(newcomer.is_ok() && start.elapsed() < Duration::from_secs(2));
         open.retain(|attempt| !attempt.is_finished());
         assert!(open.len() > 50, "the attack is under way: {}", open.len());
-        (endpoint, open)
+        (endpoints, open)
     });
     seen.harmless(32 * MIB);
 }
@@ -103,8 +103,8 @@ fn a_flood_of_new_bundles_is_not_multiplied_by_those_who_watch() {
         let me = flooder.identity.id();
         let flood = async {
             for _ in 0..2000 {
-                let signed = bundle(&flooder.identity)
-                    .sign(&flooder.identity, &invite.secret.member_key());
+                let signed =
+                    bundle(&flooder.identity).sign(&flooder.identity, &invite.secret.member_key());
                 let publish = ClientToServer::Publish { bundle: signed };
                 if control.try_say(&publish).await.is_err() {
                     break;
@@ -116,7 +116,8 @@ fn a_flood_of_new_bundles_is_not_multiplied_by_those_who_watch() {
         for (_, control) in &mut watchers {
             let mut heard = 0;
             while let Ok(message) = timeout(Duration::from_millis(300), control.hear()).await {
-                heard += usize::from(matches!(message, ServerToClient::Peer { id, .. } if id == me));
+                heard +=
+                    usize::from(matches!(message, ServerToClient::Peer { id, .. } if id == me));
             }
             assert!(heard > 0 && heard < 20, "{heard} times in 4 s");
         }
@@ -132,7 +133,7 @@ fn a_flood_of_garbage_offers_is_the_flooders_loss_and_not_the_listeners() {
         let to = victim.identity.id();
         let (_flooder, mut flood) = Attacker::member(&invite, false).await;
         let flooding = async {
-            for number in 0..15_000 {
+            for number in 0..30_000 {
                 let id = transfer(number);
                 let offer = tell(id, to, garbage_offer(64));
                 let close = ClientToServer::Close { transfer: id };

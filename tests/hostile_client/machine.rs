@@ -44,7 +44,12 @@ fn relay_after(lab: &mut Lab, shell: &str, first: &str, options: &[&str]) -> Pro
 fn a_file_size_limit_costs_the_laggard_and_not_the_relay() {
     let mut lab = Lab::empty();
     // 512 bytes a block, or 1 KiB: a segment of the spool outgrows it.
-    let relay = relay_after(&mut lab, "sh", "ulimit -f 1000", &["--spool-limit", "256Mi"]);
+    let relay = relay_after(
+        &mut lab,
+        "sh",
+        "ulimit -f 1000",
+        &["--spool-limit", "256Mi"],
+    );
     let siege = Siege::with(lab, relay);
     siege.under(|invite| async move {
         let (reader, mut reads) = Attacker::member(&invite, true).await;
@@ -155,9 +160,8 @@ fn few_descriptors_are_budgeted_and_the_line_names_the_limit() {
                     }
                 }
             };
-            let drain = async {
-                while let Ok(Some(_)) = file.read_chunk(usize::MAX, true).await {}
-            };
+            let drain =
+                async { while let Ok(Some(_)) = file.read_chunk(usize::MAX, true).await {} };
             let _ = timeout(Duration::from_secs(3), async {
                 tokio::select! { () = pump => {}, () = drain => {} }
             })

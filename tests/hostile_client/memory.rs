@@ -23,35 +23,39 @@ const FULL: Duration = Duration::from_secs(2);
 async fn fill(attacker: &Attacker, most: usize, header: &[u8]) -> Vec<quinn::SendStream> {
     let mut streams = Vec::new();
     let piece = vec![7; 64 * 1024];
-    let mut written = 0;
-    'streams: while written < most {
-        let Ok(Ok(mut stream)) = timeout(FULL, attacker.connection.open_uni()).await else {
-            break;
-        };
-        let begun = timeout(FULL, stream.write_all(header)).await;
-        if begun.is_ok_and(|sent| sent.is_ok()) {
-            for _ in 0..32 {
-                match timeout(FULL, stream.write(&piece)).await {
-                    Ok(Ok(taken)) => written += taken,
-                    // This stream is full, or was stopped.
-                    _ if written == 0 => break 'streams,
-                    _ => break,
+    let filling = async {
+        let mut written = 0;
+        while written < most {
+            let Ok(stream) = attacker.connection.open_uni().await else {
+                break;
+            };
+            streams.push(stream);
+            let stream = streams.last_mut().expect("pushed above");
+            let writing = async {
+                let mut taken = stream.write(header).await?;
+                while taken < 2 << 20 {
+                    taken += stream.write(&piece).await?;
+                    written += piece.len();
                 }
-            }
+                Ok::<_, quinn::WriteError>(())
+            };
+            let _ = timeout(FULL, writing).await;
         }
-        streams.push(stream);
-    }
+    };
+    let _ = timeout(5 * FULL, filling).await;
     streams
 }
 
-/// The first frame of a file that nobody can open; then anything may follow.
+/// The first frames of a file that nobody can open; then anything may follow.
 pub fn head() -> Vec<u8> {
-    let header = FrameHeader {
-        kind: FrameKind::Head,
-        len: 32,
+    let frame = |kind, len| FrameHeader {
+        kind,
+        len,
         index: 0,
     };
-    [&header.encode()[..], &[9; 32]].concat()
+    let head = frame(FrameKind::Head, 32).encode();
+    let chunk = frame(FrameKind::Chunk, 65_536).encode();
+    [&head[..], &[9; 32], &chunk[..]].concat()
 }
 
 /// A sender whose accomplice has accepted a transfer and reads nothing of it.
@@ -147,7 +151,9 @@ fn sinks_that_acknowledge_nothing_pin_no_more_than_the_limit() {
 
 /// A sink that grants all it can, accepts a transfer, and then stands still: no acknowledgement, no
 /// packet at all, until it is dropped.
-struct FrozenSink(Option<std::sync::mpsc::Sender<()>>);
+struct FrozenSink {
+    _thaw: std::sync::mpsc::Sender<()>,
+}
 
 impl FrozenSink {
     async fn begin(invite: &Invite, sender: &mut Control, number: u64) -> Self {
@@ -176,7 +182,7 @@ impl FrozenSink {
         let to = here.await.unwrap();
         sender.begin_with(&[to], transfer(number)).await;
         freeze.send(()).unwrap();
-        Self(Some(thaw))
+        Self { _thaw: thaw }
     }
 }
 
@@ -187,23 +193,26 @@ fn offers_that_a_listener_does_not_read_pin_no_more_than_the_limit() {
         let deaf = join_all((0..20).map(async |_| Attacker::member(&invite, true).await)).await;
         let flooders = join_all((0..20).map(async |_| Attacker::member(&invite, false).await));
         let mut flooders = flooders.await;
-        let floods = flooders.iter_mut().enumerate().map(async |(i, (_, control))| {
-            let to = deaf[i].0.identity.id();
-            let flood = async {
-            for number in 0..200 {
-                let number = (i as u64) << 32 | number;
-                let offer = tell(transfer(number), to, garbage_offer(33_000));
-                let said = control.try_say(&offer).await;
-                // At most 64 transfers may be under way.
-                let id = transfer(number);
-                let close = ClientToServer::Close { transfer: id };
-                if said.is_err() || control.try_say(&close).await.is_err() {
-                    break;
-                }
-            }
-            };
-            let _ = timeout(Duration::from_secs(10), flood).await;
-        });
+        let floods = flooders
+            .iter_mut()
+            .enumerate()
+            .map(async |(i, (_, control))| {
+                let to = deaf[i].0.identity.id();
+                let flood = async {
+                    for number in 0..200 {
+                        let number = (i as u64) << 32 | number;
+                        let offer = tell(transfer(number), to, garbage_offer(33_000));
+                        let said = control.try_say(&offer).await;
+                        // At most 64 transfers may be under way.
+                        let id = transfer(number);
+                        let close = ClientToServer::Close { transfer: id };
+                        if said.is_err() || control.try_say(&close).await.is_err() {
+                            break;
+                        }
+                    }
+                };
+                let _ = timeout(Duration::from_secs(10), flood).await;
+            });
         join_all(floods).await;
         (deaf, flooders)
     });

@@ -7,10 +7,7 @@ use p2p::{
     protocol::{ALPN, CONTROL_MESSAGE_MAX, Code},
 };
 
-use super::{
-    CUT_OFF, while_honest_peers_go_on,
-    wire::Attacker,
-};
+use super::{CUT_OFF, while_honest_peers_go_on, wire::Attacker};
 
 /// Longer than the relay waits for the rest of a message.
 const STALL: Duration = Duration::from_secs(25);

@@ -28,12 +28,11 @@ const HONEST_FILES: usize = 3;
 pub struct Siege {
     pub lab: Lab,
     pub relay: Proc,
-    pub alice: Proc,
+    _alice: Proc,
     file: PathBuf,
 }
 
 /// What was seen while an attack ran.
-#[derive(Debug)]
 pub struct Seen {
     /// Resident memory of the relay before the attack, in bytes.
     pub before: u64,
@@ -56,7 +55,7 @@ impl Siege {
         let siege = Self {
             lab,
             relay,
-            alice,
+            _alice: alice,
             file,
         };
         siege.honest_send("warmup", &[]);
@@ -127,7 +126,12 @@ impl Seen {
     /// Asserts that the relay kept to its memory limit, and that honest files came in time.
     #[track_caller]
     pub fn harmless(&self, memory_limit: u64) {
-        println!("{self:?}");
+        println!(
+            "{} KiB before, {} KiB at most; honest files took {:?}",
+            self.before / 1024,
+            self.most / 1024,
+            self.honest
+        );
         assert!(
             self.most <= memory_limit + BESIDE_THE_LIMIT,
             "{} MiB of memory, with a limit of {} MiB",
@@ -158,7 +162,10 @@ struct Meter {
 
 impl Meter {
     fn start(process: &Proc) -> Self {
-        let (most, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (most, stop) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let status = process.proc_file("status");
         let thread = thread::spawn({
             let (most, stop) = (most.clone(), stop.clone());

@@ -31,7 +31,8 @@ pub const STEP: Duration = Duration::from_secs(20);
 /// One hostile connection.
 pub struct Attacker {
     pub identity: Identity,
-    pub endpoint: quinn::Endpoint,
+    /// Held: a dropped endpoint takes its connections with it.
+    _endpoint: quinn::Endpoint,
     pub connection: quinn::Connection,
 }
 
@@ -58,7 +59,7 @@ impl Attacker {
         let connection = dial(&endpoint, invite).await?;
         Ok(Self {
             identity,
-            endpoint,
+            _endpoint: endpoint,
             connection,
         })
     }
@@ -70,7 +71,7 @@ impl Attacker {
         let connection = dial(&endpoint, invite).await.unwrap();
         Self {
             identity,
-            endpoint,
+            _endpoint: endpoint,
             connection,
         }
     }
@@ -99,13 +100,6 @@ impl Attacker {
     /// The `hello` with which it enters a room.
     pub fn hello(&self, room: &RoomSecret, listening: bool) -> ClientToServer {
         hello(room, &self.identity, listening)
-    }
-
-    /// Opens a file's stream, with its header.
-    pub async fn file(&self, transfer: TransferId, file: u64) -> quinn::SendStream {
-        let mut stream = self.connection.open_uni().await.unwrap();
-        stream.write_all(&file_header(transfer, file)).await.unwrap();
-        stream
     }
 
     /// The code with which the relay ends the connection, within the limit.
@@ -141,7 +135,9 @@ impl Control {
             self.receive.read_exact(&mut body).await.unwrap();
             parse_control(&body).unwrap()
         };
-        tokio::time::timeout(STEP, hearing).await.expect("a message")
+        tokio::time::timeout(STEP, hearing)
+            .await
+            .expect("a message")
     }
 
     /// The relay's next message for which `wanted` gives something.
@@ -156,7 +152,7 @@ impl Control {
     /// Offers a transfer to accomplices, who will accept it, and begins once they have.
     pub async fn begin_with(&mut self, to: &[PeerId], id: TransferId) {
         for peer in to {
-            self.say(&tell(id, *peer, garbage_offer(100))).await;
+            self.say(&tell(id, *peer, garbage_offer(64))).await;
         }
         for _ in to {
             self.find(|message| matches!(message, ServerToClient::Told { .. }).then_some(()))
@@ -176,7 +172,10 @@ impl Control {
             })
             .await;
         let message = PeerMessage::Answer {
-            answer: Answer::Accept { each: false },
+            answer: Answer::Accept {
+                each: false,
+                compare: false,
+            },
         };
         self.say(&ClientToServer::Tell {
             transfer: id,
@@ -228,8 +227,7 @@ pub fn garbage_offer(signature: usize) -> PeerMessage {
 pub fn hello(room: &RoomSecret, identity: &Identity, listening: bool) -> ClientToServer {
     ClientToServer::Hello {
         room: room.room_id(),
-        bundle: bundle(identity)
-            .sign(identity, &room.member_key()),
+        bundle: bundle(identity).sign(identity, &room.member_key()),
         listening,
     }
 }

@@ -95,6 +95,12 @@ impl Share {
         &self.budget
     }
 
+    /// Whether this identity holds all that it may, or all holders together do.
+    pub(in crate::relay) fn is_used_up(&self) -> bool {
+        let of_one = self.holder.memory.load(Relaxed) >= self.holder.memory_max;
+        of_one || self.budget.memory_in_use() >= self.budget.memory_limit()
+    }
+
     /// A lease that holds nothing yet.
     pub(in crate::relay) fn lease(&self, purpose: Purpose) -> Lease {
         Lease::new(self.clone(), purpose)
@@ -131,9 +137,8 @@ impl Share {
     /// Of all files, the largest of the identity that holds most of the disk gives room first.
     pub(in crate::relay) fn shed_heaviest(&self, asker: &Arc<SpoolFile>) -> Heaviest {
         let files = lock(&self.budget.0.spool_files);
-        let weight = |file: &Arc<SpoolFile>| {
-            (file.holder.spool.load(Relaxed), file.bytes.load(Relaxed))
-        };
+        let weight =
+            |file: &Arc<SpoolFile>| (file.holder.spool.load(Relaxed), file.bytes.load(Relaxed));
         let others = files.iter().filter_map(Weak::upgrade);
         let heaviest = others
             .filter(|file| !Arc::ptr_eq(file, asker))

@@ -29,7 +29,11 @@ pub(super) async fn ingest<I: Inlet>(
     let mut block: Option<Allocation> = None;
     let mut takes_more = false;
     loop {
-        if !takes_more || block.as_ref().is_none_or(|b| b.memory.capacity() < LEAST_READ) {
+        if !takes_more
+            || block
+                .as_ref()
+                .is_none_or(|b| b.memory.capacity() < LEAST_READ)
+        {
             block.take().into_iter().for_each(|b| allocations.keep(b));
             block = Some(shared.room(&mut allocations).await);
         }

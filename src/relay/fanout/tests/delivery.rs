@@ -12,7 +12,12 @@ fn is_send(_: &impl Send) {}
 fn a_relayed_file_may_move_between_threads() {
     let relay = Relay::new();
     let to = vec![(peer(0), Tap::open().outlet())];
-    is_send(&relay_file(Feed::new([]), to, &relay.config, &relay.budget.share()));
+    is_send(&relay_file(
+        Feed::new([]),
+        to,
+        &relay.config,
+        &relay.budget.share(),
+    ));
 }
 
 #[tokio::test]
