@@ -31,7 +31,10 @@ use common::{Lab, MIB, assert_same};
 use p2p::{
     identity::{Bundle, Identity, Invite},
     protocol::{ClientToServer, Code, ServerToClient},
-    quic::{Certificate, ClientEndpoint, ConnectError, Credentials, Link, LinkError, Role, Tuning},
+    quic::{
+        Certificate, ClientEndpoint, ConnectError, Credentials, Link, LinkError, Roads, Role,
+        Tuning,
+    },
 };
 use serde_json::{Value, json};
 use wire::{Attacker, Control};
@@ -60,8 +63,15 @@ async fn connect(invite: &Invite) -> (ClientEndpoint, Link, Identity) {
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
     let relay = (invite.relay.host(), invite.relay.port());
     let how = (Role::Sender, Tuning::default());
-    let connected =
-        ClientEndpoint::connect(relay, invite.fingerprint, &credentials, how, CUT_OFF).await;
+    let connected = ClientEndpoint::connect(
+        relay,
+        invite.fingerprint,
+        &credentials,
+        how,
+        &Roads::default(),
+        CUT_OFF,
+    )
+    .await;
     let (endpoint, link) = connected.unwrap();
     (endpoint, link, identity)
 }
@@ -215,7 +225,9 @@ fn a_relay_with_another_key_is_refused_before_anything_is_said() {
         let wrong = Identity::generate().id();
         let relay = (invite.relay.host(), invite.relay.port());
         let how = (Role::Sender, Tuning::default());
-        let refused = ClientEndpoint::connect(relay, wrong, &credentials, how, CUT_OFF).await;
+        let refused =
+            ClientEndpoint::connect(relay, wrong, &credentials, how, &Roads::default(), CUT_OFF)
+                .await;
         let Err(ConnectError::WrongKey { expected, got, .. }) = refused else {
             panic!("connected")
         };

@@ -103,23 +103,27 @@ impl Tuning {
     pub const SEND_WINDOW: u64 = SEND_WINDOW;
 
     /// The relay's parameters for a client that is not admitted yet: one stream for its `hello`.
-    #[must_use]
-    pub fn unadmitted(self) -> Arc<TransportConfig> {
-        let mut config = self.config(Role::Relay);
+    pub(super) fn unadmitted(self) -> TransportConfig {
+        let mut config = self.configure(Role::Relay);
+        Self::restrict(&mut config);
+        config
+    }
+
+    /// Grants what a `hello` takes, and no more.
+    pub(super) fn restrict(config: &mut TransportConfig) {
         config
             .max_concurrent_uni_streams(0u32.into())
             .receive_window(UNADMITTED_WINDOW.into())
             .send_window(CONTROL_SEND_WINDOW);
-        Arc::new(config)
     }
 
     /// The parameters of a connection; what a comparison with bare quinn must use as well.
     #[must_use]
     pub fn transport(self, role: Role) -> Arc<TransportConfig> {
-        Arc::new(self.config(role))
+        Arc::new(self.configure(role))
     }
 
-    fn config(self, role: Role) -> TransportConfig {
+    pub(super) fn configure(self, role: Role) -> TransportConfig {
         let (keep_alive, idle) = match role {
             // Each end pings only where nothing else was sent; the relay leaves it to its peers.
             Role::Relay => (None, Duration::from_secs(20)),

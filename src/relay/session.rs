@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{task::JoinHandle, time::timeout};
@@ -176,7 +176,10 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> 
         shared.hook.clone(),
     );
     // Before anything that others say to it.
-    mailbox.send(ServerToClient::Welcome {});
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    mailbox.send(ServerToClient::Welcome {
+        now_unix: now.ok().map(|now| now.as_secs()),
+    });
     let entered = shared.rooms.enter(room, |handle| Session {
         mailbox: Arc::new(mailbox),
         room_id: room,
