@@ -78,7 +78,8 @@ fn half_open_handshakes_keep_nobody_out() {
         let start = Instant::now();
         let newcomer = timeout(Duration::from_secs(10), Attacker::member(&invite, false)).await;
         println!("a newcomer took {:?}", start.elapsed());
-        assert!(newcomer.is_ok() && start.elapsed() < Duration::from_secs(2));
+        // Half a second on an idle machine.
+        assert!(newcomer.is_ok() && start.elapsed() < Duration::from_secs(5));
         open.retain(|attempt| !attempt.is_finished());
         assert!(open.len() > 50, "the attack is under way: {}", open.len());
         (endpoints, open)
