@@ -12,6 +12,7 @@ use tracing::debug;
 use super::{
     FileHook, Shared,
     fanout::{Inlet, Outlet, relay_file},
+    rooms::{Member, SharedRoom},
     session::Session,
 };
 use crate::{
@@ -29,22 +30,23 @@ const QUIET_LIMIT: Duration = Duration::from_secs(600);
 const FILES_WAITING_MAX: usize = 4096;
 
 /// Takes the peer's file streams until its connection ends.
-pub(super) async fn accept(shared: Arc<Shared>, session: Arc<Session>) {
-    let limit = shared.limit_of(session.peer());
-    while let Ok(stream) = session.link.accept_file().await {
-        let (shared, session, limit) = (shared.clone(), session.clone(), limit.clone());
+pub(super) async fn accept(shared: Arc<Shared>, member: Arc<Member>) {
+    let limit = shared.limit_of(member.session.peer());
+    while let Ok(stream) = member.session.link.accept_file().await {
+        let (shared, member, limit) = (shared.clone(), member.clone(), limit.clone());
         // Not tied to the session: what a sender has finished is delivered even when it is gone.
-        tokio::spawn(async move { pass_on(&shared, &session, stream, limit).await });
+        tokio::spawn(async move { pass_on(&shared, &member, stream, limit).await });
     }
 }
 
 /// Reads one file's header and fans the rest out to the transfer's recipients.
 async fn pass_on(
     shared: &Arc<Shared>,
-    session: &Arc<Session>,
+    member: &Member,
     mut stream: FileReceiver,
     limit: Option<Arc<RateLimit>>,
 ) {
+    let session = &member.session;
     let header = match timeout(HEADER_LIMIT, stream.header()).await {
         Ok(Ok(header)) => header,
         Ok(Err(error)) => {
@@ -53,14 +55,14 @@ async fn pass_on(
         }
         Err(_) => return stream.stop(Code::Timeout),
     };
-    let recipients = match timeout(HEADER_LIMIT, participants(session, header.transfer)).await {
+    let recipients = match timeout(HEADER_LIMIT, participants(member, header.transfer)).await {
         Ok(Some(recipients)) => recipients,
         Ok(None) => return stream.stop(Code::UnknownTransfer),
         Err(_) => return stream.stop(Code::Timeout),
     };
     let recipients = recipients
         .into_iter()
-        .filter_map(|to| recipient(shared, header, to))
+        .filter_map(|to| recipient(shared, header, (&member.room, to)))
         .collect();
     let report = relay_file(
         StreamInlet {
@@ -70,7 +72,7 @@ async fn pass_on(
         },
         recipients,
         &shared.fanout,
-        &shared.budget.share_of(session.room_id, session.peer()),
+        &shared.budget.share_of(member.room_id, session.peer()),
     )
     .await;
     if report.end.is_ok() {
@@ -80,11 +82,12 @@ async fn pass_on(
 }
 
 /// The settled recipients of a transfer that this session sends.
-async fn participants(session: &Arc<Session>, id: TransferId) -> Option<Vec<Arc<Session>>> {
+async fn participants(member: &Member, id: TransferId) -> Option<Vec<Arc<Session>>> {
+    let (session, room) = (&member.session, &member.room);
     // The file's stream may overtake the control stream's `Begin`.
-    let mut begun = session.room.lock().sent_by(id, &session.mailbox)?.begun();
+    let mut begun = room.lock().sent_by(id, &session.mailbox)?.begun();
     begun.wait_for(|begun| *begun).await.ok()?;
-    let mut room = session.room.lock();
+    let mut room = room.lock();
     let participants = room.sent_by(id, &session.mailbox)?.participants();
     let ids: Vec<_> = participants.map(|mailbox| mailbox.id).collect();
     Some(
@@ -98,14 +101,14 @@ async fn participants(session: &Arc<Session>, id: TransferId) -> Option<Vec<Arc<
 fn recipient(
     shared: &Arc<Shared>,
     header: FileHeader,
-    to: Arc<Session>,
+    (room, to): (&SharedRoom, Arc<Session>),
 ) -> Option<(
     PeerId,
     impl Future<Output = Result<StreamOutlet, Code>> + Send + use<>,
 )> {
     let peer = to.peer();
     let Some(waiting) = Waiting::enter(to.clone()) else {
-        let mut room = to.room.lock();
+        let mut room = room.lock();
         room.drop_recipient(header.transfer, &to.mailbox, Code::Behind);
         return None;
     };

@@ -4,7 +4,7 @@
 //!
 //! - [`admission`](Admission): which rooms may use it
 //! - `arrivals`, `places`: who is let in, and how many
-//! - `session`, `requests`: one peer's connection, and what it asks
+//! - `serve`, `session`, `requests`: one peer's connection, and what it asks
 //! - `rooms`, `room`: who is where
 //! - `transfer`: who takes part in what
 //! - `mailbox`, `outbox`: what each is still to be told
@@ -26,6 +26,7 @@ mod prefix;
 mod requests;
 mod room;
 mod rooms;
+mod serve;
 mod session;
 mod tcp;
 mod transfer;
@@ -57,7 +58,6 @@ use self::{
     mailbox::SessionId,
     places::Places,
     rooms::Rooms,
-    session::Session,
 };
 use crate::{
     protocol::{Code, PeerId},
@@ -221,7 +221,7 @@ impl Relay {
                 () = arrivals.due() => {}
             }
             while let Some((incoming, seat)) = arrivals.next() {
-                sessions.spawn(session::serve(self.shared.clone(), incoming, seat));
+                sessions.spawn(serve::serve(self.shared.clone(), incoming, seat));
             }
         }
         self.endpoint.close(Code::Shutdown, Code::Shutdown.reason());

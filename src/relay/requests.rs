@@ -1,12 +1,11 @@
 //! What a peer asks of the relay, and what it says to others.
 
-use std::sync::Arc;
-
-use super::{Session, session::check_bundle};
+use super::{rooms::Member, session::Session};
 use crate::{
-    identity::{MAC_LEN, SIGNATURE_LEN},
+    identity::{Bundle, MAC_LEN, SIGNATURE_LEN},
     protocol::{
-        ClientToServer, Code, PeerId, PeerMessage, ServerToClient, SignedOffer, TransferId,
+        ClientToServer, Code, PeerId, PeerMessage, ServerToClient, SignedBundle, SignedOffer,
+        TransferId,
     },
     quic::StreamError,
 };
@@ -19,9 +18,10 @@ const TRANSFERS_PER_SESSION: usize = 64;
 /// # Errors
 /// What ends the connection.
 pub(super) async fn on_message(
-    session: &Arc<Session>,
+    member: &Member,
     message: ClientToServer,
 ) -> Result<(), StreamError> {
+    let session = &member.session;
     match message {
         ClientToServer::Hello { .. } => {
             return Err(StreamError::Malformed("a second hello".into()));
@@ -30,11 +30,11 @@ pub(super) async fn on_message(
             check_bundle(&bundle, session.peer())
                 .map_err(|(_, why)| StreamError::Malformed(why))?;
             session.set_bundle(bundle);
-            session.room.lock().announce(session);
+            member.room.lock().announce(session);
         }
         ClientToServer::Peers { watch } => {
             let present = {
-                let mut room = session.room.lock();
+                let mut room = member.room.lock();
                 if watch {
                     room.watch(session);
                 }
@@ -53,7 +53,7 @@ pub(super) async fn on_message(
         } => {
             check_offer(&offer)?;
             session.windows.sends();
-            if let Err(code) = offer_to(session, transfer, to, offer) {
+            if let Err(code) = offer_to(member, transfer, to, offer) {
                 gone(session, transfer, to, code);
             }
         }
@@ -61,15 +61,15 @@ pub(super) async fn on_message(
             transfer,
             to,
             message,
-        } => tell(session, transfer, (to, message)),
+        } => tell(member, transfer, (to, message)),
         ClientToServer::Begin { transfer } => {
-            let mut room = session.room.lock();
+            let mut room = member.room.lock();
             if let Some(sent) = room.sent_by(transfer, &session.mailbox) {
                 sent.begin(transfer);
             }
         }
         ClientToServer::Close { transfer } => {
-            let mut room = session.room.lock();
+            let mut room = member.room.lock();
             if room.sent_by(transfer, &session.mailbox).is_some() {
                 room.remove_transfer(transfer);
             }
@@ -80,8 +80,9 @@ pub(super) async fn on_message(
 }
 
 /// Offers a transfer to one peer.
-fn offer_to(session: &Session, id: TransferId, to: PeerId, offer: SignedOffer) -> Result<(), Code> {
-    let mut room = session.room.lock();
+fn offer_to(member: &Member, id: TransferId, to: PeerId, offer: SignedOffer) -> Result<(), Code> {
+    let session = &member.session;
+    let mut room = member.room.lock();
     let listener = room.listener(to).ok_or(Code::PeerGone)?.mailbox.clone();
     let transfer = room.offered_by(id, &session.mailbox, TRANSFERS_PER_SESSION)?;
     let offered = transfer.offer(id, &listener, PeerMessage::Offer { offer });
@@ -90,8 +91,9 @@ fn offer_to(session: &Session, id: TransferId, to: PeerId, offer: SignedOffer) -
 }
 
 /// Passes on what one peer says to another about a transfer.
-fn tell(session: &Session, id: TransferId, (to, message): (Option<PeerId>, PeerMessage)) {
-    let mut room = session.room.lock();
+fn tell(member: &Member, id: TransferId, (to, message): (Option<PeerId>, PeerMessage)) {
+    let session = &member.session;
+    let mut room = member.room.lock();
     if let Some(transfer) = room.sent_by(id, &session.mailbox) {
         for out in transfer.on_sender_message(id, to, message) {
             room.note(id, &out);
@@ -127,4 +129,11 @@ fn check_offer(offer: &SignedOffer) -> Result<(), StreamError> {
         }
     }
     Ok(())
+}
+
+/// A bundle must at least be its sender's own; whether it belongs to the room, only members can tell.
+pub(super) fn check_bundle(bundle: &SignedBundle, peer: PeerId) -> Result<(), (Code, String)> {
+    Bundle::peek(bundle, peer)
+        .map(|_| ())
+        .map_err(|e| (Code::Protocol, e.to_string()))
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Session,
     mailbox::{Mailbox, SessionId, encode},
+    session::Session,
     transfer::Transfer,
 };
 use crate::protocol::{Code, PeerId, PeerState, ServerToClient, TransferId};

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Session, room::Room};
+use super::{room::Room, session::Session};
 use crate::protocol::{Code, RoomId};
 
 /// A room that somebody is in.
@@ -22,37 +22,45 @@ impl SharedRoom {
     }
 }
 
+/// A session in its room.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) session: Arc<Session>,
+    pub(super) room: Arc<SharedRoom>,
+    pub(super) room_id: RoomId,
+}
+
 /// The rooms in which anybody is.
 #[derive(Debug, Default)]
 pub(super) struct Rooms(Mutex<HashMap<RoomId, Arc<SharedRoom>>>);
 
 impl Rooms {
-    /// Lets the session in that `make` makes for a room.
+    /// Lets a session into a room.
     ///
     /// # Errors
     /// See [`Room::enter`].
-    pub(super) fn enter(
-        &self,
-        id: RoomId,
-        make: impl FnOnce(Arc<SharedRoom>) -> Session,
-    ) -> Result<Arc<Session>, Code> {
+    pub(super) fn enter(&self, room_id: RoomId, session: Session) -> Result<Member, Code> {
         let mut rooms = self.lock();
-        let room = rooms.entry(id).or_default().clone();
-        let session = Arc::new(make(room.clone()));
+        let room = rooms.entry(room_id).or_default().clone();
+        let session = Arc::new(session);
         let entered = room.lock().enter(&session);
         if room.lock().is_empty() {
-            rooms.remove(&id);
+            rooms.remove(&room_id);
         }
-        entered.map(|()| session)
+        entered.map(|()| Member {
+            session,
+            room,
+            room_id,
+        })
     }
 
     /// Takes a session out of its room, and the room away when that was the last.
-    pub(super) fn leave(&self, session: &Arc<Session>, code: Code) {
+    pub(super) fn leave(&self, member: &Member, code: Code) {
         let mut rooms = self.lock();
-        let mut room = session.room.lock();
-        room.leave(session, code);
+        let mut room = member.room.lock();
+        room.leave(&member.session, code);
         if room.is_empty() {
-            rooms.remove(&session.room_id);
+            rooms.remove(&member.room_id);
         }
     }
 

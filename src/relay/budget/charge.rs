@@ -6,6 +6,26 @@ use bytes::Bytes;
 
 use super::{Purpose, Share};
 
+impl Share {
+    /// A lease that holds nothing yet.
+    pub(in crate::relay) fn lease(&self, purpose: Purpose) -> Lease {
+        Lease::new(self.clone(), purpose)
+    }
+
+    /// Memory for one thing that many may hold, if there is any.
+    pub(in crate::relay) fn charge(&self, purpose: Purpose, bytes: usize) -> Option<Charge> {
+        let mut lease = self.lease(purpose);
+        lease.try_grow(bytes).then(|| Charge::new(lease, bytes))
+    }
+
+    /// The same, whatever the limits: for what is bounded otherwise.
+    pub(in crate::relay) fn forced(&self, purpose: Purpose, bytes: usize) -> Charge {
+        let mut lease = self.lease(purpose);
+        lease.force(bytes);
+        Charge::new(lease, bytes)
+    }
+}
+
 /// A part of a budget that grows and shrinks; given back when dropped.
 #[derive(Debug)]
 pub(in crate::relay) struct Lease {

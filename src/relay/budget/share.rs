@@ -7,11 +7,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-use super::{
-    Budget,
-    charge::{Charge, Lease},
-    lock,
-};
+use super::{Budget, lock};
 use crate::protocol::{PeerId, RoomId};
 
 /// What something is held for.
@@ -99,24 +95,6 @@ impl Share {
     pub(in crate::relay) fn is_used_up(&self) -> bool {
         let of_one = self.holder.memory.load(Relaxed) >= self.holder.memory_max;
         of_one || self.budget.memory_in_use() >= self.budget.memory_limit()
-    }
-
-    /// A lease that holds nothing yet.
-    pub(in crate::relay) fn lease(&self, purpose: Purpose) -> Lease {
-        Lease::new(self.clone(), purpose)
-    }
-
-    /// Memory for one thing that many may hold, if there is any.
-    pub(in crate::relay) fn charge(&self, purpose: Purpose, bytes: usize) -> Option<Charge> {
-        let mut lease = self.lease(purpose);
-        lease.try_grow(bytes).then(|| Charge::new(lease, bytes))
-    }
-
-    /// The same, whatever the limits: for what is bounded otherwise.
-    pub(in crate::relay) fn forced(&self, purpose: Purpose, bytes: usize) -> Charge {
-        let mut lease = self.lease(purpose);
-        lease.force(bytes);
-        Charge::new(lease, bytes)
     }
 
     /// Enters a file among those that may have to give room on the disk.
