@@ -388,6 +388,7 @@ impl Attempt {
                     PartEnd::Again {
                         error: Error::from_code(Code::Behind),
                         next: Next::Later,
+                        answered: part.answered,
                         progressed: part.progressed,
                     }
                 }
@@ -441,11 +442,12 @@ impl Attempt {
     }
 
     fn again(&mut self, now: Duration, peer: PeerId, error: Error, next: Next) {
-        let progressed = self.parts.get(&peer).is_some_and(|part| part.progressed);
+        let part = self.parts.get(&peer);
         let end = PartEnd::Again {
             error,
             next,
-            progressed,
+            answered: part.is_some_and(|part| part.answered),
+            progressed: part.is_some_and(|part| part.progressed),
         };
         self.part_over(now, peer, end);
     }

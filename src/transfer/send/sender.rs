@@ -3,6 +3,9 @@
 //! It owns no socket, task or clock: [`driver`](super::driver) tells it what happens and when, starts
 //! the attempts that it asks for, and shows its events.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, time::Duration};
 
 use super::{
@@ -189,6 +192,7 @@ impl Sender {
         let end = PartEnd::Again {
             error,
             next: Next::Later,
+            answered: false,
             progressed: false,
         };
         self.on_part_over(now, None, place, end);
@@ -291,14 +295,16 @@ impl Sender {
                 continue;
             }
             let quiet = now.saturating_sub(target.quiet_since);
-            let failed = if !target.was_offered {
-                let absent = !self.present.contains_key(&target.id);
-                if !self.can_repeat && self.transfer.is_some() {
-                    let reason = "standard input was sent to the others, and cannot be sent again";
-                    Some(Error::new(error.kind(), reason))
-                } else {
-                    (absent && now >= wait).then(|| error.clone())
-                }
+            // It was said to be there, and was not; or it never was.
+            let absent = error.kind() == ErrorKind::NoSuchPeer
+                && !target.has_answered
+                && (target.was_offered || !self.present.contains_key(&target.id));
+            let spent = !self.can_repeat && self.transfer.is_some();
+            let failed = if spent {
+                let reason = "standard input was sent to the others, and cannot be sent again";
+                Some(Error::new(error.kind(), reason))
+            } else if absent && now >= wait {
+                Some(error.clone())
             } else if quiet >= timeout.max(wait) {
                 let reason = format!("no progress for {} s", timeout.max(wait).as_secs());
                 Some(error.clone().context_of(ErrorKind::TimedOut, reason))
@@ -376,8 +382,10 @@ impl Sender {
             PartEnd::Again {
                 error,
                 next,
+                answered,
                 progressed,
             } => {
+                target.has_answered |= answered;
                 // A loss explains silence; but not one after the other without any progress.
                 if progressed || next != Next::Later {
                     target.quiet_since = now;

@@ -31,6 +31,8 @@ pub struct Target {
     pub(super) settled: HashSet<u64>,
     /// Whether it has ever been offered anything.
     pub(super) was_offered: bool,
+    /// Whether it has ever answered.
+    pub(super) has_answered: bool,
     /// Whether an attempt with it is running.
     pub(super) is_served: bool,
     /// Whether it is served by itself, since it would hold up others.
@@ -87,6 +89,7 @@ impl Target {
             status: Status::Pending(Error::new(ErrorKind::NoSuchPeer, "is not listening")),
             settled: HashSet::new(),
             was_offered: false,
+            has_answered: false,
             is_served: false,
             alone: false,
             next: Duration::ZERO,

@@ -35,6 +35,7 @@ impl Attempt {
         let Some(part) = part.filter(|part| part.state != PartState::Over) else {
             return;
         };
+        part.answered = true;
         match message {
             PeerMessage::Answer {
                 answer: Answer::Accept { each, compare },

@@ -15,6 +15,8 @@ pub(in crate::transfer::send) struct Part {
     pub(super) asking: bool,
     /// When it last answered, stored or settled anything.
     pub(super) moved: Duration,
+    /// Whether it has answered the offer in any way.
+    pub(super) answered: bool,
     /// Whether it has stored or settled anything.
     pub(super) progressed: bool,
     /// For how long the others have waited for it alone to say where files begin.
@@ -39,6 +41,8 @@ pub(in crate::transfer::send) enum PartEnd {
         error: Error,
         /// When, and with whom.
         next: Next,
+        /// Whether it has answered the offer in any way.
+        answered: bool,
         /// Whether it has stored or settled anything in this attempt.
         progressed: bool,
     },
@@ -66,6 +70,7 @@ impl Part {
             receipts,
             asking: false,
             moved: now,
+            answered: false,
             progressed: false,
             held: Duration::ZERO,
         }
