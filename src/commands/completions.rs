@@ -15,6 +15,7 @@ use super::{
     output,
 };
 use crate::{
+    home::Rooms,
     identity::Invite,
     protocol::{Code, PeerId, PeerName, PeerState},
 };
@@ -62,6 +63,22 @@ pub(super) fn complete_peer(typed: &OsStr) -> Vec<CompletionCandidate> {
 /// Known names that begin with what is typed.
 pub(super) fn complete_known(typed: &OsStr) -> Vec<CompletionCandidate> {
     candidates(&known(), &typed.to_string_lossy())
+}
+
+/// Names of rooms that begin with what is typed.
+pub(super) fn complete_room(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let context = Context::new(global());
+    let rooms = context
+        .home()
+        .ok()
+        .and_then(|home| Rooms::of(home).list().ok());
+    let typed = typed.to_string_lossy();
+    let rooms = rooms.into_iter().flatten();
+    let named = rooms.map(|room| (room.name.to_string(), room.invite.relay.to_string()));
+    let begun = named.filter(|(name, _)| name.starts_with(&*typed));
+    begun
+        .map(|(name, relay)| CompletionCandidate::new(name).help(Some(relay.into())))
+        .collect()
 }
 
 fn candidates(found: &[(PeerName, PeerId)], typed: &str) -> Vec<CompletionCandidate> {
@@ -140,6 +157,9 @@ fn global() -> Global {
     let server = option(&words, "--server").or_else(|| std::env::var_os("P2P_SERVER"));
     Global {
         home: home.map(Into::into),
+        room: option(&words, "--room")
+            .and_then(text)
+            .and_then(|name| name.parse().ok()),
         server: server.and_then(text).and_then(|text| text.parse().ok()),
         json: false,
         quiet: true,

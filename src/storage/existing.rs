@@ -5,7 +5,7 @@ use std::{fs::File, io, path::PathBuf};
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, OpenOptions};
 
-use super::{Conflict, StorageError, Target, conflict, directory::Missing, os};
+use super::{Conflict, LocalPath, StorageError, Target, conflict, directory::Missing, os};
 use crate::protocol::RelativePath;
 
 /// A file that is stored already, to compare with one that is offered.
@@ -13,6 +13,8 @@ use crate::protocol::RelativePath;
 pub struct Existing {
     /// Bytes in it.
     pub len: u64,
+    /// Where it is.
+    pub local: LocalPath,
     file: File,
     path: PathBuf,
 }
@@ -23,6 +25,14 @@ impl Target {
     /// # Errors
     /// [`StorageError::Io`] if it is there and cannot be read.
     pub fn existing(&self, path: &RelativePath) -> Result<Option<Existing>, StorageError> {
+        self.existing_at(&self.find(path, false)?.0)
+    }
+
+    /// The file at this place, if there is one; links are not followed.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if it is there and cannot be read.
+    pub fn existing_at(&self, path: &LocalPath) -> Result<Option<Existing>, StorageError> {
         let directory = match self.tree.directory(path.parent(), Missing::Fail) {
             Ok(directory) => directory,
             Err(StorageError::NotADirectory { .. }) => return Ok(None),
@@ -36,14 +46,14 @@ impl Target {
             .map_err(StorageError::io("open", &place))?;
         Ok(found.map(|(file, len)| Existing {
             len,
+            local: path.clone(),
             file,
             path: place,
         }))
     }
 
-    /// Whether anything has this name, a link or directory too.
-    #[must_use]
-    pub fn is_taken(&self, path: &RelativePath) -> bool {
+    /// Whether anything is at this place, a link or directory too.
+    fn is_taken(&self, path: &LocalPath) -> bool {
         let directory = self.tree.directory(path.parent(), Missing::Fail);
         directory.is_ok_and(|directory| {
             let found = directory.handle().symlink_metadata(path.file_name());
@@ -63,18 +73,20 @@ impl Target {
         blake3: &blake3::Hash,
         conflict: Conflict,
         mut progress: impl FnMut(u64),
-    ) -> Result<Option<RelativePath>, StorageError> {
-        let others = conflict::numbers(path).take_while(|_| conflict == Conflict::Rename);
-        for name in std::iter::once(path.clone()).chain(others) {
-            match self.existing(&name)? {
-                Some(there) if there.len == len => {
-                    if there.hash(&mut progress)? == *blake3 {
-                        return Ok(Some(name));
+    ) -> Result<Option<LocalPath>, StorageError> {
+        for place in self.candidates(path)? {
+            let others = conflict::numbers(&place).take_while(|_| conflict == Conflict::Rename);
+            for name in std::iter::once(place.clone()).chain(others) {
+                match self.existing_at(&name)? {
+                    Some(there) if there.len == len => {
+                        if there.hash(&mut progress)? == *blake3 {
+                            return Ok(Some(name));
+                        }
                     }
+                    Some(_) => {}
+                    None if self.is_taken(&name) => {}
+                    None => break,
                 }
-                Some(_) => {}
-                None if self.is_taken(&name) => {}
-                None => break,
             }
         }
         Ok(None)

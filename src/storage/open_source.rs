@@ -29,7 +29,7 @@ pub enum Change {
     Truncated,
     /// It became longer.
     Grown,
-    /// Its modification time changed.
+    /// It was written to, or its attributes were changed.
     Modified,
     /// Its name now belongs to another file.
     Replaced,
@@ -44,6 +44,8 @@ struct Stamp {
     inode: u64,
     len: u64,
     modified: Option<Modified>,
+    /// When its content or attributes changed last, which nobody can set back.
+    changed: Option<(i64, i64)>,
 }
 
 impl OpenSource {
@@ -145,7 +147,13 @@ impl OpenSource {
             return Err(self.changed(Change::Grown));
         }
         match os::metadata_by_path(&self.disk, self.follow).map(|found| Stamp::of(&found)) {
-            Ok(named) if (named.device, named.inode) == (now.device, now.inode) => Ok(()),
+            // Looked at last, since a change of the name is also one of the attributes.
+            Ok(named) if (named.device, named.inode) == (now.device, now.inode) => {
+                match now.changed == self.opened.changed {
+                    true => Ok(()),
+                    false => Err(self.changed(Change::Modified)),
+                }
+            }
             Ok(_) => Err(self.changed(Change::Replaced)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(self.changed(Change::Removed))
@@ -172,6 +180,7 @@ impl Stamp {
                 .modified()
                 .ok()
                 .and_then(|modified| time::from_system(modified.into_std())),
+            changed: os::changed(metadata),
         }
     }
 
@@ -292,6 +301,16 @@ mod tests {
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         let past = std::time::SystemTime::now() - std::time::Duration::from_secs(9);
         file.set_modified(past).unwrap();
+        assert_eq!(change(&source), Some(Change::Modified));
+
+        // Rewritten in place, with its time and size as they were.
+        let source = open(&path);
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all(b"another").unwrap();
+        file.set_modified(before).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
+        #[cfg(unix)]
         assert_eq!(change(&source), Some(Change::Modified));
 
         let source = open(&path);

@@ -121,9 +121,9 @@ pub(super) fn metadata_by_path(path: &std::path::Path, follow: bool) -> io::Resu
 }
 
 #[cfg(unix)]
-const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+pub(super) const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 #[cfg(unix)]
-const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+pub(super) const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// Tells the system that a file will be read from front to back. A hint: it may be ignored.
 pub(super) fn will_read_all(file: &File) {
@@ -294,6 +294,21 @@ pub(super) fn set_modified(dir: &Dir, name: &str, modified: Modified) -> io::Res
             .ok_or(io::ErrorKind::InvalidInput)?;
         let time = SystemTimeSpec::from(cap_std::time::SystemTime::from_std(time));
         dir.set_symlink_times(name, None, Some(time))
+    }
+}
+
+/// When a file's content or attributes changed last, in seconds and nanoseconds; `None` where the
+/// system does not say.
+pub(super) fn changed(metadata: &Metadata) -> Option<(i64, i64)> {
+    #[cfg(unix)]
+    {
+        use cap_std::fs::MetadataExt;
+        Some((metadata.ctime(), metadata.ctime_nsec()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
     }
 }
 

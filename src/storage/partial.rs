@@ -3,11 +3,11 @@
 use std::{fs::File, io, path::PathBuf, sync::Arc};
 
 use super::{
-    Conflict, IncomingFile, Outcome, StorageError, Stored,
+    Conflict, IncomingFile, LocalPath, Outcome, StorageError, Stored,
     claim::{Claim, claim, partial_name, random_name},
     conflict,
     directory::{Directory, Tree},
-    os, sync, time,
+    os, time,
 };
 use crate::protocol::RelativePath;
 
@@ -26,6 +26,7 @@ pub struct Partial {
     settled: bool,
     len: u64,
     incoming: IncomingFile,
+    local: LocalPath,
 }
 
 impl Partial {
@@ -34,10 +35,11 @@ impl Partial {
         tree: Arc<Tree>,
         directory: Arc<Directory>,
         incoming: IncomingFile,
+        local: LocalPath,
     ) -> Result<Self, StorageError> {
         let failed = |error| StorageError::Io {
             action: "create a partial file for",
-            path: directory.place(incoming.path.file_name()),
+            path: directory.place(local.file_name()),
             error,
         };
         let mut name = partial_name(&incoming.resume_key);
@@ -55,6 +57,7 @@ impl Partial {
                         settled: false,
                         len,
                         incoming,
+                        local,
                     };
                     if partial.incoming.size.is_some_and(|size| len > size) {
                         partial.truncate(0)?;
@@ -91,7 +94,7 @@ impl Partial {
         self.resumable
     }
 
-    /// Its final name, unless that is taken.
+    /// The name that it was sent under.
     #[must_use]
     pub fn path(&self) -> &RelativePath {
         &self.incoming.path
@@ -100,7 +103,7 @@ impl Partial {
     /// The partial file's own path below the target directory, with `/` between components.
     #[must_use]
     pub fn partial_path(&self) -> String {
-        match self.incoming.path.parent() {
+        match self.local.parent() {
             Some(parent) => format!("{parent}/{}", self.name),
             None => self.name.clone(),
         }
@@ -166,16 +169,6 @@ impl Partial {
             .map_err(StorageError::io("remove the partial file of", self.place()))
     }
 
-    /// Makes it durable and gives it its final name: [`store_all`](super::store_all) with one file.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn finish(self, conflict: Conflict) -> Result<Stored, StorageError> {
-        sync::store_all(vec![self], conflict)
-            .pop()
-            .expect("one result for one file")
-    }
-
     /// The first part of storing: everything but the content's durability and the name.
     pub(super) fn seal(&self) -> Result<(), StorageError> {
         if let Some(size) = self.incoming.size.filter(|size| self.len != *size) {
@@ -207,7 +200,7 @@ impl Partial {
 
     /// The last part: the final name. The lock is held until it is there.
     pub(super) fn place_by(mut self, conflict: Conflict) -> Result<Stored, StorageError> {
-        let stored = conflict::place(&self.directory, &self.name, &self.incoming.path, conflict)?;
+        let stored = conflict::place(&self.directory, &self.name, &self.local, conflict)?;
         self.settled = true;
         if matches!(stored.outcome, Outcome::Skipped | Outcome::Identical) {
             let _ = self.remove();
@@ -228,7 +221,7 @@ impl Partial {
     }
 
     fn place(&self) -> PathBuf {
-        self.directory.place(self.incoming.path.file_name())
+        self.directory.place(self.local.file_name())
     }
 
     fn wrong_size(&self, expected: u64, got: u64) -> StorageError {
@@ -365,7 +358,7 @@ mod tests {
                         super::conflict::place(
                             &partial.directory,
                             &partial.name,
-                            partial.path(),
+                            &partial.local,
                             conflict,
                         )
                         .unwrap();

@@ -12,7 +12,7 @@ use p2p::{
     home::{Home, KnownPeers},
     identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
     protocol::PeerId,
-    quic::{Certificate, Credentials, Tuning},
+    quic::{Certificate, Credentials, Roads, Tuning},
     relay::{Admission, Relay, RelayConfig},
     storage::{Conflict, Target},
     transfer::{
@@ -85,6 +85,8 @@ impl Stage {
             },
             invite: self.invite.clone(),
             tuning: Tuning::default(),
+            roads: Roads::default(),
+            road_notes: None,
             bundle_lifetime: BUNDLE_LIFETIME,
         });
         let known = KnownPeers::new(home.known_peers(), self.invite.secret.room_id());
@@ -187,7 +189,8 @@ impl Peer {
             timeout: PATIENCE,
             limit: None,
             compress: false,
-            jobs: self.folder.clone(),
+            // Nowhere: each send is a job of its own, so that a lie meets a transfer and no resumed one.
+            jobs: "/dev/null/jobs".into(),
         };
         let observer: Arc<dyn Observer> = Arc::new(Events::default());
         let cancel = CancellationToken::new();

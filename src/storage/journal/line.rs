@@ -7,13 +7,17 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{protocol::RelativePath, storage::Modified};
+use crate::{
+    protocol::RelativePath,
+    storage::{LocalPath, Modified},
+};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Line {
     Partial(PartialLine),
     Done(DoneLine),
+    Top(TopLine),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,11 +27,18 @@ pub(super) struct PartialLine {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TopLine {
+    pub(super) out: String,
+    pub(super) sent: String,
+    pub(super) stored: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DoneLine {
     pub(super) path: RelativePath,
     pub(super) size: Option<u64>,
     pub(super) modified: Option<Modified>,
-    pub(super) stored: RelativePath,
+    pub(super) stored: LocalPath,
     pub(super) len: u64,
     pub(super) blake3: String,
 }

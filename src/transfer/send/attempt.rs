@@ -41,7 +41,7 @@ const STRAGGLERS: (u32, Duration, Duration) =
 /// The same for saying where a file begins, once its head has left. Who takes longer, because it has
 /// much to hash or means harm, is served beside the others, whom it no longer holds up.
 const START_PATIENCE: (u32, Duration, Duration) =
-    (4, Duration::from_millis(250), Duration::from_secs(2));
+    (4, Duration::from_millis(300), Duration::from_secs(2));
 /// The share of an attempt's time for which one recipient may hold up the others in all.
 const HELD_SHARE: u32 = 10;
 /// How long a person may think about an offer, once the recipient says that it asks one.

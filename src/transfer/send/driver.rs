@@ -83,6 +83,22 @@ impl Clock {
         self.last = now;
         self.total
     }
+
+    /// Waits for something, and looks at the clock meanwhile, so that the wait counts.
+    async fn during<T>(&mut self, waiting: impl Future<Output = T>) -> T {
+        let mut waiting = std::pin::pin!(waiting);
+        loop {
+            tokio::select! {
+                done = &mut waiting => {
+                    self.now();
+                    return done;
+                }
+                () = tokio::time::sleep(TICK) => {
+                    self.now();
+                }
+            }
+        }
+    }
 }
 
 /// What every attempt of one send has in common.
@@ -124,10 +140,8 @@ struct Run<'d, 'a> {
     driver: &'d mut Driver<'a>,
     sender: &'d mut Sender,
     running: HashMap<TransferId, Running>,
-    notes: (
-        mpsc::Sender<(TransferId, FileNote)>,
-        mpsc::Receiver<(TransferId, FileNote)>,
-    ),
+    notes: mpsc::Sender<(TransferId, FileNote)>,
+    noted: mpsc::Receiver<(TransferId, FileNote)>,
     /// Messages for which the channel has had no room yet.
     outbox: VecDeque<Outgoing>,
     /// Whether something happened that may let an attempt begin.
@@ -175,7 +189,7 @@ impl Driver<'_> {
             match again {
                 Ok(fresh) => {
                     channel = fresh;
-                    sender.on_connected(self.clock.now());
+                    sender.on_connected(self.clock.now(), channel.road());
                     channel.ask_who_is_there(true).await;
                 }
                 Err(error) => {
@@ -210,12 +224,17 @@ impl Driver<'_> {
                 reason: format!("{error:#}"),
                 retry_in: pause,
             });
-            tokio::time::sleep(pause).await;
+            self.clock.during(tokio::time::sleep(pause)).await;
             let left = (lost + patience).saturating_sub(self.clock.now());
             // At its very end too, one attempt is worth a moment.
             let limit = left.max(Duration::from_secs(1));
-            let entering = timeout(limit, self.member.enter(None)).await;
-            error = match entering.unwrap_or(Err(EnterError::TurnedAway(LinkError::TimedOut))) {
+            let entering = timeout(limit, self.member.enter(None));
+            error = match self
+                .clock
+                .during(entering)
+                .await
+                .unwrap_or(Err(EnterError::TurnedAway(LinkError::TimedOut)))
+            {
                 Ok(channel) => return Ok(channel),
                 Err(error) if error.is_passing() => error.into(),
                 Err(error) => return Err(error.into()),
@@ -232,11 +251,13 @@ impl Driver<'_> {
 
 impl<'d, 'a> Run<'d, 'a> {
     fn new(driver: &'d mut Driver<'a>, sender: &'d mut Sender) -> Self {
+        let (notes, noted) = mpsc::channel(NOTES);
         Self {
             driver,
             sender,
             running: HashMap::new(),
-            notes: mpsc::channel(NOTES),
+            notes,
+            noted,
             outbox: VecDeque::new(),
             look: true,
         }
@@ -276,7 +297,7 @@ impl<'d, 'a> Run<'d, 'a> {
                     self.cancel(&messages).await;
                     return End::Cancelled;
                 }
-                Some((transfer, note)) = self.notes.1.recv() => self.on_note(transfer, note),
+                Some((transfer, note)) = self.noted.recv() => self.on_note(transfer, note),
                 event = channel.recv() => match event {
                     Some(event) => self.on_event(event),
                     None => return End::Lost,
@@ -386,7 +407,7 @@ impl<'d, 'a> Run<'d, 'a> {
             } else if let Some(job) = running.held.take() {
                 let notes = Notes {
                     transfer: *transfer,
-                    sender: self.notes.0.clone(),
+                    sender: self.notes.clone(),
                 };
                 running.launch(job, channel, (notes, self.driver.limit.clone()));
             }
@@ -464,6 +485,7 @@ impl<'d, 'a> Run<'d, 'a> {
                 self.look = true;
             }
             PeerEvent::Listed => self.look = true,
+            PeerEvent::Ignored { .. } => {}
         }
     }
 
@@ -481,7 +503,7 @@ impl<'d, 'a> Run<'d, 'a> {
         };
         match produced {
             Some(Produced::Job(job)) => {
-                let sender = self.notes.0.clone();
+                let sender = self.notes.clone();
                 let notes = Notes { transfer, sender };
                 running.launch(job, channel, (notes, self.driver.limit.clone()));
             }

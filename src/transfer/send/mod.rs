@@ -109,7 +109,11 @@ pub async fn send(
         record.begin(&found.targets).await;
     }
     let timeout = request.timeout;
-    let mut sender = Sender::new(found.targets, found.present, Patience { wait, timeout });
+    let mut sender = Sender::new(
+        found.targets,
+        found.present,
+        (Patience { wait, timeout }, channel.road()),
+    );
     let summary = driver.run(&mut sender, channel, cancel).await;
     if let Some(record) = record {
         record.end(&summary.targets).await;

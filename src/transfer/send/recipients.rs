@@ -36,7 +36,7 @@ impl Recipients<'_> {
         channel: &mut Channel,
         (to, wait): (&To, Duration),
     ) -> Result<Found, Error> {
-        let mut present = everyone(channel).await?;
+        let mut present = self.everyone(channel).await?;
         loop {
             let missing = match self.resolve(to, &present) {
                 Ok(targets) => return Ok(Found { targets, present }),
@@ -61,7 +61,7 @@ impl Recipients<'_> {
                     let error = Error::from_source(ErrorKind::Unreachable, channel.ended().await);
                     let patience = driver.timeout;
                     *channel = driver.reconnect(error, patience).await?;
-                    present = everyone(channel).await?;
+                    present = self.everyone(channel).await?;
                 }
             }
         }
@@ -81,7 +81,9 @@ impl Recipients<'_> {
                 everyone.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
                 for peer in everyone {
                     let mut target = Target::new(peer.id, peer.name.clone());
-                    if let Verdict::Changed { pinned } = roster.check(&peer.name, peer.id) {
+                    if roster.is_chosen(&peer.name)
+                        && let Verdict::Changed { pinned } = roster.check(&peer.name, peer.id)
+                    {
                         let (name, id) = (&peer.name, peer.id);
                         let reason = format!("{name} is {pinned} here, but {id} goes by that name");
                         target.status = Status::Failed(Error::new(ErrorKind::NotTrusted, reason));
@@ -117,6 +119,14 @@ impl Recipients<'_> {
                     let name = resolved
                         .name
                         .unwrap_or_else(|| PeerName::from_lossy(&resolved.id.short()));
+                    if let Verdict::Changed { pinned } = roster.check(&name, resolved.id) {
+                        self.observer.event(Event::Notice {
+                            text: format!(
+                                "this {name} is not the {name} that files came from before ({})",
+                                pinned.short()
+                            ),
+                        });
+                    }
                     // Whom a person addresses by name is from now on who has that name.
                     if text.trim() == name.as_str()
                         && let Err(error) =
@@ -135,18 +145,23 @@ impl Recipients<'_> {
     }
 }
 
-/// Everyone who listens now.
-async fn everyone(channel: &mut Channel) -> Result<HashMap<PeerId, Peer>, Error> {
-    let silent = || {
-        let reason = "the relay does not say who is there";
-        Error::new(ErrorKind::Unreachable, reason)
-    };
-    let peers = channel.peers(true).await.ok_or_else(silent)?;
-    Ok(peers
-        .into_iter()
-        .filter(Peer::is_listening)
-        .map(|peer| (peer.id, peer))
-        .collect())
+impl Recipients<'_> {
+    /// Everyone who listens now.
+    async fn everyone(&self, channel: &mut Channel) -> Result<HashMap<PeerId, Peer>, Error> {
+        let silent = || {
+            let reason = "the relay does not say who is there";
+            Error::new(ErrorKind::Unreachable, reason)
+        };
+        let peers = channel.peers(true).await.ok_or_else(silent)?;
+        for text in channel.take_ignored() {
+            self.observer.event(Event::Notice { text });
+        }
+        Ok(peers
+            .into_iter()
+            .filter(Peer::is_listening)
+            .map(|peer| (peer.id, peer))
+            .collect())
+    }
 }
 
 /// Whether what was asked for could not mean one peer, whoever comes.

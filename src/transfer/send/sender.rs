@@ -13,7 +13,7 @@ use super::{
     attempt::{Effect, Next, PartEnd},
 };
 use crate::{
-    protocol::{PeerId, TransferId},
+    protocol::{PeerId, Road, TransferId},
     transfer::{Error, ErrorKind, Event, Peer},
 };
 
@@ -39,6 +39,8 @@ pub(super) struct Sender {
     /// Who listens now.
     present: HashMap<PeerId, Peer>,
     patience: Patience,
+    /// The road on which files travel.
+    road: Road,
     /// Whether the payload can be sent again; a pipe cannot.
     can_repeat: bool,
     attempts: usize,
@@ -55,7 +57,7 @@ impl Sender {
     pub(super) fn new(
         targets: Vec<Target>,
         present: HashMap<PeerId, Peer>,
-        patience: Patience,
+        (patience, road): (Patience, Road),
     ) -> Self {
         let place = |(place, target): (usize, &Target)| (target.id, place);
         let mut sender = Self {
@@ -64,6 +66,7 @@ impl Sender {
             targets,
             present,
             patience,
+            road,
             can_repeat: true,
             attempts: 0,
             transfer: None,
@@ -117,7 +120,8 @@ impl Sender {
     /// Everyone who listens is told anew, as on a fresh channel: nobody else is there.
     ///
     /// While there was none, nobody could make progress.
-    pub(super) fn on_connected(&mut self, now: Duration) {
+    pub(super) fn on_connected(&mut self, now: Duration, road: Road) {
+        self.road = road;
         self.present.clear();
         for target in self.targets.iter_mut().filter(|t| t.is_pending()) {
             target.quiet_since = now;
@@ -228,6 +232,7 @@ impl Sender {
                     bytes,
                     total,
                     resumed_from,
+                    road: self.road,
                 });
             }
             Effect::Delivered { peer, file } => {
@@ -243,6 +248,7 @@ impl Sender {
                         blake3: file.content.blake3.into(),
                         resumed_from: file.resumed_from,
                         already_there: file.already_there,
+                        road: self.road,
                     });
                 }
             }

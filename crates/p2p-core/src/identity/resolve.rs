@@ -189,8 +189,13 @@ impl Everybody<'_> {
         let (id, how) = match (&pinned, bearers.as_slice()) {
             (Some(pinned), bearers) => {
                 let here = self.present.iter().any(|peer| peer.id == pinned.id);
-                match bearers.first() {
-                    Some(got) if !here => {
+                match bearers {
+                    // It was only received from: that is no choice of this side, to be kept to.
+                    [id] if !here && pinned.origin == Origin::Seen => (*id, How::PresentName),
+                    [_, _, ..] if !here && pinned.origin == Origin::Seen => {
+                        return Err(self.ambiguous(text, bearers));
+                    }
+                    [got, ..] if !here => {
                         return Err(ResolveError::KeyChanged {
                             name: name.clone(),
                             pinned: pinned.id,
@@ -367,8 +372,17 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_was_only_received_from_binds_nobody() {
+        let seen = known(&[(A, "alice", Origin::Seen)]);
+        let found = resolve("alice", &seen, &present(&[(B, "alice")])).unwrap();
+        assert_eq!((found.id, found.how), (B, How::PresentName));
+        let both = present(&[(A, "alice"), (B, "alice")]);
+        assert_eq!(resolve("alice", &seen, &both).unwrap().id, A);
+    }
+
+    #[test]
     fn a_known_name_that_another_key_bears_is_refused_with_both_ids() {
-        let pinned = known(&[(A, "alice", Origin::Seen)]);
+        let pinned = known(&[(A, "alice", Origin::SentTo)]);
         assert_eq!(
             resolve("alice", &pinned, &present(&[(B, "alice")])),
             Err(ResolveError::KeyChanged {

@@ -100,9 +100,24 @@ impl Roster {
                 let entry = self.peers.get_mut(name).expect("the name is known");
                 entry.origin = entry.origin.max(origin);
             }
+            // Nobody here has chosen whom the name means, until now.
+            Verdict::Changed { .. } if origin > Origin::Seen && !self.is_chosen(name) => {
+                self.insert(name, id, origin, now_unix)?;
+                return Ok(Verdict::New);
+            }
             Verdict::Changed { .. } => {}
         }
         Ok(verdict)
+    }
+
+    /// Whether a person here has chosen whom the name means, by sending to it or by adding it.
+    ///
+    /// One that was only received from has not been chosen.
+    #[must_use]
+    pub fn is_chosen(&self, name: &PeerName) -> bool {
+        self.peers
+            .get(name)
+            .is_some_and(|entry| entry.origin > Origin::Seen)
     }
 
     /// Gives the name to the ID on a person's word, whosever it was before; returns whose it was.

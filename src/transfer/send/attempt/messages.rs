@@ -185,6 +185,7 @@ impl Attempt {
                     ErrorKind::Verification,
                     format!("a receipt is not genuine: {error}"),
                 );
+                self.leave(from, Code::Verification);
                 return self.fail(now, from, error);
             }
         };

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     identity::{Bundle, Identity},
-    protocol::{FileIndex, PeerMessage, PeerState},
+    protocol::{FileIndex, PeerMessage, PeerState, Road},
     sealing::{FileDigest, OpenKeys},
     transfer::send::ledger::Delivered,
 };
@@ -37,7 +37,7 @@ fn listener(name: &str) -> Peer {
 fn sender(peers: &[Peer], present: usize) -> Sender {
     let targets = peers.iter().map(|p| Target::new(p.id, p.name.clone()));
     let there = peers[..present].iter().map(|p| (p.id, p.clone()));
-    Sender::new(targets.collect(), there.collect(), PATIENCE)
+    Sender::new(targets.collect(), there.collect(), (PATIENCE, Road::Relay))
 }
 
 fn transfer(number: u8) -> TransferId {
@@ -122,7 +122,7 @@ fn after_a_loss_of_the_relay_those_who_are_back_share_an_attempt() {
         over(&mut sender, at(10), 1, peer, again(Next::Later, true));
     }
     sender.on_attempt_over();
-    sender.on_connected(at(30));
+    sender.on_connected(at(30), Road::Relay);
     sender.on_tick(at(30));
     assert!(
         failed(&mut sender).is_empty(),
