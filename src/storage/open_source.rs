@@ -1,11 +1,11 @@
 //! A file that is being sent.
 
-use std::{fmt, fs::File, io, path::PathBuf};
+use std::{fs::File, io, path::PathBuf};
 
 use cap_fs_ext::MetadataExt;
 use cap_std::fs::Metadata;
 
-use super::{Entry, Modified, SourceError, os, time, walk::EntryKind};
+use super::{Change, Entry, Modified, SourceError, os, time, walk::EntryKind};
 
 /// A file that is being sent, and what it was when it was opened.
 ///
@@ -17,24 +17,9 @@ pub struct OpenSource {
     file: File,
     disk: PathBuf,
     follow: bool,
+    sparse: bool,
     opened: Stamp,
     position: u64,
-}
-
-/// How a file changed while it was being sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// It became shorter.
-    Truncated,
-    /// It became longer.
-    Grown,
-    /// It was written to, or its attributes were changed.
-    Modified,
-    /// Its name now belongs to another file.
-    Replaced,
-    /// Its name is gone.
-    Removed,
 }
 
 /// What tells one version of a file from another.
@@ -66,6 +51,7 @@ impl OpenSource {
         }
         os::will_read_all(&file);
         Ok(Self {
+            sparse: os::is_sparse(&file),
             file,
             disk,
             follow,
@@ -92,6 +78,12 @@ impl OpenSource {
         self.opened.modified
     }
 
+    /// Whether there are holes in it.
+    #[must_use]
+    pub fn is_sparse(&self) -> bool {
+        self.sparse
+    }
+
     /// Fills the buffer from where the last read ended; fewer bytes only at the end, then none.
     ///
     /// Buffers of 256 KiB and more keep the number of calls small.
@@ -101,6 +93,20 @@ impl OpenSource {
     pub fn read(&mut self, buf: &mut [u8]) -> Result<usize, SourceError> {
         let left = self.len() - self.position;
         let wanted = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+        let end = self.position + wanted as u64;
+        // A hole is not read: there is nothing of it on the disk or in the cache.
+        if self.sparse && os::next_data(&self.file, self.position).is_some_and(|at| at >= end) {
+            let left = self
+                .file
+                .metadata()
+                .map_err(SourceError::io("read", &self.disk))?;
+            if left.len() < end {
+                return Err(self.changed(Change::Truncated));
+            }
+            buf[..wanted].fill(0);
+            self.position = end;
+            return Ok(wanted);
+        }
         let read = os::read_at(&self.file, &mut buf[..wanted], self.position)
             .map_err(SourceError::io("read", &self.disk))?;
         if read < wanted {
@@ -194,18 +200,6 @@ impl Stamp {
         } else {
             None
         }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Truncated => "became shorter",
-            Self::Grown => "became longer",
-            Self::Modified => "was modified",
-            Self::Replaced => "was replaced",
-            Self::Removed => "was removed",
-        })
     }
 }
 

@@ -92,12 +92,14 @@ impl Target {
         self.tree.path()
     }
 
-    /// Bytes that this user may still write here.
+    /// Bytes that may still be written here: what is free but for a reserve, so that other programs can
+    /// go on.
     ///
     /// # Errors
     /// [`StorageError::Io`].
     pub fn free_bytes(&self) -> Result<u64, StorageError> {
-        os::free_bytes(self.tree.root().handle(), self.path())
+        os::space(self.tree.root().handle(), self.path())
+            .map(os::Space::usable)
             .map_err(StorageError::io("ask for the free space of", self.path()))
     }
 
@@ -152,6 +154,22 @@ impl Target {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             other => other.map_err(StorageError::io("set the time of", parent.place(name))),
         }
+    }
+
+    /// Takes away what a directory of the job's own grants beyond these permission bits; its owner can
+    /// always use it.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn restrict_dir(&self, path: &RelativePath, mode: u32) -> Result<(), StorageError> {
+        let (local, is_ours) = self.find(path, true)?;
+        if !is_ours {
+            return Ok(());
+        }
+        let parent = self.tree.directory(local.parent(), Missing::Fail)?;
+        let name = local.file_name();
+        os::restrict_dir(parent.handle(), name, mode)
+            .map_err(StorageError::io("set the mode of", parent.place(name)))
     }
 
     /// Makes the directories and links made so far durable.

@@ -93,6 +93,8 @@ fn head(size: Option<u64>) -> Head {
         exec: false,
         mtime: None,
         blake3: None,
+        mode: None,
+        sparse: false,
     }
 }
 
