@@ -5,6 +5,7 @@
 
 mod batches;
 mod certificate;
+mod congestion;
 mod control;
 mod endpoint;
 mod error;
