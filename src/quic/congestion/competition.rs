@@ -6,17 +6,25 @@ use std::time::{Duration, Instant};
 const BETA: f64 = 0.7;
 /// How fast the window grows, in packets per second cubed (RFC 9438, section 5).
 const C: f64 = 0.4;
-/// Between two cuts, at least so many round trips.
+/// A loss is answered if the last was so many round trips ago.
 ///
-/// A flow that answers to every loss has a fraction of what one that ignores loss, such as TCP's BBR, takes.
-const ROUNDS_BETWEEN: u32 = 8;
+/// Who loses packets all the time is beside one that ignores loss, such as TCP's BBR: answering would give
+/// it the path. Beside CUBIC, the queue overflows once in a hundred round trips.
+const QUIET_ROUNDS: u32 = 8;
+/// What is left of the window when more is lost than such others cause.
+const HEAVY_BETA: f64 = 0.85;
+/// The growth in a round trip until the first loss, which shows how much there is to share.
+const SEEK: f64 = 0.125;
 /// How long until it is tested whether the others are gone.
-const TEST_AFTER: Duration = Duration::from_secs(8);
+const TEST_AFTER: Duration = Duration::from_secs(10);
 
 /// The window as CUBIC sets it, with fewer cuts.
 #[derive(Debug, Clone)]
 pub(super) struct Competition {
     since: Instant,
+    /// Whether nothing was lost yet.
+    seeks: bool,
+    lost: Instant,
     cut: Instant,
     epoch: Instant,
     most: f64,
@@ -31,6 +39,8 @@ impl Competition {
     pub(super) fn new(now: Instant, window: u64) -> Self {
         Self {
             since: now,
+            seeks: true,
+            lost: now,
             cut: now,
             epoch: now,
             most: window as f64,
@@ -48,6 +58,9 @@ impl Competition {
         mtu: u64,
         rtt: Duration,
     ) -> u64 {
+        if self.seeks {
+            return window + (bytes as f64 * SEEK) as u64;
+        }
         let (current, mtu) = (window as f64, mtu as f64);
         let time = (now.saturating_duration_since(self.epoch) + rtt).as_secs_f64();
         let target = C * (time - self.again).powi(3) * mtu + self.most;
@@ -60,20 +73,26 @@ impl Competition {
         (current + step).max(self.reno).min(u64::MAX as f64 / 2.0) as u64
     }
 
-    /// The window after a loss of a packet sent at `sent`.
-    pub(super) fn cut(&mut self, now: Instant, sent: Instant, window: u64, rtt: Duration) -> u64 {
-        if sent <= self.cut || now.saturating_duration_since(self.cut) < rtt * ROUNDS_BETWEEN {
-            return window;
-        }
+    /// The window after a loss, which may be `heavy`.
+    pub(super) fn cut(&mut self, now: Instant, window: u64, rtt: Duration, heavy: bool) -> u64 {
+        let pause = rtt * QUIET_ROUNDS;
+        let quiet = now.saturating_duration_since(self.lost) >= pause;
+        self.lost = now;
+        let beta = match (self.seeks || quiet, heavy) {
+            (true, _) => BETA,
+            (false, true) if now.saturating_duration_since(self.cut) >= pause => HEAVY_BETA,
+            _ => return window,
+        };
         let before = window as f64;
         // Fast convergence (RFC 9438, section 4.7).
         self.most = match before < self.most {
             true => before * (1.0 + BETA) / 2.0,
             false => before,
         };
+        self.seeks = false;
         self.cut = now;
         self.epoch = now;
-        let after = before * BETA;
+        let after = before * beta;
         self.reno = after;
         self.again = ((self.most - after).max(0.0) / 1_400.0 / C).cbrt();
         after as u64

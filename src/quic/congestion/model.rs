@@ -183,9 +183,10 @@ impl Model {
             };
             return;
         }
+        let heavy = self.heavy_loss();
         if let State::Compete(competition) = &mut self.state {
-            self.window = competition.cut(now, sent, self.window, self.smoothed);
-        } else if matches!(self.state, State::Start { .. }) && self.heavy_loss() {
+            self.window = competition.cut(now, self.window, self.smoothed, heavy);
+        } else if matches!(self.state, State::Start { .. }) && heavy {
             self.leave_start(now, "loss");
         }
     }
@@ -252,7 +253,7 @@ impl Model {
     fn end_round(&mut self, now: Instant) {
         let idle = !self.round.limited;
         let heavy = self.heavy_loss();
-        tracing::trace!(state = ?self.state, window = self.window, rate = self.rate.highest() * 8e-6,
+        tracing::debug!(state = ?self.state, window = self.window, rate = self.rate.highest() * 8e-6,
             latest = self.rate.latest() * 8e-6, round = ?self.round, base = ?self.base_rtt(), "round");
         if heavy && !matches!(self.state, State::Start { .. } | State::Compete(_)) {
             self.cap = (self.window as f64 * 0.85) as u64;
@@ -264,9 +265,10 @@ impl Model {
         let state = std::mem::replace(&mut self.state, State::Drain);
         self.state = match state {
             State::Start { best, flat } => self.next_of_start(now, best, flat, idle),
+            // The start may have ended early: see at once whether the path carries more.
             State::Drain => State::Cruise {
-                phase: DRAINED + 1,
-                before: 0.0,
+                phase: 0,
+                before: self.rate.highest(),
             },
             // Nothing is learnt while there is little to send.
             cruise @ State::Cruise { .. } if idle => cruise,

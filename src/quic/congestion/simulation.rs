@@ -53,7 +53,6 @@ pub(crate) enum Control {
 #[derive(Debug)]
 struct Sender {
     control: Control,
-    begins: Instant,
     next: u64,
     /// Packets under way, and when they were sent.
     flying: BTreeMap<u64, Instant>,
@@ -130,7 +129,6 @@ impl World {
     fn add(&mut self, control: Control, begins: Instant) -> usize {
         self.senders.push(Sender {
             control,
-            begins,
             next: 0,
             flying: BTreeMap::new(),
             in_flight: 0,
@@ -162,10 +160,6 @@ impl World {
 
     pub(crate) fn lost(&self, sender: usize) -> u64 {
         self.senders[sender].lost
-    }
-
-    pub(crate) fn control(&self, sender: usize) -> &Control {
-        &self.senders[sender].control
     }
 
     /// Time that has passed.
