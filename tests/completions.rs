@@ -82,7 +82,7 @@ fn shells_complete_commands_options_peers_of_the_room_and_files() {
         };
         for (typed, completed) in [
             ("p2p broadc\t", "p2p broadcast "),
-            ("p2p send --exc\t", "p2p send --exclude "),
+            ("p2p send --comp\t", "p2p send --compress "),
             ("p2p send --to alex\t", "p2p send --to alexander "),
             ("p2p send --to barbara hol\t", "barbara holiday-photos.zip"),
         ] {

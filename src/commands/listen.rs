@@ -14,7 +14,7 @@ use super::{
     signal::Signals,
 };
 use crate::{
-    home::KnownPeers,
+    home::{KnownPeers, ListenLock, ListenLockError},
     protocol::DeclineReason,
     storage::{Conflict, Target},
     transfer::{
@@ -28,10 +28,21 @@ use crate::{
 pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandError> {
     let home = context.home()?;
     if let Some(name) = &args.name {
-        home.set_name(name)
-            .map_err(|e| CommandError::other(format!("cannot remember the name: {e}")))?;
+        context.set_name(name)?;
     }
     let member = context.member()?;
+    let _lock = match ListenLock::take(home, member.room()) {
+        Ok(lock) => Some(lock),
+        Err(error @ ListenLockError::Held { .. }) => {
+            return Err(CommandError::other(error)
+                .hint("end that one first, or give this one a home of its own: --home DIR"));
+        }
+        // A read-only home can still receive.
+        Err(error) => {
+            tracing::warn!(%error, "no lock against a second listener");
+            None
+        }
+    };
     let known = context.known(&member.invite)?;
     let destination = destination(&args.out)?;
     let to_stdout = matches!(destination, Destination::Stdout);

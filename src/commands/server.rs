@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::{CommandError, cli::ServerArgs, context::Context, output, signal::Signals};
@@ -13,11 +13,6 @@ use crate::{
     quic::{Certificate, Credentials, Tuning},
     relay::{Admission, Relay, RelayConfig},
 };
-
-/// Where a relay leaves the invite by which its own home reaches it.
-pub(super) fn local_invite(home: &Home) -> PathBuf {
-    home.relay().join("invite")
-}
 
 pub(super) fn run(context: &Context, args: ServerArgs) -> Result<u8, CommandError> {
     context.block_on(serve(context, &args))?
@@ -57,7 +52,7 @@ pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), Co
     };
     let local = HostPort::new(&loopback(address.ip()).to_string(), address.port())
         .map_err(CommandError::other)?;
-    let path = local_invite(home);
+    let path = home.relay_invite();
     save_invite(&invite(local), &path).map_err(CommandError::other)?;
     let invite = invite(public_address(args.public.as_deref(), address)?);
     Ok((relay, invite))
@@ -71,6 +66,7 @@ fn config(args: &ServerArgs, admission: Admission) -> RelayConfig {
         spool: args.spool.clone().unwrap_or_else(std::env::temp_dir),
         limit_per_peer: args.limit,
         tuning: Tuning::from_env(),
+        tcp: args.tcp.unwrap_or_default(),
         threads: args.threads.unwrap_or(NonZeroUsize::MIN),
         ..RelayConfig::new(args.bind, admission)
     }
@@ -86,14 +82,20 @@ async fn serve(context: &Context, args: &ServerArgs) -> Result<u8, CommandError>
         );
     }
     if context.global.json {
-        output::json(
-            &serde_json::json!({"event": "ready", "address": address.to_string(), "invite": invite.to_string()}),
-        )?;
+        output::json(&serde_json::json!({
+            "event": "ready", "address": address.to_string(), "invite": invite.to_string(),
+            "tcp": relay.tcp_addr().map(|tcp| tcp.to_string()),
+        }))?;
     } else {
         output::line(&invite)?;
         if !context.global.quiet {
+            let tcp = match relay.tcp_addr() {
+                Some(tcp) if tcp == address => " (UDP and TCP)".to_owned(),
+                Some(tcp) => format!(" (UDP) and {tcp} (TCP)"),
+                None => " (UDP)".to_owned(),
+            };
             eprintln!(
-                "relay listening on {address}; the line above is the invite: `p2p join` it on every machine"
+                "relay listening on {address}{tcp}; the line above is the invite: `p2p join` it on every machine"
             );
         }
     }
@@ -116,7 +118,7 @@ fn bind_relay(config: RelayConfig, credentials: &Credentials) -> std::io::Result
 
 /// The room that every relay makes for its operator on its first start.
 fn own_room(home: &Home) -> Result<RoomSecret, CommandError> {
-    let saved = load_invite(&local_invite(home)).map_err(CommandError::other)?;
+    let saved = load_invite(&home.relay_invite()).map_err(CommandError::other)?;
     Ok(saved.map_or_else(RoomSecret::generate, |invite| invite.secret))
 }
 

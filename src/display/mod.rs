@@ -2,6 +2,7 @@
 //!
 //! It knows events and protocol types, and nothing of how they come about.
 
+mod ascii;
 mod bars;
 mod events;
 mod human;

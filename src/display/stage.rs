@@ -6,7 +6,10 @@ use std::{
 };
 
 use console::{Term, truncate_str};
+
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::ascii::localised;
 
 /// The one way to standard error while bars may be on it.
 ///
@@ -88,7 +91,7 @@ impl Stage {
         let mut inner = self.lock();
         let mut out = String::new();
         inner.erase(&mut out);
-        out.push_str(text);
+        out.push_str(&localised(text));
         inner.paint(&mut out);
         inner.emit(&out);
     }
@@ -118,7 +121,11 @@ impl Inner {
             if i > 0 {
                 out.push_str("\r\n");
             }
-            out.push_str(&truncate_str(bar, columns.saturating_sub(1), "…"));
+            out.push_str(&truncate_str(
+                &localised(bar),
+                columns.saturating_sub(1),
+                "",
+            ));
         }
         if shown > 1 {
             out.push_str(&format!("\x1b[{}A", shown - 1));

@@ -3,11 +3,13 @@
 use std::{net::SocketAddr, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, reassembly::Held, tls,
+    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, reassembly::Held,
+    stagger::canonical, tls,
 };
-use crate::protocol::{Code, FileClass, PeerId};
+use crate::protocol::{Code, FileClass, PeerId, Road};
 
 /// The control stream goes before every file.
 pub(super) const PRIORITY_CONTROL: i32 = 100;
@@ -22,20 +24,55 @@ const PRIORITY_BULK: i32 = 0;
 pub struct Link {
     connection: quinn::Connection,
     peer: PeerId,
+    /// The end of the tunnel that it is in.
+    tunnel: Option<CancellationToken>,
     held: Held,
 }
 
 impl Link {
-    /// Wraps a connection whose handshake is complete.
-    pub(super) fn new(connection: quinn::Connection) -> Result<Self, LinkError> {
+    /// Wraps a connection whose handshake is complete, which ends with its tunnel, if it is in one.
+    pub(super) fn new(
+        connection: quinn::Connection,
+        tunnel: Option<CancellationToken>,
+    ) -> Result<Self, LinkError> {
         let peer = tls::peer_id(&connection).ok_or_else(|| {
             LinkError::Transport("the other end has no usable certificate".into())
         })?;
+        if let Some(ended) = tunnel.clone() {
+            let connection = connection.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = ended.cancelled() => connection.close(Code::PeerGone.number().into(), b""),
+                    _ = connection.closed() => {}
+                }
+            });
+        }
         Ok(Self {
             connection,
             peer,
+            tunnel,
             held: Held::default(),
         })
+    }
+
+    /// The road that its packets take.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        match self.tunnel {
+            Some(_) => Road::Tcp,
+            None => Road::Relay,
+        }
+    }
+
+    /// Why it ended, in the terms of this room.
+    fn reason(&self, error: quinn::ConnectionError) -> LinkError {
+        let lost = |ended: &CancellationToken| ended.is_cancelled();
+        match LinkError::from(error) {
+            LinkError::Local if self.tunnel.as_ref().is_some_and(lost) => {
+                LinkError::Transport("the TCP connection ended".into())
+            }
+            other => other,
+        }
     }
 
     /// Who is at the other end.
@@ -47,7 +84,7 @@ impl Link {
     /// The other end's address.
     #[must_use]
     pub fn remote(&self) -> SocketAddr {
-        self.connection.remote_address()
+        canonical(self.connection.remote_address())
     }
 
     /// The current estimate of the round-trip time.
@@ -121,13 +158,13 @@ impl Link {
     ///
     /// Cancel-safe.
     pub async fn closed(&self) -> LinkError {
-        self.connection.closed().await.into()
+        self.reason(self.connection.closed().await)
     }
 
     /// Why the connection ended, if it has.
     #[must_use]
     pub fn close_reason(&self) -> Option<LinkError> {
-        self.connection.close_reason().map(Into::into)
+        self.connection.close_reason().map(|e| self.reason(e))
     }
 
     /// Tells this connection apart from every other of its endpoint.

@@ -107,6 +107,10 @@ impl Tuning {
     /// The parameters of a connection; what a comparison with bare quinn must use as well.
     #[must_use]
     pub fn transport(self, role: Role) -> Arc<TransportConfig> {
+        Arc::new(self.configure(role))
+    }
+
+    pub(super) fn configure(self, role: Role) -> TransportConfig {
         let (keep_alive, idle) = match role {
             // Each end pings only where nothing else was sent; the relay leaves it to its peers.
             Role::Relay => (None, Duration::from_secs(20)),
@@ -136,6 +140,6 @@ impl Tuning {
                 IdleTimeout::try_from(idle).expect("seconds fit a VarInt"),
             ))
             .datagram_receive_buffer_size(None);
-        Arc::new(config)
+        config
     }
 }

@@ -16,6 +16,7 @@ mod hook;
 mod outbox;
 mod rooms;
 mod session;
+mod tcp;
 mod transfer;
 
 use std::{
@@ -32,6 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use admission::Admission;
 pub use hook::{FileHook, Hook};
+pub use tcp::{TcpListen, TcpListenError};
 
 use self::{
     fanout::{Budget, FanoutConfig},
@@ -49,6 +51,8 @@ use crate::{
 pub struct RelayConfig {
     /// Where to listen; port 0 picks one.
     pub bind: SocketAddr,
+    /// Where to listen on TCP.
+    pub tcp: TcpListen,
     /// Which rooms may use it.
     pub admission: Admission,
     /// Connections at once.
@@ -75,6 +79,7 @@ impl RelayConfig {
     pub fn new(bind: SocketAddr, admission: Admission) -> Self {
         Self {
             bind,
+            tcp: TcpListen::default(),
             admission,
             max_peers: 1024,
             memory_limit: Budget::MEMORY_LIMIT,
@@ -128,8 +133,20 @@ impl Relay {
     /// # Errors
     /// When the address cannot be bound or the credentials cannot be used.
     pub fn bind(config: RelayConfig, credentials: &Credentials) -> io::Result<Self> {
-        let endpoint =
+        let mut endpoint =
             RelayEndpoint::bind(config.bind, credentials, config.tuning, config.threads)?;
+        match config.tcp {
+            TcpListen::Off => {}
+            TcpListen::At(address) => endpoint
+                .bind_tcp(address, credentials)
+                .map_err(|e| io::Error::new(e.kind(), format!("TCP {address}: {e}")))?,
+            TcpListen::SameAsUdp => {
+                let address = endpoint.local_addr()?;
+                if let Err(error) = endpoint.bind_tcp(address, credentials) {
+                    tracing::info!(%address, %error, "the port is not free on TCP: UDP only");
+                }
+            }
+        }
         let shared = Shared {
             admission: config.admission,
             rooms: Rooms::default(),
@@ -152,6 +169,12 @@ impl Relay {
     /// When the socket cannot tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.endpoint.local_addr()
+    }
+
+    /// The TCP address that is bound, where one is.
+    #[must_use]
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.endpoint.tcp_addr()
     }
 
     /// The socket buffers that the kernel granted.

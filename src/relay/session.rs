@@ -1,6 +1,9 @@
 //! One peer's connection, from its handshake to its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use tokio::time::timeout;
 use tracing::{debug, info};
@@ -91,7 +94,10 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, (Code, S
         shared.hook.clone(),
     );
     let session = Arc::new(session);
-    session.say(ServerToClient::Welcome {});
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    session.say(ServerToClient::Welcome {
+        now_unix: now.ok().map(|now| now.as_secs()),
+    });
     shared
         .rooms
         .enter(&session)

@@ -1,11 +1,11 @@
 //! A file that is being sent.
 
-use std::{fmt, fs::File, io, path::PathBuf};
+use std::{fs::File, io, path::PathBuf};
 
 use cap_fs_ext::MetadataExt;
 use cap_std::fs::Metadata;
 
-use super::{Entry, Modified, SourceError, os, time, walk::EntryKind};
+use super::{Change, Entry, Modified, SourceError, os, time, walk::EntryKind};
 
 /// A file that is being sent, and what it was when it was opened.
 ///
@@ -21,22 +21,6 @@ pub struct OpenSource {
     position: u64,
 }
 
-/// How a file changed while it was being sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// It became shorter.
-    Truncated,
-    /// It became longer.
-    Grown,
-    /// Its modification time changed.
-    Modified,
-    /// Its name now belongs to another file.
-    Replaced,
-    /// Its name is gone.
-    Removed,
-}
-
 /// What tells one version of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
@@ -44,6 +28,8 @@ struct Stamp {
     inode: u64,
     len: u64,
     modified: Option<Modified>,
+    /// When its content or attributes changed last, which nobody can set back.
+    changed: Option<(i64, i64)>,
 }
 
 impl OpenSource {
@@ -140,7 +126,13 @@ impl OpenSource {
             return Err(self.changed(Change::Grown));
         }
         match os::metadata_by_path(&self.disk, self.follow).map(|found| Stamp::of(&found)) {
-            Ok(named) if (named.device, named.inode) == (now.device, now.inode) => Ok(()),
+            // Looked at last, since a change of the name is also one of the attributes.
+            Ok(named) if (named.device, named.inode) == (now.device, now.inode) => {
+                match now.changed == self.opened.changed {
+                    true => Ok(()),
+                    false => Err(self.changed(Change::Modified)),
+                }
+            }
             Ok(_) => Err(self.changed(Change::Replaced)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(self.changed(Change::Removed))
@@ -167,6 +159,7 @@ impl Stamp {
                 .modified()
                 .ok()
                 .and_then(|modified| time::from_system(modified.into_std())),
+            changed: os::changed(metadata),
         }
     }
 
@@ -180,18 +173,6 @@ impl Stamp {
         } else {
             None
         }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Truncated => "became shorter",
-            Self::Grown => "became longer",
-            Self::Modified => "was modified",
-            Self::Replaced => "was replaced",
-            Self::Removed => "was removed",
-        })
     }
 }
 
@@ -283,6 +264,16 @@ mod tests {
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         let past = std::time::SystemTime::now() - std::time::Duration::from_secs(9);
         file.set_modified(past).unwrap();
+        assert_eq!(change(&source), Some(Change::Modified));
+
+        // Rewritten in place, with its time and size as they were.
+        let source = open(&path);
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all(b"another").unwrap();
+        file.set_modified(before).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
+        #[cfg(unix)]
         assert_eq!(change(&source), Some(Change::Modified));
 
         let source = open(&path);

@@ -3,11 +3,11 @@
 use std::{fs::File, io, path::PathBuf, sync::Arc};
 
 use super::{
-    Conflict, IncomingFile, Outcome, StorageError, Stored,
+    Conflict, IncomingFile, LocalPath, Outcome, StorageError, Stored,
     claim::{Claim, claim, partial_name, random_name},
     conflict,
     directory::{Directory, Tree},
-    os, sync, time,
+    os, time,
 };
 use crate::protocol::RelativePath;
 
@@ -25,7 +25,10 @@ pub struct Partial {
     resumable: bool,
     settled: bool,
     len: u64,
+    /// From which length on the free space is looked at again.
+    look_at: u64,
     incoming: IncomingFile,
+    local: LocalPath,
 }
 
 impl Partial {
@@ -34,14 +37,19 @@ impl Partial {
         tree: Arc<Tree>,
         directory: Arc<Directory>,
         incoming: IncomingFile,
+        local: LocalPath,
     ) -> Result<Self, StorageError> {
         let failed = |error| StorageError::Io {
             action: "create a partial file for",
-            path: directory.place(incoming.path.file_name()),
+            path: directory.place(local.file_name()),
             error,
         };
-        let mut name = partial_name(&incoming.resume_key);
-        let mut resumable = true;
+        // Nobody can send the rest of what has no end that is known: it is a pipe.
+        let mut resumable = incoming.size.is_some();
+        let mut name = match resumable {
+            true => partial_name(&incoming.resume_key),
+            false => random_name(),
+        };
         // Each turn fails only if another process did something to the name in that moment.
         for _ in 0..TRIES_MAX {
             match claim(directory.handle(), &name).map_err(failed)? {
@@ -54,7 +62,9 @@ impl Partial {
                         resumable,
                         settled: false,
                         len,
+                        look_at: len,
                         incoming,
+                        local,
                     };
                     if partial.incoming.size.is_some_and(|size| len > size) {
                         partial.truncate(0)?;
@@ -85,13 +95,13 @@ impl Partial {
 
     /// Whether a later attempt will find what is written now.
     ///
-    /// Not so when the partial file of the same key is in use, or not fit for use.
+    /// Not so when the partial file of the same key is in use, or not fit for use, and for a pipe.
     #[must_use]
     pub fn is_resumable(&self) -> bool {
         self.resumable
     }
 
-    /// Its final name, unless that is taken.
+    /// The name that it was sent under.
     #[must_use]
     pub fn path(&self) -> &RelativePath {
         &self.incoming.path
@@ -100,7 +110,7 @@ impl Partial {
     /// The partial file's own path below the target directory, with `/` between components.
     #[must_use]
     pub fn partial_path(&self) -> String {
-        match self.incoming.path.parent() {
+        match self.local.parent() {
             Some(parent) => format!("{parent}/{}", self.name),
             None => self.name.clone(),
         }
@@ -116,9 +126,26 @@ impl Partial {
         if let Some(size) = self.incoming.size.filter(|size| end > *size) {
             return Err(self.wrong_size(size, end));
         }
+        if end > self.look_at {
+            self.leave_room(bytes.len() as u64)?;
+            self.look_at = end + LOOK_EVERY;
+        }
         let (written, result) = os::write_all_at(&self.file, bytes, self.len);
         self.len += written as u64;
         result.map_err(StorageError::io("write", self.place()))
+    }
+
+    /// Fails as on a full disk before it is full to its last byte, which would hurt others.
+    fn leave_room(&self, bytes: u64) -> Result<(), StorageError> {
+        let directory = &self.directory;
+        match os::space(directory.handle(), directory.path()) {
+            Ok(space) if space.usable() < bytes => {
+                let error = io::ErrorKind::StorageFull.into();
+                Err(StorageError::io("write", self.place())(error))
+            }
+            // A file system that cannot say how full it is will say when it is.
+            _ => Ok(()),
+        }
     }
 
     /// Drops everything after the first `len` bytes.
@@ -166,16 +193,6 @@ impl Partial {
             .map_err(StorageError::io("remove the partial file of", self.place()))
     }
 
-    /// Makes it durable and gives it its final name: [`store_all`](super::store_all) with one file.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn finish(self, conflict: Conflict) -> Result<Stored, StorageError> {
-        sync::store_all(vec![self], conflict)
-            .pop()
-            .expect("one result for one file")
-    }
-
     /// The first part of storing: everything but the content's durability and the name.
     pub(super) fn seal(&self) -> Result<(), StorageError> {
         if let Some(size) = self.incoming.size.filter(|size| self.len != *size) {
@@ -207,7 +224,7 @@ impl Partial {
 
     /// The last part: the final name. The lock is held until it is there.
     pub(super) fn place_by(mut self, conflict: Conflict) -> Result<Stored, StorageError> {
-        let stored = conflict::place(&self.directory, &self.name, &self.incoming.path, conflict)?;
+        let stored = conflict::place(&self.directory, &self.name, &self.local, conflict)?;
         self.settled = true;
         if matches!(stored.outcome, Outcome::Skipped | Outcome::Identical) {
             let _ = self.remove();
@@ -228,7 +245,7 @@ impl Partial {
     }
 
     fn place(&self) -> PathBuf {
-        self.directory.place(self.incoming.path.file_name())
+        self.directory.place(self.local.file_name())
     }
 
     fn wrong_size(&self, expected: u64, got: u64) -> StorageError {
@@ -251,6 +268,9 @@ impl Drop for Partial {
 
 /// How often another process may come between before it counts as an error.
 const TRIES_MAX: usize = 16;
+
+/// After how many bytes the free space is looked at again: little beside what is left free.
+const LOOK_EVERY: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -319,6 +339,18 @@ mod tests {
     }
 
     #[test]
+    fn of_a_pipe_that_was_cut_off_nothing_stays() {
+        let place = Place::new();
+        let mut pipe = incoming("a", 0);
+        pipe.size = None;
+        let mut partial = place.target.begin(&pipe).unwrap();
+        partial.write_all(b"abc").unwrap();
+        assert!(!partial.is_resumable());
+        drop(partial);
+        assert_eq!(names(place.out()), [""; 0]);
+    }
+
+    #[test]
     fn neither_more_nor_fewer_bytes_than_announced_are_stored() {
         let place = Place::new();
         let mut partial = place.target.begin(&incoming("a", 3)).unwrap();
@@ -365,7 +397,7 @@ mod tests {
                         super::conflict::place(
                             &partial.directory,
                             &partial.name,
-                            partial.path(),
+                            &partial.local,
                             conflict,
                         )
                         .unwrap();

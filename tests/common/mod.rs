@@ -131,7 +131,14 @@ impl Lab {
     /// `p2p` as `who`, without any option yet.
     pub fn command(&self, who: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_p2p"));
-        for variable in ["P2P_SERVER", "P2P_HOME", "NO_COLOR"] {
+        for variable in [
+            "P2P_SERVER",
+            "P2P_HOME",
+            "P2P_ROAD",
+            "NO_COLOR",
+            "HTTPS_PROXY",
+            "https_proxy",
+        ] {
             command.env_remove(variable);
         }
         if let Some(invite) = &self.invite {

@@ -12,7 +12,7 @@ use p2p::{
     home::{Home, KnownPeers},
     identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
     protocol::PeerId,
-    quic::{Certificate, Credentials, Tuning},
+    quic::{Certificate, Credentials, Roads, Tuning},
     relay::{Admission, Relay, RelayConfig},
     storage::{Conflict, Target},
     transfer::{
@@ -85,6 +85,8 @@ impl Stage {
             },
             invite: self.invite.clone(),
             tuning: Tuning::default(),
+            roads: Roads::default(),
+            road_notes: None,
             bundle_lifetime: BUNDLE_LIFETIME,
         });
         let known = KnownPeers::new(home.known_peers(), self.invite.secret.room_id());

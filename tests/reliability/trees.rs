@@ -131,3 +131,132 @@ fn a_tree_with_the_senders_own_home_goes_without_its_keys_and_says_so() {
     sender.expect(7);
     assert!(sender.stderr().contains("keys"), "{}", sender.stderr());
 }
+
+/// Names that programs stumble over, of every kind of the public lists of such strings.
+#[cfg(target_os = "linux")]
+const NAUGHTY: &[&str] = &[
+    "undefined",
+    "null",
+    "NaN",
+    "-1",
+    "0",
+    "1E+02",
+    "1/2",
+    "$1.00",
+    "0x0",
+    "-Infinity",
+    "--help",
+    "-rf",
+    "-",
+    "~",
+    "~root",
+    "$HOME",
+    "$(touch x)",
+    "`id`",
+    "%s%s%n",
+    "%00",
+    "%2e%2e",
+    "a;b",
+    "a&&b",
+    "a|b",
+    "a>b",
+    "<a>",
+    "a\"b",
+    "a'b",
+    "a\\b",
+    "\\\\server\\share",
+    "C:\\Windows",
+    "C:",
+    "a:b",
+    "2024-01-01T12:00:00Z.log",
+    "Re: offer.eml",
+    "Foo::Bar.3pm",
+    "aux",
+    "aux.c",
+    "CON",
+    "com1.txt",
+    "LPT9",
+    "NUL",
+    "a.",
+    "a..",
+    "a ",
+    " a",
+    " ",
+    "a b",
+    "a  b",
+    "*",
+    "?",
+    "[a-z]",
+    "{a,b}",
+    "!",
+    "#",
+    "@",
+    "=",
+    "+",
+    ",",
+    "Ω≈ç√∫˜µ≤≥÷",
+    "åß∂ƒ©˙∆˚¬…æ",
+    "田中さんにあげて下さい",
+    "社會科學院語學研究所",
+    "울란바토르",
+    "𠜎𠜱𠝹",
+    "Ⱥ",
+    "ヽ༼ຈل͜ຈ༽ﾉ",
+    "(｡◕ ∀ ◕｡)",
+    "😍",
+    "👩🏽",
+    "👨‍👩‍👦",
+    "🐵 🙈 🙉 🙊",
+    "❤️",
+    "🇺🇸",
+    "1️⃣",
+    "１２３",
+    "١٢٣",
+    "الكل في المجمو عة",
+    "בְּרֵאשִׁית",
+    "نامه‌ها",
+    "क्‍ष",
+    "Z̮̞̠͙͔ͅḀ̗̞͈̻̗Ḷ͙͎̯̹̞͓G̻O̭̗̮",
+    "ﬀ",
+    "İıſß",
+    "e\u{301}",
+    "\u{e9}",
+    "<script>alert(0)<",
+    "javascript:alert(1)",
+    "' OR 1=1 -- 1",
+    "1;DROP TABLE users",
+    "() { 0; }; touch x",
+    "{0}",
+    "{{7*7}}",
+    "http:",
+    "x@y.z",
+    "Power لُلُصّبُلُلصّبُررً ॣ ॣh ॣ ॣ 冗",
+];
+
+#[cfg(target_os = "linux")]
+#[test]
+fn every_name_that_both_systems_can_hold_arrives_as_it_is() {
+    let (lab, _relay) = Lab::new();
+    let alice = lab.listen("alice", &[]);
+    let names = NAUGHTY.iter().filter(|name| !name.contains('/'));
+    let mut expected: Vec<String> = Vec::new();
+    for name in names {
+        lab.file(&format!("t/{name}"), 3);
+        lab.file(&format!("t/d {name}/{name}"), 4);
+        expected.extend([format!("t/{name}"), format!("t/d {name}/{name}")]);
+    }
+    lab.send("sender", &["--to", "alice"], &[lab.folder().join("t")])
+        .expect(0);
+    expected.sort();
+    let mut stored = lab.stored("alice");
+    stored.sort();
+    assert_eq!(stored, expected);
+    // And alone, where they are not options or hidden.
+    let single = lab.file("Re: C:\\offer?.", 5);
+    lab.send("sender", &["--to", "alice"], &[&single]).expect(0);
+    alice.wait_where("received", 1, |event| {
+        event["path"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("Re: C:\\offer?."))
+    });
+}

@@ -29,7 +29,7 @@ use std::{
 pub use self::{
     error::ShowError,
     kind::Kind,
-    options::{ColorLevel, Graphics, ShowOptions, When, Window},
+    options::{ColorLevel, Graphics, Rows, ShowOptions, When, Window},
     sanitise::{columns, fit, sanitise, sanitise_bytes},
 };
 use self::{

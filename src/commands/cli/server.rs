@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, ValueHint};
 
 use super::value::{parse_rate, parse_size};
-use crate::protocol::RoomId;
+use crate::{protocol::RoomId, relay::TcpListen};
 
 /// `p2p server`
 #[derive(Debug, Args)]
@@ -18,6 +18,10 @@ pub struct ServerArgs {
     /// Address to listen on; port 0 picks one.
     #[arg(long, value_name = "ADDR", default_value = "[::]:4433")]
     pub bind: SocketAddr,
+    /// Where to listen on TCP, for peers whose network blocks UDP; `off` for nowhere [default: the
+    /// same address and port, where it is free].
+    #[arg(long, value_name = "ADDR")]
+    pub tcp: Option<TcpListen>,
     /// What the invite calls this machine: a name or address that peers can reach.
     #[arg(long, value_name = "HOST[:PORT]")]
     pub public: Option<String>,

@@ -14,6 +14,7 @@ use crate::{
     commands::{
         cli::{Accept, CommandLine, ListenArgs, When},
         context::Context,
+        show,
     },
     transfer::{Event, Observer},
 };
@@ -126,17 +127,14 @@ impl Observer for Noting {
 
 /// Shows a file in a process of its own, which limits its own time and memory.
 async fn show_file(path: &Path, may_ask: bool) {
-    let Ok(program) = std::env::current_exe() else {
-        return;
+    let mut child = match show::limited_process() {
+        Ok(child) => child,
+        Err(error) => return tracing::warn!(%error, "files cannot be shown"),
     };
-    let mut child = Command::new(program);
     child
-        .args(["show", "--limited"])
         .args((!may_ask).then_some("--unasked"))
         .arg("--")
-        .arg(path)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+        .arg(path);
     match timeout(SHOW_LIMIT, child.status()).await {
         Ok(Ok(status)) if !status.success() => tracing::debug!(%status, "not shown"),
         Ok(_) => {}
@@ -153,6 +151,8 @@ async fn run(command: &CommandLine, file: &ReceivedFile, json: bool) {
     child
         .args(arguments)
         .arg(path)
+        // An invite is a secret, and no business of a program that looks at files.
+        .env_remove("P2P_SERVER")
         .envs(file.facts.iter().map(|(k, v)| (k, v)))
         .stdin(Stdio::null());
     if json {

@@ -37,7 +37,7 @@ pub(super) fn start(
     };
     // Where the usual port is taken, any other serves.
     let (relay, elsewhere) = open(&[]).or_else(|_| open(&["--bind", "[::]:0"]))?;
-    let here = load_invite(&server::local_invite(home))
+    let here = load_invite(&home.relay_invite())
         .map_err(CommandError::other)?
         .unwrap_or_else(|| elsewhere.clone());
     tasks.spawn(relay.run(end.clone()));

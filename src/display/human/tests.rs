@@ -75,6 +75,7 @@ fn hostile_events() -> Vec<Event> {
             bytes: 5,
             total: Some(9),
             resumed_from: 0,
+            road: Road::Relay,
         },
         Event::Retrying {
             peer: Some(peer()),
@@ -89,6 +90,7 @@ fn hostile_events() -> Vec<Event> {
             from: peer(),
             resumed_from: 3,
             already_there: false,
+            road: Road::Relay,
         },
         Event::Delivered {
             transfer,
@@ -98,6 +100,7 @@ fn hostile_events() -> Vec<Event> {
             blake3,
             resumed_from: 0,
             already_there: true,
+            road: Road::Relay,
         },
         Event::Message {
             transfer,

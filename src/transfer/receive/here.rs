@@ -1,5 +1,7 @@
 //! What this side has of a file before any content arrives.
 
+use std::path::Path;
+
 use super::{
     context::Context,
     file::{storage, verification},
@@ -34,10 +36,10 @@ pub(super) fn look(
     let here = |error: StorageError| storage(None, &error);
     let told = |error: OpenError| verification(None, &error);
     let modified = head.mtime.map(|time| (time.0, time.1));
-    let whole = |stored: &RelativePath, len, hash: blake3::Hash, opener: &mut FileOpener| {
+    let whole = |stored: &Path, len, hash: blake3::Hash, opener: &mut FileOpener| {
         let sealed = opener.have(*hash.as_bytes()).map_err(told)?;
         let stored = Stored {
-            path: context.shared.config.out.join(stored.to_path_buf()),
+            path: context.shared.config.out.join(stored),
             len,
             hash,
             resumed_from: 0,
@@ -49,11 +51,11 @@ pub(super) fn look(
     };
     // What was stored may have been moved or changed since: it is hashed again.
     if let Some(done) = context.stored_before(path, head.size, modified)
-        && let Some(existing) = target.existing(&done.stored).map_err(here)?
+        && let Some(existing) = target.existing_at(&done.stored).map_err(here)?
         && existing.len == done.len
         && existing.hash(|_| ()).map_err(here)? == done.blake3
     {
-        return whole(&done.stored, done.len, done.blake3, opener);
+        return whole(&done.stored.to_path_buf(), done.len, done.blake3, opener);
     }
     if context.shared.config.conflict == Conflict::Skip
         && let Some(existing) = target.existing(path).map_err(here)?
@@ -62,7 +64,7 @@ pub(super) fn look(
             return Ok((Here::Other, None));
         }
         let hash = existing.hash(|_| ()).map_err(here)?;
-        return whole(path, existing.len, hash, opener);
+        return whole(&existing.local.to_path_buf(), existing.len, hash, opener);
     }
     if head.size.is_some_and(|size| size <= CHUNK_SIZE as u64) {
         let sealed = opener.start_at(0, blake3::Hasher::new()).map_err(told)?;
@@ -77,7 +79,7 @@ pub(super) fn look(
         && head.size == Some(existing.len)
     {
         let hash = existing.hash(|_| ()).map_err(here)?;
-        return whole(path, existing.len, hash, opener);
+        return whole(&existing.local.to_path_buf(), existing.len, hash, opener);
     }
     let chunks = u32::try_from(partial.len() / CHUNK_SIZE as u64).unwrap_or(u32::MAX - 1);
     let hasher = partial

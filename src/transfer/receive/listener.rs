@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     protocol::{
-        Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, SafeText, SignedOffer,
+        Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, Road, SafeText, SignedOffer,
         TransferId,
     },
     quic::FileReceiver,
@@ -28,6 +28,8 @@ const HEADER_LIMIT: Duration = Duration::from_secs(10);
 pub(super) enum Ended {
     Lost(Error),
     Replaced,
+    /// UDP has opened to whoever is on TCP: connect anew, then let go of this channel.
+    Moving(Channel),
     Finished(Option<Error>),
 }
 
@@ -70,6 +72,8 @@ impl<'a> Listener<'a> {
         let mut refresh = tokio::time::interval(self.shared.member.bundle_lifetime / 2);
         refresh.tick().await;
         let streams = self.channel.streams();
+        let on_tcp = self.channel.road() == Road::Tcp;
+        let mut udp_opens = Box::pin(self.shared.member.udp_opens());
         loop {
             tokio::select! {
                 biased;
@@ -108,6 +112,9 @@ impl<'a> Listener<'a> {
                             None => stream.stop(Code::UnknownTransfer),
                         }
                     }
+                }
+                () = &mut udp_opens, if on_tcp && self.transfers.is_empty() => {
+                    return Ended::Moving(self.channel);
                 }
                 _ = refresh.tick() => {
                     self.keys.rotate();

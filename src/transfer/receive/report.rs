@@ -108,6 +108,7 @@ impl Incoming {
                 from,
                 resumed_from: stored.resumed_from,
                 already_there: stored.already_there,
+                road: self.messages.road(),
             });
         }
     }
@@ -131,6 +132,7 @@ impl Incoming {
                     bytes,
                     total,
                     resumed_from: progress.resumed_from.load(Ordering::Relaxed),
+                    road: self.messages.road(),
                 });
             }
             self.say(PeerMessage::Stored { file: *file, bytes }).await;

@@ -264,12 +264,12 @@ impl Store {
                 }))
             }
             HeadKind::Dir => {
-                target.create_dir(&path).map_err(here)?;
+                let made = target.create_dir(&path).map_err(here)?;
                 // Directories of one transfer, each a few hundred bytes: bounded by the depth of
                 // what a sender can make this side create anyway.
                 self.directories
                     .extend(head.mtime.map(|time| (path.clone(), (time.0, time.1))));
-                Ok(Written::Settled(stored(path.to_path_buf(), whole, false)))
+                Ok(Written::Settled(stored(made.to_path_buf(), whole, false)))
             }
             HeadKind::Symlink => {
                 let to = head.target.as_deref().unwrap_or_default().parse();

@@ -64,6 +64,9 @@ impl Sender<'_> {
             )
         };
         let peers = channel.peers(watch).await.ok_or_else(lost)?;
+        for text in channel.take_ignored() {
+            self.observer.event(Event::Notice { text });
+        }
         self.present = peers
             .into_iter()
             .filter(Peer::is_listening)
@@ -103,7 +106,9 @@ impl Sender<'_> {
                 }
                 for peer in everyone {
                     let mut target = Target::new(peer.id, peer.name.clone());
-                    if let Verdict::Changed { pinned } = roster.check(&peer.name, peer.id) {
+                    if roster.is_chosen(&peer.name)
+                        && let Verdict::Changed { pinned } = roster.check(&peer.name, peer.id)
+                    {
                         let (name, id) = (&peer.name, peer.id);
                         let reason = format!("{name} is {pinned} here, but {id} goes by that name");
                         target.status = Status::Failed(Error::new(ErrorKind::NotTrusted, reason));
@@ -128,6 +133,14 @@ impl Sender<'_> {
                     let name = resolved
                         .name
                         .unwrap_or_else(|| PeerName::from_lossy(&resolved.id.short()));
+                    if let Verdict::Changed { pinned } = roster.check(&name, resolved.id) {
+                        self.observer.event(Event::Notice {
+                            text: format!(
+                                "this {name} is not the {name} that files came from before ({})",
+                                pinned.short()
+                            ),
+                        });
+                    }
                     // Whom a person addresses by name is from now on who has that name.
                     if text.trim() == name.as_str()
                         && let Err(error) =

@@ -27,7 +27,7 @@ use super::{
     target::{Status, Target},
 };
 use crate::{
-    protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage, SignedOffer},
+    protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage, Road, SignedOffer},
     quic::RateLimit,
     sealing::ReceiptOpener,
     transfer::{Channel, Error, ErrorKind, Event, MessageSender, Observer},
@@ -62,6 +62,7 @@ pub(super) struct RoundPlan {
     pub(super) source: Producible,
     pub(super) timeout: Duration,
     pub(super) limit: Option<Arc<RateLimit>>,
+    pub(super) road: Road,
 }
 
 /// An offer that is ready to go out.
@@ -92,6 +93,7 @@ pub(super) struct Round<'a> {
     unread: &'a mut Vec<(String, Error)>,
     timeout: Duration,
     limit: Option<Arc<RateLimit>>,
+    road: Road,
     parts: HashMap<PeerId, Part>,
     ledger: Ledger,
     starts: HashMap<FileIndex, mpsc::UnboundedSender<SealedStart>>,
@@ -120,6 +122,7 @@ impl<'a> Round<'a> {
             unread,
             timeout: plan.timeout,
             limit: plan.limit.clone(),
+            road: plan.road,
             parts: HashMap::new(),
             ledger: Ledger::default(),
             starts: HashMap::new(),

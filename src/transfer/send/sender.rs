@@ -155,6 +155,7 @@ impl Sender<'_> {
             source,
             timeout: self.timeout,
             limit: self.limit.clone(),
+            road: channel.road(),
         };
         let round = Round::new(&plan, &mut self.targets, &mut self.unread, self.observer);
         (

@@ -109,6 +109,7 @@ impl Round<'_> {
                         bytes,
                         total,
                         resumed_from,
+                        road: self.road,
                     });
                 }
             }
@@ -202,6 +203,7 @@ impl Round<'_> {
                         blake3: receipt.blake3.into(),
                         resumed_from,
                         already_there: receipt.outcome == Outcome::AlreadyThere,
+                        road: self.road,
                     });
                 }
                 Settled::Mismatch => {
