@@ -30,6 +30,12 @@ const STREAM_WINDOW: u32 = 8_000_000;
 /// unread streams starve no other.
 const CONNECTION_WINDOW: u32 = 64 << 20;
 
+/// What a client may send the relay before it is admitted, in bytes, over all streams: its `hello`.
+const UNADMITTED_WINDOW: u32 = 16 << 10;
+
+/// What the relay keeps unacknowledged towards a peer that gets no files, in bytes: control messages.
+const CONTROL_SEND_WINDOW: u64 = 128 << 10;
+
 /// Bytes written to a connection's streams and not yet acknowledged.
 ///
 /// Two stream windows: a bulk file leaves room for the control stream and small files.
@@ -102,6 +108,27 @@ impl Tuning {
     #[must_use]
     pub fn max_udp_payload() -> u16 {
         MTU_MAX
+    }
+
+    /// What a connection of the relay may come to, over all of its streams, in bytes.
+    pub const CONNECTION_WINDOW: u64 = CONNECTION_WINDOW as u64;
+
+    /// What is kept unacknowledged towards a peer that gets files, in bytes.
+    pub const SEND_WINDOW: u64 = SEND_WINDOW;
+
+    /// The relay's parameters for a client that is not admitted yet: one stream for its `hello`.
+    pub(super) fn unadmitted(self) -> TransportConfig {
+        let mut config = self.configure(Role::Relay);
+        Self::restrict(&mut config);
+        config
+    }
+
+    /// Grants what a `hello` takes, and no more.
+    pub(super) fn restrict(config: &mut TransportConfig) {
+        config
+            .max_concurrent_uni_streams(0u32.into())
+            .receive_window(UNADMITTED_WINDOW.into())
+            .send_window(CONTROL_SEND_WINDOW);
     }
 
     /// The parameters of a connection; what a comparison with bare quinn must use as well.

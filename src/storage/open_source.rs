@@ -17,6 +17,7 @@ pub struct OpenSource {
     file: File,
     disk: PathBuf,
     follow: bool,
+    sparse: bool,
     opened: Stamp,
     position: u64,
 }
@@ -50,6 +51,7 @@ impl OpenSource {
         }
         os::will_read_all(&file);
         Ok(Self {
+            sparse: os::is_sparse(&file),
             file,
             disk,
             follow,
@@ -76,6 +78,12 @@ impl OpenSource {
         self.opened.modified
     }
 
+    /// Whether there are holes in it.
+    #[must_use]
+    pub fn is_sparse(&self) -> bool {
+        self.sparse
+    }
+
     /// Fills the buffer from where the last read ended; fewer bytes only at the end, then none.
     ///
     /// Buffers of 256 KiB and more keep the number of calls small.
@@ -85,6 +93,20 @@ impl OpenSource {
     pub fn read(&mut self, buf: &mut [u8]) -> Result<usize, SourceError> {
         let left = self.len() - self.position;
         let wanted = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+        let end = self.position + wanted as u64;
+        // A hole is not read: there is nothing of it on the disk or in the cache.
+        if self.sparse && os::next_data(&self.file, self.position).is_some_and(|at| at >= end) {
+            let left = self
+                .file
+                .metadata()
+                .map_err(SourceError::io("read", &self.disk))?;
+            if left.len() < end {
+                return Err(self.changed(Change::Truncated));
+            }
+            buf[..wanted].fill(0);
+            self.position = end;
+            return Ok(wanted);
+        }
         let read = os::read_at(&self.file, &mut buf[..wanted], self.position)
             .map_err(SourceError::io("read", &self.disk))?;
         if read < wanted {

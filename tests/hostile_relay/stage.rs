@@ -223,6 +223,16 @@ impl Listening {
         found
     }
 
+    /// Takes away what was received: what is there already is never stored a second time.
+    pub fn clear(&self) {
+        for entry in fs::read_dir(&self.out).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
     /// Waits until this listener says that something is not what was sent, and why.
     pub async fn refuses(&self) -> String {
         self.fails_with(ErrorKind::Verification).await

@@ -15,10 +15,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use self::value::any_path;
 pub use self::{
-    listen::{Accept, CommandLine, ConflictArg, ListenArgs},
+    listen::{Accept, CommandLine, ConflictArg, ListenArgs, NamesArg},
     room::{IdArgs, JoinArgs, PeersArgs, QrArgs, RoomCommand, RoomsArgs, TrustCommand},
     send::{BroadcastArgs, Compress, SendArgs, WhatArgs},
-    server::ServerArgs,
+    server::{ServerArgs, ServerSettings},
     show::{DemoArgs, ShowArgs},
 };
 use crate::home::RoomName;

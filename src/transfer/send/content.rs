@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     protocol::{CHUNK_SIZE, FRAME_HEADER_LEN, PeerId, PlanEntry},
-    sealing::{Compression, FileDigest, FileSealer, SealError, Start, TAG_LEN},
+    sealing::{Compression, FileDigest, FileSealer, SealError, Start, TAG_LEN, is_blank},
     storage::{OpenSource, SourceError},
     transfer::buffers::Buffers,
 };
@@ -172,12 +172,12 @@ pub(super) fn seal(
     loop {
         let mut frame = buffers.take();
         let before = sealer.position();
-        let compression = if link.is_slow(frames) {
+        let usual = if link.is_slow(frames) {
             compression
         } else {
             Compression::Never
         };
-        if !next_chunk(&mut reader, &mut sealer, &mut frame, compression)? {
+        if !next_chunk(&mut reader, &mut sealer, &mut frame, (usual, compression))? {
             break;
         }
         let len = frame.len();
@@ -244,7 +244,12 @@ pub(super) fn seal_small(
     frames: &mut Vec<u8>,
 ) -> Result<FileDigest, ContentError> {
     let mut frame = Vec::new();
-    if next_chunk(&mut reader, &mut sealer, &mut frame, compression)? {
+    if next_chunk(
+        &mut reader,
+        &mut sealer,
+        &mut frame,
+        (compression, compression),
+    )? {
         frames.extend_from_slice(&frame);
     }
     reader.check_unchanged()?;
@@ -258,7 +263,7 @@ fn next_chunk(
     reader: &mut Reader,
     sealer: &mut FileSealer,
     frame: &mut Vec<u8>,
-    compression: Compression,
+    (usual, blank): (Compression, Compression),
 ) -> Result<bool, ContentError> {
     let left = reader
         .len()
@@ -272,6 +277,11 @@ fn next_chunk(
     let got = reader.fill(&mut frame[FRAME_HEADER_LEN..])?;
     frame.truncate(FRAME_HEADER_LEN + got);
     if got > 0 {
+        // A hole costs nothing on any line.
+        let compression = match is_blank(&frame[FRAME_HEADER_LEN..]) {
+            true => blank,
+            false => usual,
+        };
         sealer.seal_chunk(frame, compression)?;
     }
     Ok(got > 0)

@@ -128,6 +128,8 @@ impl Producer {
                 Ok(file) => {
                     let mut head = head(HeadKind::File, path, Some(file.len()));
                     head.exec = entry.executable;
+                    head.mode = entry.mode;
+                    head.sparse = file.is_sparse();
                     head.mtime = file
                         .modified()
                         .map(|(secs, nanos)| ModifiedTime(secs, nanos));
@@ -137,6 +139,7 @@ impl Producer {
             },
             EntryKind::Directory => {
                 let mut head = head(HeadKind::Dir, path, None);
+                head.mode = entry.mode;
                 head.mtime = entry
                     .modified
                     .map(|(secs, nanos)| ModifiedTime(secs, nanos));
@@ -212,6 +215,8 @@ fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {
         size,
         target: None,
         exec: false,
+        mode: None,
+        sparse: false,
         mtime: None,
         blake3: None,
     }
