@@ -9,6 +9,7 @@ mod human;
 mod json;
 mod log;
 pub mod menu;
+mod pace;
 mod stage;
 
 pub use bars::Bars;
