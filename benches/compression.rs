@@ -22,7 +22,7 @@ use p2p::{
     home::KnownPeers,
     identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
     protocol::{FileHeader, PeerId},
-    quic::{Certificate, Credentials, Tuning},
+    quic::{Certificate, Credentials, Roads, Tuning},
     relay::{Admission, FileHook, Hook, Relay, RelayConfig},
     storage::{Conflict, Target},
     transfer::{
@@ -201,6 +201,8 @@ fn member(name: &str, invite: &Invite) -> Member {
         },
         invite: invite.clone(),
         tuning: Tuning::default(),
+        roads: Roads::default(),
+        road_notes: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     }
 }

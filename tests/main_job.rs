@@ -125,7 +125,7 @@ fn a_recipient_is_found_by_its_id_and_by_the_beginning_of_it() {
         id.clone(),
         id.to_uppercase(),
         id.replace('-', ""),
-        id[..6].to_owned(),
+        format!("id:{}", &id[..11]),
     ]
     .iter()
     .enumerate()

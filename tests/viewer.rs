@@ -6,9 +6,13 @@
 //! - `samples`: what is in `samples/`, as people see it
 //! - `pictures`: drawn by every way there is, damaged ones refused
 //! - `terminal`: the program itself, on a terminal that is asked what it can draw
+//! - `command`: `p2p show`, its options, and what a listener shows
+//! - `suites`: csv-spectrum, JSONTestSuite and PngSuite where they are at hand
 //! - `hostile`: escape sequences everywhere, depth, anything at all
 //! - `large`: files of any size, in a moment; made here, small unless `P2P_TEST_SCALE` says more
 
+#[path = "viewer/command.rs"]
+mod command;
 mod common;
 #[path = "viewer/hostile.rs"]
 mod hostile;
@@ -18,6 +22,8 @@ mod large;
 mod pictures;
 #[path = "viewer/samples.rs"]
 mod samples;
+#[path = "viewer/suites.rs"]
+mod suites;
 #[path = "viewer/terminal.rs"]
 mod terminal;
 

@@ -9,7 +9,7 @@ use std::{
 
 use p2p::{
     identity::{BUNDLE_LIFETIME, Identity, Name},
-    quic::Tuning,
+    quic::{Roads, Tuning},
     sealing::OpenKeys,
     transfer::Member,
 };
@@ -76,6 +76,8 @@ pub fn play(args: &[String]) {
                 },
                 invite: invite.clone(),
                 tuning: Tuning::from_env(),
+                roads: Roads::default(),
+                road_notes: None,
                 bundle_lifetime: BUNDLE_LIFETIME,
             };
             let keys = OpenKeys::generate();

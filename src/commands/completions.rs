@@ -15,6 +15,7 @@ use super::{
     output,
 };
 use crate::{
+    home::Rooms,
     identity::Invite,
     protocol::{Code, PeerId, PeerName, PeerState},
 };
@@ -30,6 +31,25 @@ if [[ "${funcstack[1]}" == "_p2p" ]]; then
 fi
 "#;
 
+/// What bash is given as typed, and would have to be matched with a name, has backslashes before
+/// what is special in it.
+const BASH_TYPED: [&str; 2] = [
+    r#"words[COMP_CWORD]="$2""#,
+    r#"words[COMP_CWORD]="${2//\\/}""#,
+];
+
+/// Bash puts what is completed on the command line as it is, unless it knows it for a file's name:
+/// the end of the function, without and with a line that tells it.
+const BASH_END: [&str; 2] = [
+    "\n}\n",
+    r#"
+    if [[ -e "${COMPREPLY[0]/#\~/$HOME}" ]]; then
+        compopt -o filenames 2> /dev/null
+    fi
+}
+"#,
+];
+
 pub(super) fn run(shell: Shell) -> Result<u8, CommandError> {
     let name = shell.to_string();
     let shells = Shells::builtins();
@@ -43,10 +63,17 @@ pub(super) fn run(shell: Shell) -> Result<u8, CommandError> {
     completer
         .write_registration("COMPLETE", bin, bin, bin, &mut script)
         .map_err(failed)?;
-    if shell == Shell::Zsh {
-        script.extend_from_slice(ZSH_FIRST_CALL.as_bytes());
+    let mut script = String::from_utf8(script).map_err(|e| failed(std::io::Error::other(e)))?;
+    match shell {
+        Shell::Zsh => script.push_str(ZSH_FIRST_CALL),
+        Shell::Bash => {
+            for [from, to] in [BASH_TYPED, BASH_END] {
+                script = script.replacen(from, to, 1);
+            }
+        }
+        _ => {}
     }
-    output::document(&script)?;
+    output::document(script.as_bytes())?;
     Ok(0)
 }
 
@@ -64,6 +91,22 @@ pub(super) fn complete_known(typed: &OsStr) -> Vec<CompletionCandidate> {
     candidates(&known(), &typed.to_string_lossy())
 }
 
+/// Names of rooms that begin with what is typed.
+pub(super) fn complete_room(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let context = Context::new(global());
+    let rooms = context
+        .home()
+        .ok()
+        .and_then(|home| Rooms::of(home).list().ok());
+    let typed = typed.to_string_lossy();
+    let rooms = rooms.into_iter().flatten();
+    let named = rooms.map(|room| (room.name.to_string(), room.invite.relay.to_string()));
+    let begun = named.filter(|(name, _)| name.starts_with(&*typed));
+    begun
+        .map(|(name, relay)| CompletionCandidate::new(name).help(Some(relay.into())))
+        .collect()
+}
+
 fn candidates(found: &[(PeerName, PeerId)], typed: &str) -> Vec<CompletionCandidate> {
     let mut words: Vec<_> = found
         .iter()
@@ -71,7 +114,7 @@ fn candidates(found: &[(PeerName, PeerId)], typed: &str) -> Vec<CompletionCandid
             if is_plain(name.as_str()) {
                 (name.to_string(), id.short())
             } else {
-                (id.short(), name.to_string())
+                (id.to_string(), name.to_string())
             }
         })
         .filter(|(word, _)| word.starts_with(typed))
@@ -140,6 +183,9 @@ fn global() -> Global {
     let server = option(&words, "--server").or_else(|| std::env::var_os("P2P_SERVER"));
     Global {
         home: home.map(Into::into),
+        room: option(&words, "--room")
+            .and_then(text)
+            .and_then(|name| name.parse().ok()),
         server: server.and_then(text).and_then(|text| text.parse().ok()),
         json: false,
         quiet: true,
@@ -182,7 +228,11 @@ mod tests {
             let found = [(name.parse().unwrap(), id)];
             let all = candidates(&found, "");
             assert_eq!(all.len(), 1, "{name}");
-            assert_eq!(all[0].get_value().to_str(), Some(&*id.short()), "{name}");
+            assert_eq!(
+                all[0].get_value().to_str(),
+                Some(&*id.to_string()),
+                "{name}"
+            );
         }
         for name in ["alice", "nas-2.local", "日本", "Zoë_1"] {
             let found = [(name.parse().unwrap(), id)];

@@ -12,15 +12,19 @@ use super::{
     signal::{self, Signals},
 };
 use crate::{
-    display::{self, Events, Stage, Style},
-    home::{Home, KnownPeers, load_invite, load_or_create_identity},
+    display::{self, Events, Log, Stage, Style},
+    home::{Home, KnownPeers, RoadNotes, Rooms, RoomsError, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
-    quic::Tuning,
+    protocol::{PeerName, Road},
+    quic::{Proxies, Roads, Tuning},
     transfer::{ErrorKind, Member, Observer},
 };
 
 /// How long a reader of events may take for the last of them once a signal has asked for the end.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
+
+/// How long a command may say nothing while it connects.
+const SILENCE_MAX: Duration = Duration::from_millis(500);
 
 /// What the global options come to.
 pub(super) struct Context {
@@ -29,6 +33,7 @@ pub(super) struct Context {
     /// The one way to standard error while bars may be on it.
     pub(super) stage: Stage,
     events: OnceLock<Arc<Events>>,
+    log: OnceLock<Log>,
 }
 
 impl Context {
@@ -38,6 +43,7 @@ impl Context {
             home: OnceLock::new(),
             stage: Stage::default(),
             events: OnceLock::new(),
+            log: OnceLock::new(),
         }
     }
 
@@ -50,12 +56,23 @@ impl Context {
             (_, 2) => tracing::Level::DEBUG,
             _ => tracing::Level::TRACE,
         };
+        let Ok(log) = Log::start(self.stage.clone()) else {
+            return;
+        };
+        let log = self.log.get_or_init(|| log);
         let _ = tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(self.stage.clone())
+            .with_writer(log.clone())
             .with_ansi(false)
             .without_time()
             .try_init();
+    }
+
+    /// Waits, but not for long, until what was logged is written.
+    pub(super) fn flush_log(&self) {
+        if let Some(log) = self.log.get() {
+            log.flush();
+        }
     }
 
     /// The home directory, made on first use.
@@ -63,7 +80,8 @@ impl Context {
         if let Some(home) = self.home.get() {
             return Ok(home);
         }
-        let home = Home::open(self.global.home.clone())
+        let home = self.global.home.clone();
+        let home = Home::open(home.filter(|path| !path.as_os_str().is_empty()))
             .map_err(|e| CommandError::other(format!("no home: {e}")))?;
         Ok(self.home.get_or_init(|| home))
     }
@@ -81,13 +99,31 @@ impl Context {
             .map_err(|e| CommandError::other(format!("no name: {e}")))
     }
 
-    /// The invite: as an option or variable, as saved, or of a relay under the same home.
+    /// Chooses my name, for now and later.
+    pub(super) fn set_name(&self, name: &PeerName) -> Result<(), CommandError> {
+        // What is so already needs no writing, which a read-only home would not take.
+        if self.name().is_ok_and(|old| old.chosen && old.name == *name) {
+            return Ok(());
+        }
+        let saved = self.home()?.set_name(name);
+        saved.map_err(|e| CommandError::other(format!("cannot save the name: {e}")))
+    }
+
+    /// The invite: of the room that was named, as an option or variable, as saved, or of a relay
+    /// under the same home.
     pub(super) fn invite(&self) -> Result<Invite, CommandError> {
-        if let Some(invite) = &self.global.server {
-            return Ok(invite.clone());
+        if let Some(name) = &self.global.room {
+            let room = Rooms::of(self.home()?).get(name);
+            return Ok(room.map_err(rooms_error)?.invite);
+        }
+        let given = self.global.server.as_ref();
+        if let Some(text) = given.filter(|text| !text.as_str().is_empty()) {
+            return text
+                .parse()
+                .map_err(|e| CommandError::usage(format!("--server or P2P_SERVER: {e}")));
         }
         let home = self.home()?;
-        for path in [home.invite(), super::server::local_invite(home)] {
+        for path in [home.invite(), home.relay_invite()] {
             let loaded =
                 load_invite(&path).map_err(|e| CommandError::other(format!("no invite: {e}")))?;
             if let Some(invite) = loaded {
@@ -110,6 +146,8 @@ impl Context {
             name: self.name()?,
             invite,
             tuning: Tuning::from_env(),
+            roads: roads()?,
+            road_notes: Some(RoadNotes::new(self.home()?.road_notes())),
             bundle_lifetime: BUNDLE_LIFETIME,
         }))
     }
@@ -132,6 +170,19 @@ impl Context {
                 std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && is_terminal()
             }
         }
+    }
+
+    /// Runs what must reach the relay, and says so once that takes long enough to wonder about.
+    pub(super) async fn connecting<F: Future>(&self, invite: &Invite, entering: F) -> F::Output {
+        let mut entering = std::pin::pin!(entering);
+        if let Ok(entered) = tokio::time::timeout(SILENCE_MAX, &mut entering).await {
+            return entered;
+        }
+        if is_terminal() && !self.global.json && !self.global.quiet {
+            let relay = &invite.relay;
+            self.stage.line(&format!("connecting to {relay}…"));
+        }
+        entering.await
     }
 
     /// How to speak.
@@ -205,6 +256,7 @@ impl Context {
             .build()
             .map_err(|e| CommandError::other(format!("no runtime: {e}")))?;
         let output = runtime.block_on(async {
+            fail_writes_that_are_too_large();
             let output = future.await;
             self.flush_events().await;
             output
@@ -212,6 +264,46 @@ impl Context {
         // A thread may still wait for standard input.
         runtime.shutdown_background();
         Ok(output)
+    }
+}
+
+/// A file that would outgrow the system's limit on file sizes is an error to whoever writes it, as on
+/// a full disk; without this, SIGXFSZ ends the process.
+fn fail_writes_that_are_too_large() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        // It stays caught when what receives it is dropped.
+        let _ = signal(too_large);
+    }
+}
+
+/// What is wrong with the rooms that are saved, with what to do about it.
+pub(super) fn rooms_error(error: RoomsError) -> CommandError {
+    match error {
+        RoomsError::Unknown(_) => CommandError::usage(error).hint("`p2p rooms` lists them"),
+        RoomsError::Default(_) => CommandError::usage(error)
+            .hint("make another one the default: `p2p rooms --default NAME`"),
+        error => CommandError::other(format!("cannot use the saved rooms: {error}")),
+    }
+}
+
+/// The roads that may be taken: all, or the one that `P2P_ROAD` names.
+fn roads() -> Result<Roads, CommandError> {
+    let roads = Roads {
+        proxies: Arc::new(Proxies::from_env()),
+        ..Roads::default()
+    };
+    let named = std::env::var_os("P2P_ROAD").unwrap_or_default();
+    match named.to_str() {
+        Some("") => Ok(roads),
+        Some("relay") => Ok(roads.only(Road::Relay)),
+        Some("tcp") => Ok(roads.only(Road::Tcp)),
+        _ => Err(CommandError::usage(format!(
+            "P2P_ROAD={}: expected relay or tcp",
+            named.to_string_lossy()
+        ))),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     },
     home::{Home, KnownPeers},
     identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
-    quic::{Certificate, Credentials, Tuning},
+    quic::{Certificate, Credentials, Roads, Tuning},
     relay::{Admission, Relay, RelayConfig},
     storage::Target,
     transfer::{
@@ -205,6 +205,8 @@ fn member(folder: &Path, name: &str, invite: &Invite) -> Result<Arc<Member>, Com
         },
         invite: invite.clone(),
         tuning: Tuning::from_env(),
+        roads: Roads::default(),
+        road_notes: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     }))
 }

@@ -40,7 +40,7 @@ impl CommandError {
     #[must_use]
     pub fn usage(message: impl Display) -> Self {
         Self {
-            code: super::USAGE,
+            code: super::usage::USAGE,
             ..Self::other(message)
         }
     }

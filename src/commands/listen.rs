@@ -9,12 +9,13 @@ use std::{io::IsTerminal, path::Path, sync::Arc};
 use self::{after::AfterReceiving, ask::Ask, notify::Notifier};
 use super::{
     CommandError,
-    cli::{Accept, ConflictArg, ListenArgs},
+    cli::{Accept, ConflictArg, ListenArgs, NamesArg},
     context::Context,
     join::with_hint,
     signal::Signals,
 };
 use crate::{
+    home::{ListenLock, ListenLockError},
     storage::{Conflict, Target},
     transfer::{
         ErrorKind, Member,
@@ -27,12 +28,24 @@ use crate::{
 pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandError> {
     let home = context.home()?;
     if let Some(name) = &args.name {
-        home.set_name(name)
-            .map_err(|e| CommandError::other(format!("cannot remember the name: {e}")))?;
+        context.set_name(name)?;
     }
     let member = context.member()?;
+    let _lock = match ListenLock::take(home, member.room()) {
+        Ok(lock) => Some(lock),
+        Err(error @ ListenLockError::Held { .. }) => {
+            return Err(CommandError::other(error)
+                .hint("end that one first, or give this one a home of its own: --home DIR"));
+        }
+        // A read-only home can still receive.
+        Err(error) => {
+            tracing::warn!(%error, "no lock against a second listener");
+            None
+        }
+    };
     let known = context.known(&member.invite)?;
-    let to_stdout = args.out == Path::new("-");
+    let destination = destination(&args.out, args.names)?;
+    let to_stdout = matches!(destination, Destination::Writer(_));
     if to_stdout && (!args.once || context.global.json) {
         return Err(CommandError::usage(
             "--out - writes one file's bytes to standard output: it goes with --once and without --json",
@@ -62,7 +75,7 @@ pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandErro
         ConflictArg::Skip => Conflict::Skip,
     };
     let config = ListenConfig {
-        destination: destination(&args.out)?,
+        destination,
         out: args.out.clone(),
         conflict,
         max_size: args.max_size,
@@ -111,7 +124,7 @@ async fn serve(
     }
 }
 
-fn destination(out: &Path) -> Result<Destination, CommandError> {
+fn destination(out: &Path, names: NamesArg) -> Result<Destination, CommandError> {
     if out == Path::new("-") {
         return Ok(Destination::Writer(SharedWriter::new(std::io::stdout())));
     }
@@ -121,5 +134,9 @@ fn destination(out: &Path) -> Result<Destination, CommandError> {
             format!("cannot receive into {}: {e}", out.display()),
         )
     })?;
+    let target = match names {
+        NamesArg::Replace => target,
+        NamesArg::Strict => target.strict_names(),
+    };
     Ok(Destination::Directory(Arc::new(target)))
 }

@@ -22,7 +22,7 @@ use crate::{
         menu::{Effect, Entry, Input, News, State},
         show::sanitise,
     },
-    home::save_invite,
+    home::{Home, Rooms, RoomsError},
     identity::Invite,
     protocol::Code,
 };
@@ -190,7 +190,13 @@ impl Menu<'_> {
     }
 
     fn enter_into(&mut self, invite: Invite, folder: &Path) -> Result<(), CommandError> {
-        let room = Room::enter(self.context, invite.clone(), folder, &self.board)?;
+        let room = Room::enter(
+            self.context,
+            invite.clone(),
+            folder,
+            &self.board,
+            self.room.as_ref(),
+        )?;
         self.leave();
         self.room = Some(room);
         let hosted = self.hosted.as_ref().filter(|hosted| hosted.here == invite);
@@ -220,10 +226,10 @@ impl Menu<'_> {
                 .trim()
                 .parse()
                 .map_err(|e| CommandError::usage(format!("not an invite: {e}")))?;
-            let path = self.context.home()?.invite();
-            Ok((self.context.member_of(invite.clone())?, invite, path))
+            let home = self.context.home()?.clone();
+            Ok((self.context.member_of(invite.clone())?, invite, home))
         })();
-        let (member, invite, path) = match tried {
+        let (member, invite, home) = match tried {
             Ok(tried) => tried,
             Err(error) => return board.tell(News::NotJoined(error.to_string())),
         };
@@ -231,7 +237,7 @@ impl Menu<'_> {
             match member.enter(None).await {
                 Ok(connection) => {
                     connection.close(Code::Done).await;
-                    match save_invite(&invite, &path) {
+                    match add_default(&home, &invite) {
                         Ok(()) => board.tell(News::Reached(invite.to_string())),
                         Err(error) => board.tell(News::NotJoined(error.to_string())),
                     }
@@ -251,6 +257,13 @@ impl Menu<'_> {
         self.board.tell(News::Folder(folder.to_owned()));
         Ok(())
     }
+}
+
+/// What is pasted here is where the menu goes next time, too.
+fn add_default(home: &Home, invite: &Invite) -> Result<(), RoomsError> {
+    let rooms = Rooms::of(home);
+    let room = rooms.add(invite, None)?;
+    rooms.make_default(&room.name)
 }
 
 fn interval(period: Duration) -> tokio::time::Interval {

@@ -14,20 +14,17 @@ mod menu;
 mod output;
 mod peers;
 mod room;
+mod rooms;
 mod send;
 mod server;
 mod show;
 mod signal;
 mod trust;
+mod usage;
 
-use std::{
-    io::{self, IsTerminal, Write},
-    process::ExitCode,
-};
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
-
-use crate::display::Stage;
 
 use self::{
     cli::{Cli, Command},
@@ -35,26 +32,13 @@ use self::{
 };
 pub use error::CommandError;
 
-/// Exit code for a command line that cannot be understood.
-const USAGE: u8 = 2;
-
 /// Parses the command line, runs it, and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let printed = error.print().and_then(|()| io::stdout().flush());
-            return match (error.use_stderr(), printed.map_err(CommandError::output)) {
-                (true, _) => ExitCode::from(USAGE),
-                (false, Ok(())) => ExitCode::SUCCESS,
-                (false, Err(error)) => {
-                    error.explain(&Stage::default(), "p2p");
-                    ExitCode::from(error.exit_code())
-                }
-            };
-        }
+        Err(error) => return usage::explain(&error),
     };
     let Some(command) = cli.command else {
         return menu(&Context::new(cli.global));
@@ -71,6 +55,7 @@ fn finish(context: &Context, result: Result<u8, CommandError>) -> ExitCode {
         (Ok(0), Some(failure)) => Err(CommandError::output(failure)),
         (result, _) => result,
     };
+    context.flush_log();
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -85,6 +70,7 @@ fn run(context: &Context, command: Command) -> Result<u8, CommandError> {
         Command::Server(args) => server::run(context, args),
         Command::Join(args) => join::run(context, &args),
         Command::Room(command) => room::run(context, &command),
+        Command::Rooms(args) => rooms::run(context, &args),
         Command::Listen(args) => listen::run(context, args),
         Command::Send(args) => send::send(context, args),
         Command::Broadcast(args) => send::broadcast(context, args),
@@ -108,5 +94,5 @@ fn menu(context: &Context) -> ExitCode {
         &mut std::io::stderr(),
         Cli::command().render_help().to_string().as_bytes(),
     );
-    ExitCode::from(USAGE)
+    ExitCode::from(usage::USAGE)
 }

@@ -13,12 +13,15 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
     context.block_on(async {
         let signals = Signals::hear();
         let cancel = signals.token();
-        let mut channel = member
-            .enter(None)
+        let mut channel = context
+            .connecting(&member.invite, member.enter(None))
             .await
             .map_err(|e| enter_error(e, &member.invite))?;
         let lost = || CommandError::new(ErrorKind::Unreachable, "the relay was lost");
         let mut peers = channel.peers(args.watch).await.ok_or_else(lost)?;
+        for line in channel.take_ignored() {
+            eprintln!("{line}");
+        }
         peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         for peer in &peers {
             print(context, peer)?;
@@ -53,8 +56,14 @@ fn print(context: &Context, peer: &Peer) -> Result<(), CommandError> {
     } else {
         let name = pad(peer.name.as_str(), NAME);
         let since = crate::display::duration(peer.since);
+        // Such as a Cyrillic letter that poses as a Latin one.
+        let mixed = if peer.name.mixes_scripts() {
+            "  (letters of several scripts)"
+        } else {
+            ""
+        };
         output::line(format!(
-            "{name}  {state:<9}  {since:>9}  {}",
+            "{name}  {state:<9}  {since:>9}  {}{mixed}",
             shown(peer.id)
         ))
     }

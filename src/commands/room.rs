@@ -1,14 +1,20 @@
 //! `p2p room new`: a room whose secret the relay never holds.
 
-use super::{CommandError, cli::RoomCommand, context::Context, output};
-use crate::identity::{Invite, RoomSecret};
+use super::{
+    CommandError,
+    cli::{InviteText, RoomCommand},
+    context::Context,
+    output,
+};
+use crate::identity::{Invite, RelayAddress, RoomSecret};
 
 pub(super) fn run(context: &Context, command: &RoomCommand) -> Result<u8, CommandError> {
     let RoomCommand::New { relay } = command;
+    let relay = address(relay)?;
     let secret = RoomSecret::generate();
     let room = secret.room_id();
     let invite = Invite {
-        relay: relay.at.clone(),
+        relay: relay.at,
         fingerprint: relay.fingerprint,
         secret,
     };
@@ -25,4 +31,16 @@ pub(super) fn run(context: &Context, command: &RoomCommand) -> Result<u8, Comman
         }
     }
     Ok(0)
+}
+
+/// The relay alone: of an invite that has a room already, its secret is left out.
+fn address(relay: &InviteText) -> Result<RelayAddress, CommandError> {
+    if let Ok(invite) = relay.parse() {
+        return Ok(invite.relay_address());
+    }
+    let text = relay.as_str();
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let text = text.split_once('#').map_or(text, |(rest, _)| rest);
+    text.parse()
+        .map_err(|e| CommandError::usage(format!("not a relay: {e}")))
 }

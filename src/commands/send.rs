@@ -7,11 +7,12 @@ use super::{
     cli::{BroadcastArgs, Compress, SendArgs, WhatArgs},
     context::Context,
     join::with_hint,
+    output,
     signal::Signals,
 };
 use crate::{
     identity::ResolveError,
-    storage::Filter,
+    storage::{EntryKind, Filter, FilterError, Source},
     transfer::{
         EnterError, Error, ErrorKind,
         send::{SendRequest, SourceSpec, Status, Summary, Target, To, send as send_files},
@@ -30,6 +31,9 @@ pub(super) fn broadcast(context: &Context, args: BroadcastArgs) -> Result<u8, Co
 }
 
 fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
+    if what.dry_run {
+        return list(context, source(context, what)?);
+    }
     let request = SendRequest {
         wait: what.wait,
         timeout: what.timeout,
@@ -84,9 +88,15 @@ fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError>
             "--name is for what comes from standard input (-)",
         ));
     }
-    let filter = Filter::new(&what.exclude, &[])
-        .map_err(|e| CommandError::usage(format!("--exclude: {e}")))?
+    let mut filter = Filter::new(&what.exclude, &what.exclude_from)
+        .map_err(exclude_error)?
         .without(context.home()?.secrets());
+    if what.gitignore {
+        filter = filter.with_gitignore();
+    }
+    if what.preserve {
+        filter = filter.with_modes();
+    }
     let roots = distinct(what.paths);
     for path in filter.own_below(&roots) {
         context.stage.line(&format!(
@@ -95,6 +105,48 @@ fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError>
         ));
     }
     Ok(SourceSpec::Paths { roots, filter })
+}
+
+fn exclude_error(error: FilterError) -> CommandError {
+    match &error {
+        FilterError::File { source, .. } => {
+            CommandError::new(ErrorKind::LocalFile, format!("{error}: {source}"))
+        }
+        _ => CommandError::usage(format!("--exclude: {error}")),
+    }
+}
+
+/// Lists what would be sent.
+fn list(context: &Context, source: SourceSpec) -> Result<u8, CommandError> {
+    let SourceSpec::Paths { roots, filter } = source else {
+        return Err(CommandError::usage("--dry-run lists files, not a pipe"));
+    };
+    let failed = |e| CommandError::new(ErrorKind::LocalFile, e);
+    let (mut files, mut bytes) = (0, 0);
+    for entry in Source::new(&roots, filter).map_err(failed)?.walk() {
+        let entry = entry.map_err(failed)?;
+        let (kind, size, mark) = match entry.kind {
+            EntryKind::File { size } => ("file", Some(size), ""),
+            EntryKind::Directory => ("directory", None, "/"),
+            EntryKind::Symlink { .. } => ("link", None, ""),
+        };
+        files += u64::from(size.is_some());
+        bytes += size.unwrap_or(0);
+        if context.global.json {
+            output::json(&serde_json::json!({
+                "event": "would_send", "file": entry.path.as_str(), "kind": kind, "bytes": size,
+            }))?;
+        } else {
+            output::line(format!("{}{mark}", entry.path))?;
+        }
+    }
+    if !context.global.json && !context.global.quiet {
+        let size = crate::display::bytes(bytes);
+        context
+            .stage
+            .line(&format!("{files} files, {size}; nothing was sent"));
+    }
+    Ok(0)
 }
 
 /// A path that is named twice is sent once.
@@ -189,6 +241,14 @@ fn explain(error: &Error, relay: &str) -> CommandError {
         Some(ResolveError::KeyChanged { name, got, .. }) => plain.hint(format!(
             "if you know that this is right: `p2p trust add {name} {got}`"
         )),
+        Some(ResolveError::NotFound {
+            begins_id: true,
+            text,
+            ..
+        }) => plain.hint(format!(
+            "to name a peer by its ID: the whole of it, or `id:{text}…` with at least 10 characters"
+        )),
+        Some(ResolveError::ShortPrefix { .. }) => plain.hint("`p2p peers` shows whole IDs"),
         Some(ResolveError::NotFound {
             nearest: Some(name),
             ..

@@ -3,30 +3,73 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use super::{CommandError, cli::ServerArgs, context::Context, output, signal::Signals};
+use super::{
+    CommandError,
+    cli::{ServerArgs, ServerSettings},
+    context::Context,
+    output,
+    signal::Signals,
+};
 use crate::{
     home::{Home, load_invite, load_or_create_identity, save_invite},
-    identity::{HostPort, Invite, RoomSecret},
+    identity::{DEFAULT_PORT, HostPort, Invite, RoomSecret},
     quic::{Certificate, Credentials, Tuning},
-    relay::{Admission, Relay, RelayConfig},
+    relay::{Admission, Relay, RelayConfig, machine},
 };
 
-/// Where a relay leaves the invite by which its own home reaches it.
-pub(super) fn local_invite(home: &Home) -> PathBuf {
-    home.relay().join("invite")
-}
+/// Every address of this machine, IPv4 and IPv6.
+const BIND: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
 
 pub(super) fn run(context: &Context, args: ServerArgs) -> Result<u8, CommandError> {
-    context.block_on(serve(context, &args))?
+    let mut settings = args.settings;
+    if let Some(path) = &args.config {
+        settings = settings.over(read_config(path)?);
+    }
+    if args.check {
+        return check(context, &settings);
+    }
+    context.block_on(serve(context, &settings))?
+}
+
+/// Reads a file of settings.
+fn read_config(path: &Path) -> Result<ServerSettings, CommandError> {
+    let wrong = |e: String| CommandError::usage(format!("{}: {e}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    toml::from_str(&text).map_err(|e| {
+        let line = e
+            .span()
+            .map_or(1, |span| text[..span.start].lines().count().max(1));
+        wrong(format!("line {line}: {}", e.message()))
+    })
+}
+
+/// Says whether a relay could start so. Binds nothing, makes nothing.
+fn check(context: &Context, settings: &ServerSettings) -> Result<u8, CommandError> {
+    let bind = settings.bind.unwrap_or(BIND);
+    public_address(settings.public.as_deref(), bind)?;
+    for (option, directory) in [("certs", &settings.certs), ("spool", &settings.spool)] {
+        if let Some(directory) = directory
+            && !directory.is_dir()
+        {
+            let directory = directory.display();
+            return Err(CommandError::usage(format!(
+                "{option}: {directory} is no directory"
+            )));
+        }
+    }
+    if !context.global.quiet {
+        eprintln!("the settings are right; a relay with them listens on {bind}");
+    }
+    Ok(0)
 }
 
 /// Binds a relay whose key, rooms and invite are under this home, and says how to reach it.
 ///
 /// Call it inside a runtime.
-pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), CommandError> {
+pub(super) fn open(home: &Home, args: &ServerSettings) -> Result<(Relay, Invite), CommandError> {
     home.make_directory(&home.relay())
         .map_err(CommandError::other)?;
     let certs = args.certs.clone().unwrap_or_else(|| home.relay());
@@ -34,11 +77,11 @@ pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), Co
     let identity = load_or_create_identity(&certs.join("relay.pem"))
         .map_err(|e| CommandError::other(format!("no relay key: {e}")))?;
     let certificate = Certificate::of(&identity);
-    write_certificate(&certs, &certificate.certificate)?;
+    write_certificate(&certs, &certificate.certificate);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
 
     let rooms = certs.join("rooms");
-    let admission = Admission::load(&rooms, args.open)
+    let admission = Admission::load(&rooms, args.open.unwrap_or_default())
         .map_err(|e| CommandError::other(format!("admitted rooms in {}: {e}", rooms.display())))?;
     let secret = own_room(home)?;
     for room in args.admit.iter().copied().chain([secret.room_id()]) {
@@ -47,8 +90,12 @@ pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), Co
             .map_err(|e| CommandError::other(format!("{}: {e}", rooms.display())))?;
     }
 
-    let relay = bind_relay(config(args, admission), &credentials)
-        .map_err(|e| CommandError::other(format!("cannot listen on {}: {e}", args.bind)))?;
+    let relay = bind_relay(config(args, admission), &credentials).map_err(|e| {
+        CommandError::other(format!(
+            "cannot listen on {}: {e}",
+            args.bind.unwrap_or(BIND)
+        ))
+    })?;
     let address = relay.local_addr().map_err(CommandError::other)?;
     let invite = |relay| Invite {
         relay,
@@ -57,26 +104,39 @@ pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), Co
     };
     let local = HostPort::new(&loopback(address.ip()).to_string(), address.port())
         .map_err(CommandError::other)?;
-    let path = local_invite(home);
+    let path = home.relay_invite();
     save_invite(&invite(local), &path).map_err(CommandError::other)?;
     let invite = invite(public_address(args.public.as_deref(), address)?);
     Ok((relay, invite))
 }
 
-fn config(args: &ServerArgs, admission: Admission) -> RelayConfig {
+fn config(args: &ServerSettings, admission: Admission) -> RelayConfig {
+    let default = RelayConfig::new(args.bind.unwrap_or(BIND), admission);
+    let open_files = machine::open_files();
+    let spool_files = machine::spool_files(open_files);
+    if open_files < FEW_FILES {
+        tracing::warn!(
+            "open files are limited to {open_files} (ulimit -n): the spool has at most {spool_files} of \
+             them, and recipients that fall behind beyond that are cut off"
+        );
+    }
     RelayConfig {
-        max_peers: args.max_peers,
-        memory_limit: args.memory_limit,
-        spool_limit: args.spool_limit,
+        spool_files,
+        max_peers: args.max_peers.unwrap_or(default.max_peers),
+        memory_limit: args
+            .memory_limit
+            .unwrap_or_else(|| machine::memory_limit(default.memory_limit)),
+        spool_limit: args.spool_limit.unwrap_or(default.spool_limit),
         spool: args.spool.clone().unwrap_or_else(std::env::temp_dir),
         limit_per_peer: args.limit,
         tuning: Tuning::from_env(),
+        tcp: args.tcp.unwrap_or_default(),
         threads: args.threads.unwrap_or(NonZeroUsize::MIN),
-        ..RelayConfig::new(args.bind, admission)
+        ..default
     }
 }
 
-async fn serve(context: &Context, args: &ServerArgs) -> Result<u8, CommandError> {
+async fn serve(context: &Context, args: &ServerSettings) -> Result<u8, CommandError> {
     let signals = Signals::hear();
     let (relay, invite) = open(context.home()?, args)?;
     let address = relay.local_addr().map_err(CommandError::other)?;
@@ -86,14 +146,20 @@ async fn serve(context: &Context, args: &ServerArgs) -> Result<u8, CommandError>
         );
     }
     if context.global.json {
-        output::json(
-            &serde_json::json!({"event": "ready", "address": address.to_string(), "invite": invite.to_string()}),
-        )?;
+        output::json(&serde_json::json!({
+            "event": "ready", "address": address.to_string(), "invite": invite.to_string(),
+            "tcp": relay.tcp_addr().map(|tcp| tcp.to_string()),
+        }))?;
     } else {
         output::line(&invite)?;
         if !context.global.quiet {
+            let tcp = match relay.tcp_addr() {
+                Some(tcp) if tcp == address => " (UDP and TCP)".to_owned(),
+                Some(tcp) => format!(" (UDP) and {tcp} (TCP)"),
+                None => " (UDP)".to_owned(),
+            };
             eprintln!(
-                "relay listening on {address}; the line above is the invite: `p2p join` it on every machine"
+                "relay listening on {address}{tcp}; the line above is the invite: `p2p join` it on every machine"
             );
         }
     }
@@ -116,7 +182,7 @@ fn bind_relay(config: RelayConfig, credentials: &Credentials) -> std::io::Result
 
 /// The room that every relay makes for its operator on its first start.
 fn own_room(home: &Home) -> Result<RoomSecret, CommandError> {
-    let saved = load_invite(&local_invite(home)).map_err(CommandError::other)?;
+    let saved = load_invite(&home.relay_invite()).map_err(CommandError::other)?;
     Ok(saved.map_or_else(RoomSecret::generate, |invite| invite.secret))
 }
 
@@ -176,11 +242,20 @@ fn loopback(bound: IpAddr) -> IpAddr {
     }
 }
 
+/// With fewer open files than this a relay says so, at its start.
+const FEW_FILES: u64 = 256;
+
 /// Leaves the certificate where people can look at it; it is made anew from the key at each start.
-fn write_certificate(certs: &Path, certificate: &[u8]) -> Result<(), CommandError> {
-    let pem = pem(certificate);
-    let path = certs.join("relay.crt");
-    std::fs::write(&path, pem).map_err(|e| CommandError::other(format!("{}: {e}", path.display())))
+///
+/// Nobody needs the file: where it cannot be written, as on a read-only mount, the relay starts.
+fn write_certificate(certs: &Path, certificate: &[u8]) {
+    let (pem, path) = (pem(certificate), certs.join("relay.crt"));
+    if std::fs::read(&path).is_ok_and(|there| there == pem.as_bytes()) {
+        return;
+    }
+    if let Err(error) = std::fs::write(&path, pem) {
+        tracing::info!("{} stays as it is: {error}", path.display());
+    }
 }
 
 /// PEM (RFC 7468) of a certificate.

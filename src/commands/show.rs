@@ -1,14 +1,21 @@
 //! `p2p show`: a file in the terminal.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::Stdio,
+};
+
+use tokio::process::Command;
 
 use super::{
     CommandError,
     cli::{ShowArgs, When},
     context::Context,
+    output,
 };
 use crate::{
-    display::show::{Kind, ShowError, ShowOptions, When as ShowWhen, detect_kind, show},
+    display::show::{Kind, Rows, ShowError, ShowOptions, When as ShowWhen, detect_kind, show},
     transfer::ErrorKind,
 };
 
@@ -35,7 +42,22 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
         None => ShowOptions::detect(std::io::stdout().is_terminal(), color),
     };
     options.verbose = context.global.verbose > 0;
-    let kind = detect_kind(&args.file).ok();
+    options.rows = match args.rows {
+        _ if args.all => Rows::All,
+        Some(rows) => Rows::AtMost(rows),
+        None => Rows::Fitting,
+    };
+    let kind = detect_kind(&args.file);
+    if context.global.json {
+        let kind = kind.map_err(unshown)?;
+        output::json(&serde_json::json!({
+            "event": "shown",
+            "path": args.file.to_string_lossy(),
+            "kind": kind.as_str(),
+        }))?;
+        return Ok(0);
+    }
+    let kind = kind.ok();
     // A listener shows what is made to be looked at; whoever gives it room looks at anything.
     let is_listener = args.limited && args.cells.is_none();
     if is_listener && !kind.is_some_and(is_shown) {
@@ -58,14 +80,41 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
     match show(&args.file, &options, &mut out) {
         Ok(_) => {}
         Err(ShowError::Write(error)) => return Err(CommandError::output(error)),
-        Err(error) => {
-            let why = std::error::Error::source(&error).map(|it| format!(": {it}"));
-            let message = format!("{error}{}", why.unwrap_or_default());
-            return Err(CommandError::new(ErrorKind::LocalFile, message));
-        }
+        Err(error) => return Err(unshown(error)),
     }
     out.flush().map_err(CommandError::output)?;
     Ok(0)
+}
+
+/// A process that shows a file from someone else, with limits on its own time and memory; to be
+/// told the file, and more options, before it is started.
+///
+/// # Errors
+/// If the program that this process runs cannot be found.
+pub(super) fn limited_process() -> io::Result<Command> {
+    let mut process = Command::new(this_program()?);
+    process
+        .args(["show", "--limited"])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    Ok(process)
+}
+
+/// The program that this process runs: the same one even if its file has been replaced or
+/// removed since, as an upgrade does under a listener.
+fn this_program() -> io::Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if cfg!(target_os = "linux") && running.exists() {
+        return Ok(running);
+    }
+    std::env::current_exe()
+}
+
+/// Why the file is not shown, on one line.
+fn unshown(error: impl std::error::Error) -> CommandError {
+    let why = error.source().map(|it| format!(": {it}"));
+    let message = format!("{error}{}", why.unwrap_or_default());
+    CommandError::new(ErrorKind::LocalFile, message)
 }
 
 fn is_shown(kind: Kind) -> bool {

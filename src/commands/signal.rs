@@ -29,6 +29,7 @@ impl Signals {
             token: CancellationToken::new(),
             code: Arc::new(AtomicU8::new(0)),
         };
+        survive_file_size_limit();
         let hearing = signals.clone();
         tokio::spawn(async move {
             loop {
@@ -54,6 +55,16 @@ impl Signals {
     /// The exit code for the signal that came, if one did.
     pub(super) fn exit_code(&self) -> Option<u8> {
         Some(self.code.load(Ordering::Relaxed)).filter(|code| *code != 0)
+    }
+}
+
+/// A file that meets the process's size limit is an error of that file (`EFBIG`), not the end of the
+/// process, which SIGXFSZ would be: a handler that does nothing is enough.
+fn survive_file_size_limit() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     }
 }
 

@@ -1,7 +1,10 @@
 //! `p2p trust`: known peers.
 
 use super::{CommandError, cli::TrustCommand, context::Context, output};
-use crate::transfer::{ErrorKind, unix_now};
+use crate::{
+    identity::Origin,
+    transfer::{ErrorKind, unix_now},
+};
 
 pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, CommandError> {
     let known = context.known(&context.invite()?)?;
@@ -12,16 +15,18 @@ pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, Comman
                 if context.global.json {
                     output::json(&serde_json::json!({
                         "event": "known", "name": peer.name, "id": peer.id, "since": peer.since,
-                        "origin": peer.origin,
+                        "origin": peer.origin, "trusted": peer.origin > Origin::Seen,
                     }))?;
                 } else {
                     let since = std::time::UNIX_EPOCH + std::time::Duration::from_secs(peer.since);
-                    output::line(format!(
-                        "{}  {}  since {}",
-                        peer.name,
-                        peer.id,
-                        humantime::format_rfc3339_seconds(since)
-                    ))?;
+                    let why = match peer.origin {
+                        Origin::Seen => "not trusted: only received from",
+                        Origin::SentTo => "trusted: you sent to it",
+                        Origin::Added => "trusted: you added it",
+                    };
+                    let day = humantime::format_rfc3339_seconds(since).to_string();
+                    let day = day.split('T').next().unwrap_or_default().to_owned();
+                    output::line(format!("{}  {why}, {day}  {}", peer.name, peer.id))?;
                 }
             }
         }

@@ -278,6 +278,7 @@ mod tests {
             bytes,
             total: None,
             resumed_from: 0,
+            road: crate::protocol::Road::Relay,
         }
     }
 

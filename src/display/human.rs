@@ -1,6 +1,6 @@
 //! Events as lines for people, on standard error.
 
-use std::{io, time::Duration};
+use std::{collections::HashSet, io, time::Duration};
 
 use console::{Style as Paint, measure_text_width};
 
@@ -8,7 +8,10 @@ use super::{
     Bars, Stage, Style, bars::elide, bytes, duration, events::Printer, rate, show::sanitise,
     stage::window,
 };
-use crate::transfer::Event;
+use crate::{
+    protocol::{PeerName, Road},
+    transfer::{Event, PeerRef},
+};
 
 /// Below this size and this time, a rate is mostly the time that answers take.
 const RATE_LEAST: (u64, Duration) = (1_000_000, Duration::from_secs(1));
@@ -21,6 +24,8 @@ pub struct Human {
     style: Style,
     stage: Stage,
     bars: Bars,
+    /// Names that several recipients of a send have: their IDs tell them apart.
+    shared_names: HashSet<PeerName>,
 }
 
 impl Human {
@@ -31,6 +36,7 @@ impl Human {
             style,
             bars: Bars::new(stage.clone(), style.bars, style.color),
             stage,
+            shared_names: HashSet::new(),
         }
     }
 
@@ -60,6 +66,14 @@ impl Human {
         self.paint(&Paint::new().dim(), text)
     }
 
+    /// What a peer is called here.
+    fn name(&self, peer: &PeerRef) -> String {
+        match self.shared_names.contains(&peer.name) {
+            true => format!("{} ({})", peer.name, peer.id.short()),
+            false => peer.name.to_string(),
+        }
+    }
+
     /// The last word on one file: `✓ name → peer  40.0 MB  8.3 s  4.82 MB/s`.
     ///
     /// On a terminal it is one line: the numbers at the end give way first, then the name's middle.
@@ -69,6 +83,7 @@ impl Human {
         (size, resumed_from): (u64, u64),
         elapsed: Option<Duration>,
         already_there: bool,
+        road: Road,
     ) {
         let Some(elapsed) = elapsed else { return };
         let moved = size.saturating_sub(resumed_from);
@@ -82,6 +97,9 @@ impl Human {
             if moved >= RATE_LEAST.0 || elapsed >= RATE_LEAST.1 {
                 facts.push(duration(elapsed));
                 facts.push(rate(moved, elapsed));
+            }
+            if road != Road::Relay {
+                facts.push(format!("by {road}"));
             }
         }
         let mut name = name.to_owned();
@@ -156,8 +174,18 @@ impl Printer for Human {
                 self.line(&self.dim(&format!("{} offers {what}", from.name)));
             }
             Event::Offered {
-                to, files, bytes, ..
+                mut to,
+                files,
+                bytes,
+                ..
             } => {
+                let mut names = HashSet::new();
+                let twice = to.iter().filter(|peer| !names.insert(&peer.name));
+                self.shared_names
+                    .extend(twice.map(|peer| peer.name.clone()).collect::<Vec<_>>());
+                for peer in &mut to {
+                    peer.name = PeerName::from_lossy(&self.name(peer));
+                }
                 let whom = match to.as_slice() {
                     [one] => one.name.to_string(),
                     several => format!("{} recipients", several.len()),
@@ -173,6 +201,7 @@ impl Printer for Human {
                 bytes,
                 total,
                 resumed_from,
+                ..
             } => {
                 let file = sanitise(&file).into_owned();
                 self.bars
@@ -186,6 +215,7 @@ impl Printer for Human {
                 from,
                 resumed_from,
                 already_there,
+                road,
                 ..
             } => {
                 let elapsed = self.bars.arrived(transfer, &from, &sanitise(&file), bytes);
@@ -195,6 +225,7 @@ impl Printer for Human {
                     (bytes, resumed_from),
                     elapsed,
                     already_there,
+                    road,
                 );
             }
             Event::Delivered {
@@ -204,15 +235,17 @@ impl Printer for Human {
                 bytes,
                 resumed_from,
                 already_there,
+                road,
                 ..
             } => {
                 let file = sanitise(&file);
                 let elapsed = self.bars.arrived(transfer, &peer, &file, bytes);
                 self.last_word(
-                    (&file, format!(" → {}", peer.name)),
+                    (&file, format!(" → {}", self.name(&peer))),
                     (bytes, resumed_from),
                     elapsed,
                     already_there,
+                    road,
                 );
             }
             Event::Message { from, text, .. } => {
@@ -230,7 +263,7 @@ impl Printer for Human {
                     line.push_str(&format!(" {}", sanitise(file)));
                 }
                 if let Some(peer) = &peer {
-                    line.push_str(&format!(" {}", peer.name));
+                    line.push_str(&format!(" {}", self.name(peer)));
                 }
                 if let (Some(peer), None) = (peer, file) {
                     self.bars.failed(transfer, peer.id, format!("{failure:#}"));
@@ -240,7 +273,7 @@ impl Printer for Human {
             Event::Retrying { peer, reason } => {
                 let reason = sanitise(&reason).into_owned();
                 let who = match &peer {
-                    Some(peer) => format!("{}: ", peer.name),
+                    Some(peer) => format!("{}: ", self.name(peer)),
                     None => String::new(),
                 };
                 self.line(&self.dim(&format!("{who}{reason}; trying again")));

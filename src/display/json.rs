@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::events::Printer;
+use super::{ascii::localised, events::Printer};
 use crate::{
     protocol::{TransferId, is_printable},
     transfer::Event,
@@ -52,14 +52,17 @@ impl Json {
 /// # Errors
 /// When standard output cannot be written to; [`io::ErrorKind::BrokenPipe`] when nobody reads it any more.
 pub fn print_json(value: &impl Serialize) -> io::Result<()> {
-    print_line(&to_line(value))
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", to_line(value))?;
+    out.flush()
 }
 
-/// Prints a line on standard output, at once.
+/// Prints a line for people on standard output, at once.
 ///
 /// # Errors
 /// As [`print_json`].
 pub fn print_line(line: &str) -> io::Result<()> {
+    let line = localised(line);
     let mut out = io::stdout().lock();
     out.write_all(line.as_bytes())?;
     out.write_all(b"\n")?;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use console::{Term, truncate_str};
-use tracing_subscriber::fmt::MakeWriter;
+
+use super::ascii::localised;
 
 /// The one way to standard error while bars may be on it.
 ///
@@ -34,12 +35,6 @@ struct Inner {
 /// Keeps bars away until it is dropped.
 #[must_use]
 pub struct Pause(Stage);
-
-/// A line of the log, on its way to standard error.
-pub struct LogLine {
-    stage: Stage,
-    text: Vec<u8>,
-}
 
 impl std::fmt::Debug for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -93,12 +88,12 @@ impl Stage {
         self.lock().printed
     }
 
-    fn raw(&self, text: &str) {
+    pub(super) fn raw(&self, text: &str) {
         let mut inner = self.lock();
         inner.printed += 1;
         let mut out = String::new();
         inner.erase(&mut out);
-        out.push_str(text);
+        out.push_str(&localised(text));
         inner.paint(&mut out);
         inner.emit(&out);
     }
@@ -111,25 +106,37 @@ impl Stage {
 impl Inner {
     fn erase(&mut self, out: &mut String) {
         if std::mem::take(&mut self.drawn) {
-            out.push_str("\r\x1b[J");
+            // From the second column: what is erased from the very first cell of the screen on, tmux
+            // takes for a screen that is cleared, and keeps a copy of it to scroll back to.
+            out.push_str("\r\x1b[2K \x1b[J\r");
         }
     }
 
     fn paint(&mut self, out: &mut String) {
-        self.erase(out);
         if self.bars.is_empty() || self.pauses > 0 {
-            return;
+            return self.erase(out);
         }
         let (columns, rows) = window();
         // A line that fills the last column would wrap on some terminals; the prompt's line is
         // left to whatever is printed next.
         let shown = self.bars.len().min(rows.saturating_sub(1).max(1));
+        // The window may become narrower while this is on its way: what is too long then must not
+        // take a second row, of which nobody would know.
+        out.push_str("\r\x1b[?7l");
+        // Each row is erased whole before it is written: one that was too long when the window
+        // became narrower is joined with the next for good else.
         for (i, bar) in self.bars[self.bars.len() - shown..].iter().enumerate() {
             if i > 0 {
                 out.push_str("\r\n");
             }
-            out.push_str(&truncate_str(bar, columns.saturating_sub(1), "…"));
+            out.push_str("\x1b[2K");
+            out.push_str(&truncate_str(
+                &localised(bar),
+                columns.saturating_sub(1),
+                "",
+            ));
         }
+        out.push_str("\x1b[J\x1b[?7h");
         if shown > 1 {
             out.push_str(&format!("\x1b[{}A", shown - 1));
         }
@@ -162,37 +169,6 @@ impl Drop for Pause {
     }
 }
 
-impl<'a> MakeWriter<'a> for Stage {
-    type Writer = LogLine;
-
-    fn make_writer(&'a self) -> LogLine {
-        LogLine {
-            stage: self.clone(),
-            text: Vec::new(),
-        }
-    }
-}
-
-impl Write for LogLine {
-    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-        self.text.extend_from_slice(part);
-        Ok(part.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for LogLine {
-    fn drop(&mut self) {
-        if !self.text.is_empty() {
-            self.stage
-                .raw(&escaped(&String::from_utf8_lossy(&self.text)));
-        }
-    }
-}
-
 /// Columns and rows of the window that standard error is in.
 pub(super) fn window() -> (usize, usize) {
     let (rows, columns) = Term::stderr().size_checked().unwrap_or((24, 80));
@@ -200,7 +176,7 @@ pub(super) fn window() -> (usize, usize) {
 }
 
 /// Log lines may carry text from others in any field: only their own line ends stay as they are.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(super::show::sanitise).collect();
     lines.join("\n") + "\n"
 }

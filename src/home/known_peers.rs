@@ -87,10 +87,10 @@ impl KnownPeers {
     ) -> Result<Verdict, KnownError> {
         // Most often nothing changes, and then nobody needs to wait for a lock.
         if let Some(entry) = self.load()?.get(name) {
-            if entry.id != id {
+            if entry.id != id && (origin == Origin::Seen || entry.origin > Origin::Seen) {
                 return Ok(Verdict::Changed { pinned: entry.id });
             }
-            if entry.origin >= origin {
+            if entry.id == id && entry.origin >= origin {
                 return Ok(Verdict::Same);
             }
         }
@@ -165,7 +165,7 @@ impl KnownPeers {
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options
+        let file = private_file::never_wait(&mut options)
             .open(&path)
             .map_err(|e| private_file::io_error("open", &path, e))?;
         FileExt::lock(&file).map_err(|e| private_file::io_error("lock", &path, e))?;
@@ -292,12 +292,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let known = known(&dir);
         thread::scope(|scope| {
-            for i in 0..8 {
+            for i in 0_u8..8 {
                 let known = &known;
                 scope.spawn(move || {
-                    for j in 0..4 {
+                    for j in 0_u8..4 {
                         let name = name(&format!("peer {i} {j}"));
-                        known.pin(&name, A, Origin::Seen, 7).unwrap();
+                        let id = PeerId::from_bytes([i * 4 + j; 32]);
+                        known.pin(&name, id, Origin::Seen, 7).unwrap();
                     }
                 });
             }

@@ -3,9 +3,12 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `identity.pem` | my private key ([`load_or_create_identity`]) |
-//! | `invite` | the saved invite ([`load_invite`]) |
+//! | `invite` | the default room's invite ([`load_invite`]) |
+//! | `rooms/` | every room's invite, by name ([`Rooms`]) |
+//! | `listening-….lock` | held while this home listens in a room ([`ListenLock`]) |
 //! | `known-peers.json` | whom I know ([`KnownPeers`]) |
 //! | `name` | the name I chose ([`Home::name`]) |
+//! | `roads.json` | where UDP did not reach a relay ([`RoadNotes`]) |
 //! | `journal/` | notes on partial transfers, kept by `storage` |
 //! | `jobs/` | which sends are running |
 //! | `relay/` | a relay that runs under this home |
@@ -15,12 +18,18 @@
 mod identity_file;
 mod invite_file;
 mod known_peers;
+mod listen_lock;
 mod private_file;
+mod road_notes;
+mod rooms;
 
 pub use identity_file::{IdentityError, load_or_create_identity};
 pub use invite_file::{InviteFileError, load_invite, save_invite};
 pub use known_peers::{KnownError, KnownPeers};
+pub use listen_lock::{ListenLock, ListenLockError};
 pub use private_file::PrivateFileError;
+pub use road_notes::RoadNotes;
+pub use rooms::{RoomName, RoomNameError, Rooms, RoomsError, SavedRoom};
 
 use std::{
     fs, io,
@@ -55,9 +64,9 @@ pub enum HomeError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// Anybody on this machine could put a key of their own in the place of ours.
-    #[error("everybody may write to the home directory {} (mode {mode:04o})", path.display())]
-    WorldWritable {
+    /// Somebody else on this machine could put a key of their own in the place of ours.
+    #[error("others may write to the home directory {0} (mode {mode:04o}): chmod go-w {0}", path.display())]
+    Writable {
         /// The directory.
         path: PathBuf,
         /// Its permission bits.
@@ -84,7 +93,7 @@ impl Home {
     /// it guard themselves.
     ///
     /// # Errors
-    /// When it cannot be made, or everybody may write to it.
+    /// When it cannot be made, or others may write to it.
     pub fn open(directory: Option<PathBuf>) -> Result<Self, HomeError> {
         let directory = match directory {
             Some(directory) => directory,
@@ -94,7 +103,7 @@ impl Home {
                 .to_owned(),
         };
         make_private_directory(&directory)?;
-        refuse_world_writable(&directory)?;
+        refuse_writable(&directory)?;
         Ok(Self { directory })
     }
 
@@ -116,10 +125,28 @@ impl Home {
         self.directory.join("invite")
     }
 
+    /// The directory of saved rooms.
+    #[must_use]
+    pub fn rooms(&self) -> PathBuf {
+        self.directory.join("rooms")
+    }
+
+    /// The invite of a relay that runs under this home, by which the same home reaches it.
+    #[must_use]
+    pub fn relay_invite(&self) -> PathBuf {
+        self.relay().join("invite")
+    }
+
     /// Whom I know, in every room.
     #[must_use]
     pub fn known_peers(&self) -> PathBuf {
         self.directory.join("known-peers.json")
+    }
+
+    /// Notes on where UDP did not reach a relay.
+    #[must_use]
+    pub fn road_notes(&self) -> PathBuf {
+        self.directory.join("roads.json")
     }
 
     /// The directory of notes on partial transfers.
@@ -143,8 +170,12 @@ impl Home {
     /// What holds my keys and secrets, and must never leave this machine with a tree that is sent.
     #[must_use]
     pub fn secrets(&self) -> Vec<PathBuf> {
-        let rooms = self.directory.join("rooms");
-        vec![self.identity_key(), self.invite(), rooms, self.relay()]
+        vec![
+            self.identity_key(),
+            self.invite(),
+            self.rooms(),
+            self.relay(),
+        ]
     }
 
     /// Makes a directory below the home directory (mode 0700) if there is none.
@@ -199,7 +230,7 @@ fn make_private_directory(path: &Path) -> Result<(), HomeError> {
 }
 
 #[cfg(unix)]
-fn refuse_world_writable(path: &Path) -> Result<(), HomeError> {
+fn refuse_writable(path: &Path) -> Result<(), HomeError> {
     use std::os::unix::fs::PermissionsExt;
     let metadata = fs::metadata(path).map_err(|source| HomeError::Io {
         path: path.to_owned(),
@@ -207,8 +238,8 @@ fn refuse_world_writable(path: &Path) -> Result<(), HomeError> {
     })?;
     let mode = metadata.permissions().mode() & 0o7777;
     // In a sticky directory such as /tmp nobody can replace a file of ours.
-    if mode & 0o002 != 0 && mode & 0o1000 == 0 {
-        return Err(HomeError::WorldWritable {
+    if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+        return Err(HomeError::Writable {
             path: path.to_owned(),
             mode,
         });
@@ -217,7 +248,7 @@ fn refuse_world_writable(path: &Path) -> Result<(), HomeError> {
 }
 
 #[cfg(not(unix))]
-fn refuse_world_writable(_path: &Path) -> Result<(), HomeError> {
+fn refuse_writable(_path: &Path) -> Result<(), HomeError> {
     Ok(())
 }
 
@@ -250,14 +281,13 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_home_that_everybody_may_write_to_is_refused() {
+    fn a_home_that_others_may_write_to_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        set_mode(dir.path(), 0o777);
         let open = || Home::open(Some(dir.path().to_owned()));
-        assert!(matches!(
-            open(),
-            Err(HomeError::WorldWritable { mode: 0o777, .. })
-        ));
+        for unsafe_mode in [0o777, 0o770, 0o720, 0o702] {
+            set_mode(dir.path(), unsafe_mode);
+            assert!(matches!(open(), Err(HomeError::Writable { mode, .. }) if mode == unsafe_mode));
+        }
         set_mode(dir.path(), 0o1777);
         assert!(open().is_ok());
     }

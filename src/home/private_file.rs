@@ -1,7 +1,7 @@
 //! Files that only their owner may read: written whole or not at all.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
@@ -59,7 +59,7 @@ pub enum PrivateFileError {
 /// A file that others may read or write is refused: it is for its owner to decide what that means.
 pub(super) fn read(path: &Path, max: u64) -> Result<Option<Zeroizing<String>>, PrivateFileError> {
     let failed = |source| io_error("read", path, source);
-    let file = match File::open(path) {
+    let file = match never_wait(OpenOptions::new().read(true)).open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(failed(e)),
@@ -114,6 +114,16 @@ pub(super) fn io_error(action: &'static str, path: &Path, source: io::Error) -> 
         path: path.to_owned(),
         source,
     }
+}
+
+/// Opening must not wait: for a pipe in the file's place it would, until someone opens the other end.
+pub(super) fn never_wait(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    options
 }
 
 /// The directory that `path` is in.
@@ -214,6 +224,25 @@ mod tests {
                 matches!(read(&path, 10), Err(PrivateFileError::Exposed { mode, .. }) if mode == 0o600 | bit)
             );
         }
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let (done, read_it) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            done.send(matches!(
+                read(&path, 10),
+                Err(PrivateFileError::NoFile { .. })
+            ))
+        });
+        assert_eq!(
+            read_it.recv_timeout(std::time::Duration::from_secs(10)),
+            Ok(true)
+        );
     }
 
     #[test]

@@ -1,31 +1,33 @@
-//! Endpoints: the relay's, which is knocked at, and a client's, which connects.
+//! Endpoints: the relay's, which accepts, and what a client's is made of.
 
-use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    num::NonZeroUsize,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use quinn::{ConnectionId, ConnectionIdGenerator, EndpointConfig, Runtime, TokioRuntime};
+use quinn::Runtime;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
-    ConnectError, Credentials, Link, LinkError, Role, SocketBuffers, Tuning, batches::batching,
-    socket, tls, workers::Workers,
+    Credentials, Link, LinkError, SocketBuffers, Tuning, batches::batching,
+    endpoint_config::endpoint_config, socket, stagger::canonical, tls, tunnel::TunnelListener,
+    workers::Workers,
 };
-use crate::protocol::{Code, PeerId};
+use crate::protocol::{Code, Road};
 
-/// Handshakes that may be in progress at once before every new address has to show, by a Retry
-/// packet, that it can receive (RFC 9000, section 8.1.2).
-const UNVALIDATED_MAX: usize = 64;
+/// Clients whose handshake has not begun.
+const INCOMING_MAX: usize = 1024;
+/// What each of them may send ahead, in bytes, and all of them: a first flight is two or three packets.
+const INCOMING_BUFFER: u64 = 16 << 10;
+const INCOMING_BUFFERS: u64 = 2 << 20;
 
 /// The relay's endpoint.
 #[derive(Debug)]
 pub struct RelayEndpoint {
     endpoint: quinn::Endpoint,
     buffers: SocketBuffers,
+    tunnels: Option<TunnelListener>,
+    tuning: Tuning,
+    workers: Arc<Workers>,
 }
 
 impl RelayEndpoint {
@@ -43,11 +45,40 @@ impl RelayEndpoint {
         let crypto = tls::server(credentials).map_err(io::Error::other)?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         server
-            .transport_config(tuning.transport(Role::Relay))
-            .max_incoming(1024);
-        let (endpoint, buffers) =
-            endpoint(address, credentials, Some(server), Workers::start(threads)?)?;
-        Ok(Self { endpoint, buffers })
+            .transport_config(Arc::new(tuning.unadmitted()))
+            .max_incoming(INCOMING_MAX)
+            .incoming_buffer_size(INCOMING_BUFFER)
+            .incoming_buffer_size_total(INCOMING_BUFFERS);
+        let workers = Workers::start(threads)?;
+        let (endpoint, buffers) = endpoint(address, credentials, Some(server), workers.clone())?;
+        Ok(Self {
+            endpoint,
+            buffers,
+            tunnels: None,
+            tuning,
+            workers,
+        })
+    }
+
+    /// Takes clients over TCP as well, at `address`; port 0 picks one. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be bound or the credentials do not make a TLS configuration.
+    pub fn bind_tcp(&mut self, address: SocketAddr, credentials: &Credentials) -> io::Result<()> {
+        let workers = self.workers.clone();
+        self.tunnels = Some(TunnelListener::bind(
+            address,
+            credentials,
+            self.tuning,
+            workers,
+        )?);
+        Ok(())
+    }
+
+    /// The TCP address that is bound, where one is.
+    #[must_use]
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.tunnels.as_ref().map(TunnelListener::local_addr)
     }
 
     /// The address that is bound.
@@ -66,159 +97,104 @@ impl RelayEndpoint {
 
     /// Waits for the next client; `None` once the endpoint is closed.
     ///
-    /// Cancel-safe. The handshake has not begun: give the [`Knock`] to a task of its own.
-    pub async fn accept(&self) -> Option<Knock> {
-        let incoming = self.endpoint.accept().await?;
-        let crowded = self.endpoint.open_connections() >= UNVALIDATED_MAX;
-        Some(Knock { incoming, crowded })
+    /// Cancel-safe. The handshake has not begun: give the [`Incoming`] to a task of its own.
+    pub async fn accept(&self) -> Option<Incoming> {
+        let tunnelled = async {
+            match &self.tunnels {
+                Some(tunnels) => tunnels.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            incoming = self.endpoint.accept() => Some(Incoming {
+                incoming: incoming?,
+                tunnel: None,
+            }),
+            arrival = tunnelled => arrival.map(|arrival| Incoming {
+                incoming: arrival.incoming,
+                tunnel: Some((arrival.remote, arrival.ended, arrival.decided)),
+            }),
+        }
     }
 
     /// Closes every connection with `code`, and takes no more.
     pub fn close(&self, code: Code, reason: &str) {
         self.endpoint.close(code.number().into(), reason.as_bytes());
+        if let Some(tunnels) = &self.tunnels {
+            tunnels.close();
+        }
     }
 
     /// Waits until every close has been sent, at most for `limit`.
     pub async fn drained(&self, limit: Duration) {
-        let _ = tokio::time::timeout(limit, self.endpoint.wait_idle()).await;
+        let idle = async {
+            self.endpoint.wait_idle().await;
+            if let Some(tunnels) = &self.tunnels {
+                tunnels.drained().await;
+            }
+        };
+        let _ = tokio::time::timeout(limit, idle).await;
     }
 }
 
-/// A client that wants in, before its handshake.
+/// A client that wants in, before its handshake: it costs its first packets and nothing else.
 #[derive(Debug)]
-pub struct Knock {
+pub struct Incoming {
     incoming: quinn::Incoming,
-    crowded: bool,
+    tunnel: Option<(SocketAddr, CancellationToken, oneshot::Sender<()>)>,
 }
 
-impl Knock {
-    /// Where it comes from; not validated yet.
+impl Incoming {
+    /// Where it says that it comes from.
     #[must_use]
     pub fn remote(&self) -> SocketAddr {
-        self.incoming.remote_address()
+        match &self.tunnel {
+            Some((remote, ..)) => *remote,
+            None => canonical(self.incoming.remote_address()),
+        }
     }
 
-    /// Turns the client away without a handshake.
-    pub fn refuse(self) {
-        self.incoming.refuse();
+    /// The road on which it comes.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        match self.tunnel {
+            Some(_) => Road::Tcp,
+            None => Road::Relay,
+        }
     }
 
-    /// Completes the handshake; `None` when the client was asked to prove its address first.
+    /// Whether it has shown that it receives at that address.
+    #[must_use]
+    pub fn is_validated(&self) -> bool {
+        // Whoever has completed TCP's handshake can receive.
+        self.tunnel.is_some() || self.incoming.remote_address_validated()
+    }
+
+    /// Asks it to show that, with a Retry packet (RFC 9000, section 8.1.2); it comes again then.
+    pub fn validate(self) {
+        let _ = self.incoming.retry();
+    }
+
+    /// Answers nothing: it takes its packet for lost, and sends it again after a second or so.
+    pub fn ignore(self) {
+        self.incoming.ignore();
+    }
+
+    /// Completes the handshake.
     ///
     /// # Errors
     /// When the handshake fails, or is not over within `limit`.
-    pub async fn admit(self, limit: Duration) -> Result<Option<Link>, LinkError> {
-        if self.crowded && !self.incoming.remote_address_validated() {
-            let _ = self.incoming.retry();
-            return Ok(None);
-        }
+    pub async fn accept(self, limit: Duration) -> Result<Link, LinkError> {
         let connecting = self.incoming.accept()?;
         let connection = tokio::time::timeout(limit, connecting)
             .await
             .map_err(|_| LinkError::TimedOut)??;
-        Link::new(connection).map(Some)
+        let ended = self.tunnel.as_ref().map(|(_, ended, _)| ended.clone());
+        Link::new(connection, ended)
     }
 }
 
-/// A client's endpoint.
-#[derive(Debug)]
-pub struct ClientEndpoint {
-    endpoint: quinn::Endpoint,
-    buffers: SocketBuffers,
-}
-
-impl ClientEndpoint {
-    /// Connects to the relay at `host` and `port`, whose key is pinned.
-    ///
-    /// Every address of the host is tried in turn, `limit` for each. Call it inside a tokio runtime.
-    /// Keep the endpoint for as long as the link is used, and close it with [`Self::close`].
-    ///
-    /// # Errors
-    /// See [`ConnectError`].
-    pub async fn connect(
-        (host, port): (&str, u16),
-        relay: PeerId,
-        credentials: &Credentials,
-        (role, tuning): (Role, Tuning),
-        limit: Duration,
-    ) -> Result<(Self, Link), ConnectError> {
-        let named = |source| ConnectError::Resolve {
-            host: host.to_owned(),
-            source,
-        };
-        let addresses: Vec<_> = tokio::net::lookup_host((host, port))
-            .await
-            .map_err(named)?
-            .collect();
-        let mut failure = named(io::Error::from(io::ErrorKind::NotFound));
-        for address in addresses {
-            match Self::connect_to(address, relay, credentials, (role, tuning), limit).await {
-                Ok(connected) => return Ok(connected),
-                Err(error @ ConnectError::WrongKey { .. }) => return Err(error),
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
-    }
-
-    async fn connect_to(
-        address: SocketAddr,
-        relay: PeerId,
-        credentials: &Credentials,
-        (role, tuning): (Role, Tuning),
-        limit: Duration,
-    ) -> Result<(Self, Link), ConnectError> {
-        let local: SocketAddr = match address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let (endpoint, buffers) = endpoint(local, credentials, None, Arc::new(TokioRuntime))?;
-        let (crypto, verifier) =
-            tls::client(credentials, relay).map_err(|e| ConnectError::Config(e.to_string()))?;
-        let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-        config.transport_config(tuning.transport(role));
-        let unreachable = |reason: String| ConnectError::Unreachable {
-            address: address.to_string(),
-            reason,
-        };
-        let connecting = endpoint
-            .connect_with(config, address, tls::SERVER_NAME)
-            .map_err(|e| unreachable(e.to_string()))?;
-        let seconds = limit.as_secs();
-        let outcome = tokio::time::timeout(limit, connecting).await;
-        if let Some(got) = verifier.refused() {
-            // The refusal must reach the relay before this process may be gone.
-            let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
-            return Err(ConnectError::WrongKey {
-                address: address.to_string(),
-                expected: relay,
-                got,
-            });
-        }
-        let connection = outcome
-            .map_err(|_| unreachable(format!("no answer within {seconds} s")))?
-            .map_err(|e| unreachable(LinkError::from(e).to_string()))?;
-        let link = Link::new(connection).map_err(|e| unreachable(e.to_string()))?;
-        Ok((Self { endpoint, buffers }, link))
-    }
-
-    /// What the kernel granted.
-    #[must_use]
-    pub fn buffers(&self) -> SocketBuffers {
-        self.buffers
-    }
-
-    /// Closes the connection with `code` and waits, briefly, until the relay has heard it.
-    pub async fn close(self, code: Code) {
-        self.endpoint.close(code.number().into(), b"");
-        let _ = tokio::time::timeout(CLOSE_LIMIT, self.endpoint.wait_idle()).await;
-    }
-}
-
-/// How long a client waits for its close to be sent and its connection to drain.
-const CLOSE_LIMIT: Duration = Duration::from_millis(300);
-
-fn endpoint(
+pub(super) fn endpoint(
     address: SocketAddr,
     credentials: &Credentials,
     server: Option<quinn::ServerConfig>,
@@ -240,39 +216,7 @@ fn endpoint(
     if sent == 1 {
         warn!("this system sends one UDP packet at a time: expect a fraction of the speed");
     }
-    let mut config = EndpointConfig::new(credentials.reset_key());
-    config.cid_generator(|| Box::new(RandomIds));
-    config
-        .max_udp_payload_size(Tuning::max_udp_payload())
-        .map_err(io::Error::other)?;
+    let config = endpoint_config(credentials, Tuning::max_udp_payload())?;
     let endpoint = quinn::Endpoint::new_with_abstract_socket(config, server, socket, runtime)?;
     Ok((endpoint, buffers))
-}
-
-/// Connection IDs that say nothing.
-///
-/// quinn's default gives IDs by which one run of an endpoint knows its own, and ignores packets with
-/// any other: then nobody whose connection a restart has ended would ever be sent a stateless reset.
-#[derive(Debug)]
-struct RandomIds;
-
-impl RandomIds {
-    /// Long enough that no two of a relay's connections share one (RFC 9000, section 5.1).
-    const LEN: usize = 8;
-}
-
-impl ConnectionIdGenerator for RandomIds {
-    fn generate_cid(&mut self) -> ConnectionId {
-        let mut bytes = [0; Self::LEN];
-        p2p_core::crypto::random(&mut bytes);
-        ConnectionId::new(&bytes)
-    }
-
-    fn cid_len(&self) -> usize {
-        Self::LEN
-    }
-
-    fn cid_lifetime(&self) -> Option<Duration> {
-        None
-    }
 }

@@ -1,9 +1,14 @@
 //! A file's unidirectional stream, whose end is never mistaken for success.
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncReadExt;
+use std::time::Duration;
 
-use super::StreamError;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+
+use super::{
+    StreamError,
+    reassembly::{Held, Reassembly},
+};
 use crate::protocol::{Code, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader};
 
 /// The sending half: dropping it resets the stream.
@@ -91,17 +96,27 @@ impl Drop for FileSender {
 }
 
 /// The receiving half: dropping it before its end tells the sender to stop.
+///
+/// It takes packets as they come and puts them in order itself. So a lost packet does not stop the
+/// credit that the sender gets, and windows may be large: the transport closes a whole connection
+/// over 1,024 gaps among what one stream was not asked for.
 #[derive(Debug)]
 pub struct FileReceiver {
     stream: quinn::RecvStream,
     over: bool,
+    /// Bytes whose turn it is.
+    front: Bytes,
+    /// Bytes before their turn, and behind `front`.
+    behind: Reassembly,
 }
 
 impl FileReceiver {
-    pub(super) fn new(stream: quinn::RecvStream) -> Self {
+    pub(super) fn new(stream: quinn::RecvStream, connection: Held) -> Self {
         Self {
             stream,
             over: false,
+            front: Bytes::new(),
+            behind: Reassembly::new(connection),
         }
     }
 
@@ -111,7 +126,7 @@ impl FileReceiver {
     /// When the stream ends or holds something else.
     pub async fn header(&mut self) -> Result<FileHeader, StreamError> {
         let mut bytes = [0; FILE_HEADER_LEN];
-        self.stream.read_exact(&mut bytes).await?;
+        self.fill(&mut bytes).await?;
         Ok(FileHeader::decode(&bytes)?)
     }
 
@@ -121,14 +136,14 @@ impl FileReceiver {
     /// When the stream was reset, ends inside the header, or announces an impossible frame.
     pub async fn frame_header(&mut self) -> Result<Option<FrameHeader>, StreamError> {
         let mut bytes = [0; FRAME_HEADER_LEN];
-        match self.stream.read_exact(&mut bytes).await {
-            Err(quinn::ReadExactError::FinishedEarly(0)) => {
+        match self.fill_from(&mut bytes).await? {
+            0 => {
                 self.over = true;
-                return Ok(None);
+                Ok(None)
             }
-            other => other?,
+            FRAME_HEADER_LEN => Ok(Some(FrameHeader::decode(bytes)?)),
+            _ => Err(StreamError::Truncated),
         }
-        Ok(Some(FrameHeader::decode(bytes)?))
     }
 
     /// Fills `buffer`, whose length a frame header has bounded.
@@ -136,7 +151,10 @@ impl FileReceiver {
     /// # Errors
     /// When the stream was reset or ends before the buffer is full.
     pub async fn fill(&mut self, buffer: &mut [u8]) -> Result<(), StreamError> {
-        Ok(self.stream.read_exact(buffer).await?)
+        match self.fill_from(buffer).await? == buffer.len() {
+            true => Ok(()),
+            false => Err(StreamError::Truncated),
+        }
     }
 
     /// Appends what is there, at least one byte, to `buffer`'s spare capacity; 0 at the end.
@@ -144,20 +162,36 @@ impl FileReceiver {
     /// Cancel-safe.
     ///
     /// # Errors
-    /// When the stream was reset or the connection is gone.
+    /// [`StreamError::Ended`] with [`Code::Behind`] when the sender leaves too many gaps; otherwise when the
+    /// stream was reset or the connection is gone.
     pub async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, StreamError> {
-        match self.stream.read_buf(buffer).await {
-            Ok(0) => {
-                self.over = true;
-                Ok(0)
+        let before = buffer.len();
+        loop {
+            let room = buffer.capacity() - buffer.len();
+            if room == 0 {
+                break;
             }
-            Ok(count) => Ok(count),
-            // quinn hides its error inside the I/O error that tokio's trait asks for.
-            Err(error) => match error.downcast::<quinn::ReadError>() {
-                Ok(error) => Err(error.into()),
-                Err(error) => Err(StreamError::Malformed(error.to_string())),
-            },
+            let ready = self.ready();
+            if !ready.is_empty() {
+                let part = ready.len().min(room);
+                buffer.extend_from_slice(&ready[..part]);
+                self.pass(part);
+                continue;
+            }
+            if buffer.len() == before {
+                if !self.more().await? {
+                    self.over = true;
+                    break;
+                }
+            } else {
+                // Only what is there already; an error or the end comes again with the next call.
+                match self.more().now_or_never() {
+                    Some(Ok(true)) => {}
+                    _ => break,
+                }
+            }
         }
+        Ok(buffer.len() - before)
     }
 
     /// Tells the sender to stop, and why.
@@ -165,7 +199,71 @@ impl FileReceiver {
         self.over = true;
         let _ = self.stream.stop(code.number().into());
     }
+
+    /// Fills as much of `buffer` as the stream has.
+    async fn fill_from(&mut self, buffer: &mut [u8]) -> Result<usize, StreamError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let ready = self.ready();
+            if ready.is_empty() {
+                if !self.more().await? {
+                    break;
+                }
+                continue;
+            }
+            let part = ready.len().min(buffer.len() - filled);
+            buffer[filled..filled + part].copy_from_slice(&ready[..part]);
+            self.pass(part);
+            filled += part;
+        }
+        Ok(filled)
+    }
+
+    /// Bytes whose turn it is.
+    fn ready(&self) -> &[u8] {
+        match self.front.is_empty() {
+            true => self.behind.ready(),
+            false => &self.front,
+        }
+    }
+
+    /// Notes that the first `len` of the bytes that are ready were handed on.
+    fn pass(&mut self, len: usize) {
+        match self.front.is_empty() {
+            true => self.behind.take(len),
+            false => drop(self.front.split_to(len)),
+        }
+    }
+
+    /// Waits until bytes are ready where none are; `false` at the end.
+    ///
+    /// Cancel-safe.
+    async fn more(&mut self) -> Result<bool, StreamError> {
+        while self.ready().is_empty() {
+            let takes = self.behind.takes();
+            let most = if takes { PIECE } else { 1 };
+            let Some(chunk) = self.stream.read_chunk(most, false).await? else {
+                return Ok(false);
+            };
+            if self.behind.passes(chunk.offset, chunk.bytes.len()) {
+                self.front = chunk.bytes;
+            } else if self.behind.hold(chunk.offset, &chunk.bytes).is_err() {
+                // The stream can be gone on with by another; it is not the connection's fault.
+                return Err(StreamError::Ended(Code::Behind));
+            } else if !takes {
+                // Or one byte after the other of what is there would be taken.
+                tokio::time::sleep(PROBE_PAUSE).await;
+            }
+        }
+        Ok(true)
+    }
 }
+
+/// Between two looks whether the byte that is missing has come, while as much is held as may be.
+const PROBE_PAUSE: Duration = Duration::from_millis(5);
+
+/// The most that is taken out of the transport at once, in bytes; a packet has less.
+const PIECE: usize = 64 << 10;
 
 impl Drop for FileReceiver {
     fn drop(&mut self) {

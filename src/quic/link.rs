@@ -3,9 +3,15 @@
 use std::{net::SocketAddr, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
+use tokio_util::sync::CancellationToken;
 
-use super::{ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, tls};
-use crate::protocol::{Code, FileClass, PeerId};
+use super::{
+    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError,
+    reassembly::{Held, HeldMemory},
+    stagger::canonical,
+    tls,
+};
+use crate::protocol::{Code, FileClass, PeerId, Road};
 
 /// The control stream goes before every file.
 pub(super) const PRIORITY_CONTROL: i32 = 100;
@@ -20,15 +26,55 @@ const PRIORITY_BULK: i32 = 0;
 pub struct Link {
     connection: quinn::Connection,
     peer: PeerId,
+    /// The end of the tunnel that it is in.
+    tunnel: Option<CancellationToken>,
+    held: Held,
 }
 
 impl Link {
-    /// Wraps a connection whose handshake is complete.
-    pub(super) fn new(connection: quinn::Connection) -> Result<Self, LinkError> {
+    /// Wraps a connection whose handshake is complete, which ends with its tunnel, if it is in one.
+    pub(super) fn new(
+        connection: quinn::Connection,
+        tunnel: Option<CancellationToken>,
+    ) -> Result<Self, LinkError> {
         let peer = tls::peer_id(&connection).ok_or_else(|| {
             LinkError::Transport("the other end has no usable certificate".into())
         })?;
-        Ok(Self { connection, peer })
+        if let Some(ended) = tunnel.clone() {
+            let connection = connection.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = ended.cancelled() => connection.close(Code::PeerGone.number().into(), b""),
+                    _ = connection.closed() => {}
+                }
+            });
+        }
+        Ok(Self {
+            connection,
+            peer,
+            tunnel,
+            held: Held::default(),
+        })
+    }
+
+    /// The road that its packets take.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        match self.tunnel {
+            Some(_) => Road::Tcp,
+            None => Road::Relay,
+        }
+    }
+
+    /// Why it ended, in the terms of this room.
+    fn reason(&self, error: quinn::ConnectionError) -> LinkError {
+        let lost = |ended: &CancellationToken| ended.is_cancelled();
+        match LinkError::from(error) {
+            LinkError::Local if self.tunnel.as_ref().is_some_and(lost) => {
+                LinkError::Transport("the TCP connection ended".into())
+            }
+            other => other,
+        }
     }
 
     /// Who is at the other end.
@@ -40,7 +86,7 @@ impl Link {
     /// The other end's address.
     #[must_use]
     pub fn remote(&self) -> SocketAddr {
-        self.connection.remote_address()
+        canonical(self.connection.remote_address())
     }
 
     /// The current estimate of the round-trip time.
@@ -100,7 +146,32 @@ impl Link {
     /// # Errors
     /// When the connection is gone.
     pub async fn accept_file(&self) -> Result<FileReceiver, LinkError> {
-        Ok(FileReceiver::new(self.connection.accept_uni().await?))
+        let stream = self.connection.accept_uni().await?;
+        Ok(FileReceiver::new(stream, self.held.clone()))
+    }
+
+    /// Counts what file streams hold out of order, where connections share memory.
+    pub fn count_held(&self, memory: std::sync::Arc<dyn HeldMemory>) {
+        self.held.count(memory);
+    }
+
+    /// Lets the other end send so many bytes, over all streams, before any of them is read.
+    ///
+    /// What was granted already is not taken back.
+    pub fn set_receive_window(&self, bytes: u64) {
+        let bytes = quinn::VarInt::from_u64(bytes).unwrap_or(quinn::VarInt::MAX);
+        self.connection.set_receive_window(bytes);
+    }
+
+    /// Keeps so many bytes, over all streams, until they are acknowledged.
+    pub fn set_send_window(&self, bytes: u64) {
+        self.connection.set_send_window(bytes);
+    }
+
+    /// Lets the other end have so many file streams open.
+    pub fn set_file_streams(&self, streams: u32) {
+        self.connection
+            .set_max_concurrent_uni_streams(streams.into());
     }
 
     /// Ends the connection at once; what was not acknowledged may be lost.
@@ -113,13 +184,13 @@ impl Link {
     ///
     /// Cancel-safe.
     pub async fn closed(&self) -> LinkError {
-        self.connection.closed().await.into()
+        self.reason(self.connection.closed().await)
     }
 
     /// Why the connection ended, if it has.
     #[must_use]
     pub fn close_reason(&self) -> Option<LinkError> {
-        self.connection.close_reason().map(Into::into)
+        self.connection.close_reason().map(|e| self.reason(e))
     }
 
     /// Tells this connection apart from every other of its endpoint.

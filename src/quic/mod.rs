@@ -5,25 +5,40 @@
 
 mod batches;
 mod certificate;
+mod client;
+mod congestion;
 mod control;
 mod endpoint;
+mod endpoint_config;
 mod error;
 mod file_stream;
+#[cfg(test)]
+mod hostile_gaps;
 mod limit;
 mod link;
+mod network;
+mod reassembly;
+mod roads;
 mod socket;
+mod stagger;
 mod tls;
 mod tuning;
+mod tunnel;
 mod workers;
 
 pub use batches::batching;
 pub use certificate::Certificate;
+pub use client::ClientEndpoint;
 pub use control::{ControlReceiver, ControlSender};
-pub use endpoint::{ClientEndpoint, Knock, RelayEndpoint};
+pub use endpoint::{Incoming, RelayEndpoint};
 pub use error::{ConnectError, LinkError, StreamError};
 pub use file_stream::{FileReceiver, FileSender};
 pub use limit::RateLimit;
 pub use link::Link;
+pub use network::network_name;
+pub use reassembly::HeldMemory;
+pub use roads::Roads;
 pub use socket::{SocketBuffers, bind_udp};
 pub use tls::Credentials;
 pub use tuning::{Role, STREAMS_MAX, Tuning};
+pub use tunnel::{Proxies, ProxyError};

@@ -104,6 +104,85 @@ pub(super) fn client(
     Ok((config, verifier))
 }
 
+/// The TLS around a tunnel at the relay. It protects nothing (see `tunnel`), and asks for nothing.
+pub(super) fn outer_server(
+    credentials: &Credentials,
+) -> Result<Arc<rustls::ServerConfig>, rustls::Error> {
+    let mut config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(credentials.chain(), credentials.private_key())?;
+    config.alpn_protocols = vec![HTTP.to_vec()];
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+/// The TLS around a tunnel at a client: any certificate will do, that of a proxy that inspects as well.
+///
+/// Our own certificate, which tells who we are, is shown inside only.
+pub(super) fn outer_client() -> Arc<rustls::ClientConfig> {
+    let mut config = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the provider has suites of TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyServer))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![HTTP.to_vec()];
+    config.resumption = rustls::client::Resumption::disabled();
+    Arc::new(config)
+}
+
+/// The name by which a web server before the relay may tell its sites apart.
+pub(super) fn outer_name(host: &str) -> ServerName<'static> {
+    let name = ServerName::try_from(host.to_owned());
+    name.unwrap_or_else(|_| ServerName::try_from(SERVER_NAME).expect("a DNS name"))
+}
+
+/// What is spoken inside the outer TLS (RFC 7301, section 6).
+const HTTP: &[u8] = b"http/1.1";
+
+/// Takes any server's certificate.
+#[derive(Debug)]
+struct AnyServer;
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(no_tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = provider().signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
 /// Who is at the other end of a connection whose handshake is complete.
 pub(super) fn peer_id(connection: &quinn::Connection) -> Option<PeerId> {
     let identity = connection.peer_identity()?;

@@ -3,20 +3,35 @@
 //! It sees who, when, and how many bytes; never names, types or content.
 //!
 //! - [`admission`](Admission): which rooms may use it
-//! - `session`: one peer's connection
-//! - `rooms`: who is where
+//! - `arrivals`, `places`: who is let in, and how many
+//! - `serve`, `session`, `requests`: one peer's connection, and what it asks
+//! - `rooms`, `room`: who is where
 //! - `transfer`: who takes part in what
+//! - `mailbox`, `outbox`: what each is still to be told
+//! - [`Budget`]: what may be held of all that
 //! - `files`: one file's streams
 //! - [`fanout`]: one file's bytes, from one inlet to many outlets
 
 mod admission;
+mod arrivals;
+mod budget;
 pub mod fanout;
 mod files;
 mod hook;
+pub mod machine;
+mod mailbox;
 mod outbox;
+mod pace;
+mod places;
+mod prefix;
+mod requests;
+mod room;
 mod rooms;
+mod serve;
 mod session;
+mod tcp;
 mod transfer;
+mod windows;
 
 use std::{
     collections::HashMap,
@@ -24,24 +39,30 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use admission::Admission;
+pub use budget::{Budget, Share};
 pub use hook::{FileHook, Hook};
+pub use tcp::{TcpListen, TcpListenError};
 
 use self::{
-    fanout::{Budget, FanoutConfig},
-    outbox::Outbox,
+    arrivals::{Arrivals, Newcomer},
+    fanout::FanoutConfig,
+    mailbox::SessionId,
+    places::Places,
     rooms::Rooms,
-    transfer::Transfer,
 };
 use crate::{
     protocol::{Code, PeerId},
-    quic::{Credentials, RateLimit, RelayEndpoint, SocketBuffers, Tuning},
+    quic::{Credentials, Incoming, RateLimit, RelayEndpoint, SocketBuffers, Tuning},
 };
 
 /// What a relay is told at its start.
@@ -49,14 +70,18 @@ use crate::{
 pub struct RelayConfig {
     /// Where to listen; port 0 picks one.
     pub bind: SocketAddr,
+    /// Where to listen on TCP.
+    pub tcp: TcpListen,
     /// Which rooms may use it.
     pub admission: Admission,
-    /// Connections at once.
+    /// Peers in rooms at once.
     pub max_peers: usize,
     /// Bytes of content in memory, over all files.
     pub memory_limit: u64,
     /// Bytes of content on disk for recipients that fall behind, over all files.
     pub spool_limit: u64,
+    /// Files that may be open for that at once.
+    pub spool_files: u64,
     /// Where that is; nothing stays there.
     pub spool: PathBuf,
     /// Bytes per second that each peer may send, over all of its connections.
@@ -75,10 +100,12 @@ impl RelayConfig {
     pub fn new(bind: SocketAddr, admission: Admission) -> Self {
         Self {
             bind,
+            tcp: TcpListen::default(),
             admission,
             max_peers: 1024,
             memory_limit: Budget::MEMORY_LIMIT,
             spool_limit: 1 << 30,
+            spool_files: u64::MAX,
             spool: std::env::temp_dir(),
             limit_per_peer: None,
             tuning: Tuning::default(),
@@ -93,14 +120,15 @@ impl RelayConfig {
 pub struct Relay {
     endpoint: RelayEndpoint,
     shared: Arc<Shared>,
-    max_peers: usize,
 }
 
 /// What every session of one relay shares.
 #[derive(Debug)]
 struct Shared {
     admission: Admission,
+    places: Arc<Places>,
     rooms: Rooms,
+    sessions: AtomicU64,
     fanout: FanoutConfig,
     budget: Budget,
     limit_per_peer: Option<u64>,
@@ -110,6 +138,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// What this peer's connections may send together.
     fn limit_of(&self, peer: PeerId) -> Option<Arc<RateLimit>> {
         let rate = self.limit_per_peer?;
@@ -128,13 +160,31 @@ impl Relay {
     /// # Errors
     /// When the address cannot be bound or the credentials cannot be used.
     pub fn bind(config: RelayConfig, credentials: &Credentials) -> io::Result<Self> {
-        let endpoint =
+        let mut endpoint =
             RelayEndpoint::bind(config.bind, credentials, config.tuning, config.threads)?;
+        match config.tcp {
+            TcpListen::Off => {}
+            TcpListen::At(address) => endpoint
+                .bind_tcp(address, credentials)
+                .map_err(|e| io::Error::new(e.kind(), format!("TCP {address}: {e}")))?,
+            TcpListen::SameAsUdp => {
+                let address = endpoint.local_addr()?;
+                if let Err(error) = endpoint.bind_tcp(address, credentials) {
+                    tracing::info!(%address, %error, "the port is not free on TCP: UDP only");
+                }
+            }
+        }
         let shared = Shared {
             admission: config.admission,
+            places: Places::new(config.max_peers),
             rooms: Rooms::default(),
+            sessions: AtomicU64::new(0),
             fanout: FanoutConfig::new(config.spool),
-            budget: Budget::new(config.memory_limit, config.spool_limit),
+            budget: Budget::with_descriptors(
+                config.memory_limit,
+                config.spool_limit,
+                config.spool_files,
+            ),
             limit_per_peer: config.limit_per_peer,
             limits: Mutex::default(),
             hook: config.hook,
@@ -142,7 +192,6 @@ impl Relay {
         Ok(Self {
             endpoint,
             shared: Arc::new(shared),
-            max_peers: config.max_peers,
         })
     }
 
@@ -154,6 +203,12 @@ impl Relay {
         self.endpoint.local_addr()
     }
 
+    /// The TCP address that is bound, where one is.
+    #[must_use]
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.endpoint.tcp_addr()
+    }
+
     /// The socket buffers that the kernel granted.
     #[must_use]
     pub fn buffers(&self) -> SocketBuffers {
@@ -163,17 +218,19 @@ impl Relay {
     /// Serves until `shutdown`, then tells every peer and ends within [`SHUTDOWN_LIMIT`].
     pub async fn run(self, shutdown: CancellationToken) {
         let sessions = TaskTracker::new();
+        let mut arrivals = Arrivals::new();
         loop {
-            let knock = tokio::select! {
+            tokio::select! {
                 () = shutdown.cancelled() => break,
-                knock = self.endpoint.accept() => knock,
-            };
-            let Some(knock) = knock else { break };
-            if sessions.len() >= self.max_peers {
-                knock.refuse();
-                continue;
+                incoming = self.endpoint.accept() => match incoming {
+                    Some(incoming) => arrivals.push(incoming),
+                    None => break,
+                },
+                () = arrivals.due() => {}
             }
-            sessions.spawn(session::serve(self.shared.clone(), knock));
+            while let Some((incoming, seat)) = arrivals.next() {
+                sessions.spawn(serve::serve(self.shared.clone(), incoming, seat));
+            }
         }
         self.endpoint.close(Code::Shutdown, Code::Shutdown.reason());
         sessions.close();
@@ -184,3 +241,21 @@ impl Relay {
 
 /// How long sessions, and then the last packets, may take when the relay ends.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+
+impl Newcomer for Incoming {
+    fn address(&self) -> SocketAddr {
+        self.remote()
+    }
+
+    fn is_validated(&self) -> bool {
+        Incoming::is_validated(self)
+    }
+
+    fn validate(self) {
+        Incoming::validate(self);
+    }
+
+    fn ignore(self) {
+        Incoming::ignore(self);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{StorageError, directory::Directory, existing, os};
+use super::{LocalPath, StorageError, content, directory::Directory, os};
 use crate::protocol::{FileName, RelativePath};
 
 /// What to do when the name of a file that arrives is taken.
@@ -36,7 +36,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Where it is now, below the target directory.
-    pub path: RelativePath,
+    pub path: LocalPath,
     /// How it came to this name.
     pub outcome: Outcome,
 }
@@ -47,14 +47,14 @@ pub struct Stored {
 pub(super) fn place(
     directory: &Directory,
     from: &str,
-    path: &RelativePath,
+    path: &LocalPath,
     conflict: Conflict,
 ) -> Result<Stored, StorageError> {
     let handle = directory.handle();
     let how = Placing {
         create: |name: &str| os::rename_no_replace(handle, from, name),
         replace: |name: &str| handle.rename(from, handle, name),
-        is_same: |name: &str| existing::have_same_content(handle, from, name).unwrap_or(false),
+        is_same: |name: &str| content::have_same_content(handle, from, name).unwrap_or(false),
     };
     settle(directory, path, conflict, how)
 }
@@ -73,7 +73,7 @@ pub(super) struct Placing<C, R, S> {
 /// What is there with the same content is never stored a second time, whatever the policy.
 pub(super) fn settle<C, R, S>(
     directory: &Directory,
-    path: &RelativePath,
+    path: &LocalPath,
     conflict: Conflict,
     how: Placing<C, R, S>,
 ) -> Result<Stored, StorageError>
@@ -150,12 +150,12 @@ fn is_directory(directory: &Directory, name: &str) -> bool {
 const NUMBERS_MAX: u32 = 9_999;
 
 /// The names that are tried when `path` is taken.
-pub(super) fn numbers(path: &RelativePath) -> impl Iterator<Item = RelativePath> {
+pub(super) fn numbers(path: &LocalPath) -> impl Iterator<Item = LocalPath> {
     (1..=NUMBERS_MAX).map_while(|number| numbered(path, number))
 }
 
 /// `name (1).ext`, shortened before the number if it would be too long; `None` if even so it is.
-fn numbered(path: &RelativePath, number: u32) -> Option<RelativePath> {
+fn numbered(path: &LocalPath, number: u32) -> Option<LocalPath> {
     let (stem, extension) = split(path.file_name());
     let suffix = format!(" ({number}){extension}");
     let above = path.parent().map_or(0, |parent| parent.len() + 1);
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn second(path: &str) -> String {
-        let path = path.parse::<RelativePath>().unwrap();
+        let path = path.parse::<LocalPath>().unwrap();
         numbered(&path, 1).unwrap().as_str().to_owned()
     }
 
@@ -231,7 +231,7 @@ mod tests {
     fn a_path_that_cannot_grow_has_no_other_name_and_no_panic() {
         let dirs = vec!["d".repeat(255); 15].join("/");
         let path = format!("{dirs}/{}/{}", "e".repeat(252), "f".repeat(3));
-        let path: RelativePath = path.parse().unwrap();
+        let path: LocalPath = path.parse().unwrap();
         assert_eq!(path.as_str().len(), RelativePath::MAX_BYTES);
         assert_eq!(numbered(&path, 1), None);
     }
@@ -277,7 +277,7 @@ mod tests {
             name in r"[a.\-é文 \u{200d}]{1,60}(\.tar)?(\.[a-z]{1,20})?",
             number in 1..=NUMBERS_MAX,
         ) {
-            if let Ok(path) = format!("dir/{name}").parse::<RelativePath>() {
+            if let Ok(path) = format!("dir/{name}").parse::<LocalPath>() {
                 let other = numbered(&path, number).unwrap();
                 proptest::prop_assert_ne!(&other, &path);
                 proptest::prop_assert_eq!(other.parent(), path.parent());

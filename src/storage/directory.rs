@@ -7,7 +7,10 @@ use std::{
 };
 
 use cap_fs_ext::{DirExt, MetadataExt};
-use cap_std::fs::{Dir, DirBuilder};
+use cap_std::{
+    ambient_authority,
+    fs::{Dir, DirBuilder},
+};
 
 use super::{StorageError, os};
 
@@ -22,7 +25,8 @@ pub(super) struct Directory {
 /// The directories below a root, and which of them are not durable yet.
 #[derive(Debug)]
 pub(super) struct Tree {
-    root: Arc<Directory>,
+    path: PathBuf,
+    root: Mutex<Arc<Directory>>,
     recent: Mutex<Vec<(String, Arc<Directory>)>>,
     unsynced: Mutex<Vec<Arc<Directory>>>,
     syncing: Mutex<()>,
@@ -86,15 +90,69 @@ impl Directory {
 impl Tree {
     pub(super) fn new(root: Directory) -> Self {
         Self {
-            root: Arc::new(root),
+            path: root.path().to_owned(),
+            root: Mutex::new(Arc::new(root)),
             recent: Mutex::default(),
             unsynced: Mutex::default(),
             syncing: Mutex::default(),
         }
     }
 
-    pub(super) fn root(&self) -> &Arc<Directory> {
-        &self.root
+    /// Where the root is: absolute, with links as they were given.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn root(&self) -> Arc<Directory> {
+        lock(&self.root).clone()
+    }
+
+    /// Opens the root anew if its path leads to another directory by now: someone has removed it
+    /// and made it again, or mounted something there.
+    pub(super) fn reopen_if_replaced(&self) {
+        let Ok(handle) = Dir::open_ambient_dir(&self.path, ambient_authority()) else {
+            return;
+        };
+        let identity = |handle: &Dir| {
+            let metadata = handle.dir_metadata().ok()?;
+            Some((MetadataExt::dev(&metadata), MetadataExt::ino(&metadata)))
+        };
+        if identity(&handle) == identity(self.root().handle()) {
+            return;
+        }
+        if let Ok(root) = Directory::new(handle, self.path.clone()) {
+            *lock(&self.root) = Arc::new(root);
+            self.forget();
+        }
+    }
+
+    /// Does something in a directory, made if need be; once more if it was removed meanwhile.
+    pub(super) fn with_directory<T>(
+        &self,
+        path: Option<&str>,
+        mut act: impl FnMut(&Arc<Directory>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut once = || act(&self.directory(path, Missing::Create)?);
+        match once() {
+            Err(StorageError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                // A handle kept from before leads to a directory that is no longer there.
+                self.reopen_if_replaced();
+                self.forget();
+                once()
+            }
+            other => other,
+        }
+    }
+
+    /// Makes a directory in the root; `false` if the name is taken.
+    pub(super) fn create_top(&self, name: &str) -> Result<bool, StorageError> {
+        self.with_directory(None, |root| match root.create(name) {
+            Ok(()) => self.changed(root).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(StorageError::io("create the directory", root.place(name))(
+                error,
+            )),
+        })
     }
 
     /// The directory at a path below the root (`None` is the root), each component opened without
@@ -105,7 +163,7 @@ impl Tree {
         missing: Missing,
     ) -> Result<Arc<Directory>, StorageError> {
         let Some(path) = path else {
-            return Ok(self.root.clone());
+            return Ok(self.root());
         };
         let (mut at, mut directory) = self.nearest(path);
         while at < path.len() {
@@ -194,7 +252,7 @@ impl Tree {
             .filter(|i| holds(&recent[*i].0))
             .max_by_key(|i| recent[*i].0.len());
         match found {
-            None => (0, self.root.clone()),
+            None => (0, self.root()),
             Some(found) => {
                 let entry = recent.remove(found);
                 let result = (entry.0.len() + 1, entry.1.clone());

@@ -33,6 +33,20 @@ pub enum StorageError {
         /// What is in the way.
         path: PathBuf,
     },
+    /// A directory of that name is there, and this transfer did not make it.
+    #[error("{path:?} is there already: nothing is put into it")]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A name that this file system cannot hold.
+    #[error("cannot store {path:?}: {error}")]
+    Name {
+        /// Where it would be.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: NameError,
+    },
     /// So many files of this name are there that no number is free, or it is too long for one.
     #[error("no free name beside {path:?}")]
     NamesTaken {
@@ -60,11 +74,12 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Whether the disk, or this user's share of it, is full.
+    /// Whether the disk, this user's share of it, or what one file may have of it, is full.
     #[must_use]
     pub fn is_out_of_space(&self) -> bool {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, Self::Io { error, .. } if matches!(error.kind(), StorageFull | QuotaExceeded))
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { error, .. }
+            if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge))
     }
 
     /// The cause without any path of this machine, for whoever sent the file.
@@ -74,6 +89,8 @@ impl StorageError {
             Self::Io { error, .. } => error.kind().to_string(),
             Self::NotADirectory { .. } => "a file is in the way of a directory".to_owned(),
             Self::IsADirectory { .. } => "a directory is in the way of a file".to_owned(),
+            Self::NotOurs { .. } => "another directory of that name is there".to_owned(),
+            Self::Name { error, .. } => format!("its name cannot be stored there: {error}"),
             Self::NamesTaken { .. } => "too many files of that name".to_owned(),
             Self::Size { expected, got, .. } => format!("{got} bytes instead of {expected}"),
             Self::Link { error, .. } => error.to_string(),
@@ -105,6 +122,7 @@ mod tests {
         for (errno, full) in [
             (Errno::NOSPC, true),
             (Errno::DQUOT, true),
+            (Errno::FBIG, true),
             (Errno::ROFS, false),
             (Errno::ACCESS, false),
         ] {

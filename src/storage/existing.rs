@@ -2,10 +2,7 @@
 
 use std::{fs::File, io, path::PathBuf};
 
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
-use cap_std::fs::{Dir, OpenOptions};
-
-use super::{Conflict, StorageError, Target, conflict, directory::Missing, os};
+use super::{Conflict, LocalPath, StorageError, Target, conflict, content, directory::Missing, os};
 use crate::protocol::RelativePath;
 
 /// A file that is stored already, to compare with one that is offered.
@@ -13,6 +10,8 @@ use crate::protocol::RelativePath;
 pub struct Existing {
     /// Bytes in it.
     pub len: u64,
+    /// Where it is.
+    pub local: LocalPath,
     file: File,
     path: PathBuf,
 }
@@ -23,6 +22,14 @@ impl Target {
     /// # Errors
     /// [`StorageError::Io`] if it is there and cannot be read.
     pub fn existing(&self, path: &RelativePath) -> Result<Option<Existing>, StorageError> {
+        self.existing_at(&self.find(path, false)?.0)
+    }
+
+    /// The file at this place, if there is one; links are not followed.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if it is there and cannot be read.
+    pub fn existing_at(&self, path: &LocalPath) -> Result<Option<Existing>, StorageError> {
         let directory = match self.tree.directory(path.parent(), Missing::Fail) {
             Ok(directory) => directory,
             Err(StorageError::NotADirectory { .. }) => return Ok(None),
@@ -32,18 +39,25 @@ impl Target {
             Err(error) => return Err(error),
         };
         let place = directory.place(path.file_name());
-        let found = open_file(directory.handle(), path.file_name())
+        let found = content::open_file(directory.handle(), path.file_name())
             .map_err(StorageError::io("open", &place))?;
         Ok(found.map(|(file, len)| Existing {
             len,
+            local: path.clone(),
             file,
             path: place,
         }))
     }
 
-    /// Whether anything has this name, a link or directory too.
+    /// Whether anything has this name, or one that it would be given here; a link or directory too.
     #[must_use]
-    pub fn is_taken(&self, path: &RelativePath) -> bool {
+    pub fn has(&self, path: &RelativePath) -> bool {
+        self.candidates(path)
+            .is_ok_and(|places| places.iter().any(|place| self.is_taken(place)))
+    }
+
+    /// Whether anything is at this place, a link or directory too.
+    fn is_taken(&self, path: &LocalPath) -> bool {
         let directory = self.tree.directory(path.parent(), Missing::Fail);
         directory.is_ok_and(|directory| {
             let found = directory.handle().symlink_metadata(path.file_name());
@@ -63,18 +77,20 @@ impl Target {
         blake3: &blake3::Hash,
         conflict: Conflict,
         mut progress: impl FnMut(u64),
-    ) -> Result<Option<RelativePath>, StorageError> {
-        let others = conflict::numbers(path).take_while(|_| conflict == Conflict::Rename);
-        for name in std::iter::once(path.clone()).chain(others) {
-            match self.existing(&name)? {
-                Some(there) if there.len == len => {
-                    if there.hash(&mut progress)? == *blake3 {
-                        return Ok(Some(name));
+    ) -> Result<Option<LocalPath>, StorageError> {
+        for place in self.candidates(path)? {
+            let others = conflict::numbers(&place).take_while(|_| conflict == Conflict::Rename);
+            for name in std::iter::once(place.clone()).chain(others) {
+                match self.existing_at(&name)? {
+                    Some(there) if there.len == len => {
+                        if there.hash(&mut progress)? == *blake3 {
+                            return Ok(Some(name));
+                        }
                     }
+                    Some(_) => {}
+                    None if self.is_taken(&name) => {}
+                    None => break,
                 }
-                Some(_) => {}
-                None if self.is_taken(&name) => {}
-                None => break,
             }
         }
         Ok(None)
@@ -91,45 +107,6 @@ impl Existing {
             .map(|(hasher, _)| hasher.finalize())
             .map_err(StorageError::io("read", &self.path))
     }
-}
-
-/// Whether two files of one directory hold the same.
-pub(super) fn have_same_content(directory: &Dir, one: &str, other: &str) -> io::Result<bool> {
-    let (Some((one, len)), Some((other, other_len))) =
-        (open_file(directory, one)?, open_file(directory, other)?)
-    else {
-        return Ok(false);
-    };
-    if len != other_len {
-        return Ok(false);
-    }
-    let [mut a, mut b] = [vec![0; os::READ_BYTES], vec![0; os::READ_BYTES]];
-    let mut at = 0;
-    while at < len {
-        let got = os::read_at(&one, &mut a, at)?;
-        if got == 0 || os::read_at(&other, &mut b[..got], at)? != got || a[..got] != b[..got] {
-            return Ok(false);
-        }
-        at += got as u64;
-    }
-    Ok(true)
-}
-
-/// Opens a regular file and says how long it is; `None` if there is none, or something else.
-fn open_file(directory: &Dir, name: &str) -> io::Result<Option<(File, u64)>> {
-    match directory.symlink_metadata(name) {
-        Ok(found) if found.is_file() => {}
-        Ok(_) => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    }
-    let mut options = OpenOptions::new();
-    options.read(true).follow(FollowSymlinks::No);
-    let file = directory
-        .open_with(name, os::never_wait(&mut options))?
-        .into_std();
-    let metadata = file.metadata()?;
-    Ok(metadata.is_file().then_some((file, metadata.len())))
 }
 
 #[cfg(test)]

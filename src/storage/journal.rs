@@ -8,7 +8,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Seek, Write},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use data_encoding::HEXLOWER;
@@ -16,9 +16,9 @@ use fs4::FileExt;
 
 pub use clean::Cleaned;
 
-use super::{Modified, Partial, Target, incoming::hash_file, os};
+use super::{LocalPath, Modified, Partial, Target, incoming::hash_file, os};
 use crate::protocol::{PeerId, RelativePath};
-use line::{DoneLine, LINE_MAX, Line, PartialLine, each_line};
+use line::{DoneLine, LINE_MAX, Line, PartialLine, TopLine, each_line};
 
 /// How old a partial file and the journal that names it become before they are removed.
 ///
@@ -29,7 +29,8 @@ pub const PARTIAL_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// any moment, and is removed when the job is done.
 ///
 /// ```text
-/// {"partial":{"out":"/home/me/in","path":"photos/.p2p-….part"}}
+/// {"top":{"out":"/home/me/in","sent":"photos","stored":"photos (1)"}}
+/// {"partial":{"out":"/home/me/in","path":"photos (1)/.p2p-….part","of":"photos/a.jpg"}}
 /// {"done":{"path":"photos/a.jpg","size":7,"modified":[1,0],"stored":"photos/a (1).jpg","len":7,"blake3":"…"}}
 /// ```
 /// It is a memory, not a proof: who is told by it that a file is there has to look.
@@ -41,13 +42,21 @@ pub struct Journal {
     /// Where in the file each earlier `done` line begins. Of a long job the lines are many and long;
     /// they stay on the disk.
     known: HashMap<[u8; 16], u64>,
+    /// The directories at the top that were made for the job, each with the target and the name that
+    /// it was sent under.
+    tops: HashMap<(String, String), String>,
+    /// The partial files noted, by what they are of.
+    parts: HashMap<RelativePath, Part>,
 }
+
+/// A partial file: the target, and the path below it.
+type Part = (String, String);
 
 /// A file that was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
     /// Where, below the target directory.
-    pub stored: RelativePath,
+    pub stored: LocalPath,
     /// How many bytes.
     pub len: u64,
     /// The hash of its content.
@@ -74,7 +83,8 @@ impl Journal {
     /// Opens the journal of one job of one sender; says whether an earlier attempt left something
     /// in it.
     ///
-    /// If another process has it open, this one gets an empty one of its own.
+    /// If another process has it open, or something that is no file of notes has its name, this one
+    /// gets an empty one of its own.
     ///
     /// # Errors
     /// [`JournalError::Io`].
@@ -92,30 +102,43 @@ impl Journal {
 
         let path = directory.join(format!("{name}.{EXTENSION}"));
         let file = open_log(&path).map_err(failed("open", &path))?;
-        if let Err(fs4::TryLockError::WouldBlock) = FileExt::try_lock(&file) {
+        let free = file.filter(|file| {
+            let locked = FileExt::try_lock(file);
+            !matches!(locked, Err(fs4::TryLockError::WouldBlock))
+        });
+        let Some(file) = free else {
             p2p_core::crypto::random(&mut key);
             let own = format!("{name}-{}.{EXTENSION}", HEXLOWER.encode(&key));
-            return Self::read(directory.join(own));
-        }
-        Self::of(file, path)
-    }
-
-    fn read(path: PathBuf) -> Result<(Self, bool), JournalError> {
-        let file = open_log(&path).map_err(failed("open", &path))?;
-        let _ = FileExt::try_lock(&file);
+            let path = directory.join(own);
+            let taken = || failed("open", &path)(io::ErrorKind::AlreadyExists.into());
+            let file = open_log(&path).map_err(failed("open", &path))?;
+            let file = file.ok_or_else(taken)?;
+            let _ = FileExt::try_lock(&file);
+            return Self::of(file, path);
+        };
         Self::of(file, path)
     }
 
     /// Reads what is there. A last line that a kill or a full disk cut off is dropped.
     fn of(file: File, path: PathBuf) -> Result<(Self, bool), JournalError> {
         let mut known = HashMap::new();
+        let mut tops = HashMap::new();
+        let mut parts = HashMap::new();
         let mut any = false;
         let whole = each_line(&file, |at, line| {
             any = true;
-            if let Line::Done(done) = line
-                && known.len() < KNOWN_MAX
-            {
-                known.insert(key_of(&done.path, done.size, done.modified), at);
+            match line {
+                Line::Done(done) if known.len() < KNOWN_MAX => {
+                    parts.remove(&done.path);
+                    known.insert(key_of(&done.path, done.size, done.modified), at);
+                }
+                Line::Top(top) if tops.len() < TOPS_MAX => {
+                    tops.insert((top.out, top.sent), top.stored);
+                }
+                Line::Partial(part) if parts.len() < KNOWN_MAX => {
+                    parts.extend(part.of.map(|of| (of, (part.out, part.path))));
+                }
+                _ => {}
             }
         })
         .and_then(|whole| file.set_len(whole).map(|()| whole));
@@ -125,6 +148,8 @@ impl Journal {
             path,
             len,
             known,
+            tops,
+            parts,
         };
         Ok((journal, any))
     }
@@ -139,10 +164,45 @@ impl Journal {
         let Some(out) = target.path().to_str() else {
             return Ok(());
         };
+        let part = (out.to_owned(), partial.partial_path());
+        let of = partial.path().clone();
+        if let Some(old) = self.parts.insert(of.clone(), part.clone())
+            && old != part
+        {
+            // The source has changed since: of the part that was left nobody sends the rest.
+            remove_part(&old);
+        }
         self.append(&Line::Partial(PartialLine {
-            out: out.to_owned(),
-            path: partial.partial_path(),
+            out: part.0,
+            path: part.1,
+            of: Some(of),
         }))
+    }
+
+    /// Notes that a directory was made for the job at the top of the target, and how what it is for
+    /// is called by the sender.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn top(&mut self, target: &Target, sent: &str, stored: &str) -> Result<(), JournalError> {
+        let Some(out) = target.path().to_str() else {
+            return Ok(());
+        };
+        self.append(&Line::Top(TopLine {
+            out: out.to_owned(),
+            sent: sent.to_owned(),
+            stored: stored.to_owned(),
+        }))
+    }
+
+    /// The directories that earlier attempts made at the top of this target, by the names that they
+    /// were sent under.
+    #[must_use]
+    pub fn tops(&self, target: &Target) -> HashMap<String, String> {
+        let out = target.path().to_str();
+        let ours = self.tops.iter().filter(|((at, _), _)| Some(&**at) == out);
+        ours.map(|((_, sent), stored)| (sent.clone(), stored.clone()))
+            .collect()
     }
 
     /// Notes that a file is stored: after it is durable.
@@ -158,6 +218,10 @@ impl Journal {
         modified: Option<Modified>,
         done: &Done,
     ) -> Result<(), JournalError> {
+        // It has its final name by now, or it was the part of an older version.
+        if let Some(part) = self.parts.remove(path) {
+            remove_part(&part);
+        }
         self.append(&Line::Done(DoneLine {
             path: path.clone(),
             size,
@@ -214,19 +278,24 @@ impl Journal {
                     std::fs::symlink_metadata(target.path().join(&partial.path))
                         .map_or(0, |metadata| metadata.len())
                 }
-                Line::Partial(_) => 0,
+                Line::Partial(_) | Line::Top(_) => 0,
             });
         });
         held
     }
 
-    /// Removes the journal: the job is done, and nothing is left of it to resume.
+    /// Removes the journal: the job is done. Not so if a file failed and a part of it is left: then
+    /// it stays, for the next attempt to go on with and for [`Journal::clean`] to find.
     ///
-    /// Dropped instead, it stays for the next attempt.
+    /// Dropped instead, it stays as well.
     ///
     /// # Errors
     /// [`JournalError::Io`].
     pub fn finish(self) -> Result<(), JournalError> {
+        let is_left = |(out, path): &Part| Path::new(out).join(path).symlink_metadata().is_ok();
+        if self.parts.values().any(is_left) {
+            return Ok(());
+        }
         std::fs::remove_file(&self.path).map_err(failed("remove", &self.path))
     }
 
@@ -247,15 +316,30 @@ impl Journal {
     }
 }
 
-fn open_log(path: &Path) -> io::Result<File> {
+/// Removes a partial file, unless it is in use.
+fn remove_part((out, path): &Part) {
+    let soon = SystemTime::now() + Duration::from_secs(60);
+    if let Ok(target) = Target::open_existing(Path::new(out)) {
+        let _ = target.remove_abandoned(path, soon);
+    }
+}
+
+/// Opens or makes a file of notes; `None` if what has the name is no regular file.
+fn open_log(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
+        options
+            .mode(0o600)
+            .custom_flags(os::NONBLOCK | os::NOFOLLOW);
     }
-    options.open(path)
+    match options.open(path) {
+        Ok(file) => Ok(file.metadata()?.is_file().then_some(file)),
+        Err(_) if path.symlink_metadata().is_ok_and(|there| !there.is_file()) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn key_of(path: &RelativePath, size: Option<u64>, modified: Option<Modified>) -> [u8; 16] {
@@ -283,11 +367,15 @@ const EXTENSION: &str = "log";
 /// Files remembered of one job: some 40 bytes each. What is beyond is received again.
 const KNOWN_MAX: usize = 1_000_000;
 
+/// Directories at the top remembered of one job: nobody names more on a command line.
+const TOPS_MAX: usize = 10_000;
+
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
+    use crate::storage::testing::{Place, incoming};
 
     const JOB: [u8; 16] = [9; 16];
 
@@ -301,7 +389,7 @@ mod tests {
 
     fn done(text: &str) -> Done {
         Done {
-            stored: path(&format!("{text} (1)")),
+            stored: format!("{text} (1)").parse().unwrap(),
             len: 3,
             blake3: blake3::hash(text.as_bytes()),
         }
@@ -357,6 +445,39 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_is_left_keeps_the_journal_and_one_of_an_older_version_goes() {
+        let place = Place::new();
+        let journals = place.temp.path().join("journal");
+        let begin = |journal: &mut Journal, size: usize| {
+            let mut partial = place.target.begin(&incoming("t/a", size)).unwrap();
+            journal.partial(&place.target, &partial).unwrap();
+            partial.write_all(b"half").unwrap();
+            place.out().join(partial.partial_path())
+        };
+        let (mut journal, _) = open(&journals);
+        let old = begin(&mut journal, 8);
+        journal.finish().unwrap();
+        assert!(old.exists(), "a file that failed can be gone on with");
+
+        let (mut journal, had_entries) = open(&journals);
+        assert!(had_entries);
+        let new = begin(&mut journal, 9);
+        assert!(
+            !old.exists() && new.exists(),
+            "of the older version nothing stays"
+        );
+        drop(journal);
+        let (mut journal, _) = open(&journals);
+        // The file has become a small one, which has no part that is noted.
+        journal
+            .done(&path("t/a"), Some(3), None, &done("t/a"))
+            .unwrap();
+        assert!(!new.exists());
+        journal.finish().unwrap();
+        assert!(!open(&journals).1, "nothing is left of it");
+    }
+
+    #[test]
     fn a_line_cut_anywhere_costs_only_itself() {
         let temp = tempfile::tempdir().unwrap();
         let log = written(temp.path(), &["a", "b"]);
@@ -391,6 +512,30 @@ mod tests {
             fs::write(&log, garbage).unwrap();
             assert!(!open(temp.path()).1);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_has_its_name_and_is_no_file_is_neither_waited_for_nor_in_the_way() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let temp = tempfile::tempdir().unwrap();
+        let log = written(temp.path(), &["a"]);
+        let elsewhere = temp.path().join("elsewhere");
+        fs::write(&elsewhere, "").unwrap();
+        let plants: [&dyn Fn(); 3] = [
+            &|| fs::create_dir(&log).unwrap(),
+            &|| mknodat(CWD, &log, FileType::Fifo, Mode::RWXU, 0).unwrap(),
+            &|| std::os::unix::fs::symlink(&elsewhere, &log).unwrap(),
+        ];
+        for plant in plants {
+            let _ = fs::remove_file(&log).or_else(|_| fs::remove_dir(&log));
+            plant();
+            let (mut journal, had_entries) = open(temp.path());
+            assert!(!had_entries);
+            journal.done(&path("b"), None, None, &done("b")).unwrap();
+            journal.finish().unwrap();
+        }
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"");
     }
 
     #[test]

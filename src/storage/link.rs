@@ -7,6 +7,7 @@ use cap_std::fs::Dir;
 use super::{
     Conflict, Outcome, StorageError, Stored, Target, claim,
     conflict::{Placing, settle},
+    directory::Missing,
 };
 use crate::protocol::{LinkTarget, RelativePath};
 
@@ -25,7 +26,7 @@ impl Target {
         target: &LinkTarget,
         conflict: Conflict,
     ) -> Result<Stored, StorageError> {
-        let place = || self.path().join(path.to_path_buf());
+        let place = || self.path().join(path.as_str());
         let target = target
             .clone()
             .inside(path)
@@ -33,7 +34,17 @@ impl Target {
                 path: place(),
                 error,
             })?;
-        self.with_directory(path.parent(), |directory| {
+        let (there, _) = self.find(path, false)?;
+        if let Ok(directory) = self.tree.directory(there.parent(), Missing::Fail)
+            && leads_to(directory.handle(), there.file_name(), &target)
+        {
+            return Ok(Stored {
+                path: there,
+                outcome: Outcome::Identical,
+            });
+        }
+        let local = self.place(path, false)?;
+        self.tree.with_directory(local.parent(), |directory| {
             let handle = directory.handle();
             let link = |name: &str| symlink(handle, target.as_str(), name);
             let replace = |name: &str| {
@@ -43,22 +54,24 @@ impl Target {
                     .rename(&new, handle, name)
                     .inspect_err(|_| drop(handle.remove_file(&new)))
             };
-            let is_same = |name: &str| {
-                let there = handle.read_link_contents(name);
-                there.is_ok_and(|there| there == Path::new(target.as_str()))
-            };
+            let is_same = |name: &str| leads_to(handle, name, &target);
             let how = Placing {
                 create: link,
                 replace,
                 is_same,
             };
-            let stored = settle(directory, path, conflict, how)?;
+            let stored = settle(directory, &local, conflict, how)?;
             if !matches!(stored.outcome, Outcome::Skipped | Outcome::Identical) {
                 self.tree.changed(directory)?;
             }
             Ok(stored)
         })
     }
+}
+
+fn leads_to(directory: &Dir, name: &str, target: &LinkTarget) -> bool {
+    let there = directory.read_link_contents(name);
+    there.is_ok_and(|there| there == Path::new(target.as_str()))
 }
 
 fn symlink(directory: &Dir, target: &str, name: &str) -> io::Result<()> {

@@ -13,17 +13,21 @@
 
 mod claim;
 mod conflict;
+mod content;
 mod directory;
 mod error;
 mod existing;
 mod filter;
 mod incoming;
+mod job;
 mod journal;
 mod link;
+mod local;
 mod open_source;
 mod os;
 mod partial;
 mod source;
+mod source_error;
 mod sync;
 mod target;
 #[cfg(test)]
@@ -37,9 +41,11 @@ pub use existing::Existing;
 pub use filter::{Filter, FilterError};
 pub use incoming::IncomingFile;
 pub use journal::{Cleaned, Done, Journal, JournalError, PARTIAL_MAX_AGE};
-pub use open_source::{Change, OpenSource};
+pub use local::LocalPath;
+pub use open_source::OpenSource;
 pub use partial::Partial;
-pub use source::{Source, SourceError, Totals};
+pub use source::{Source, Totals};
+pub use source_error::{Change, SourceError};
 pub use sync::store_all;
 pub use target::Target;
 pub use time::Modified;

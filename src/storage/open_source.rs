@@ -1,11 +1,11 @@
 //! A file that is being sent.
 
-use std::{fmt, fs::File, io, path::PathBuf};
+use std::{fs::File, io, path::PathBuf};
 
 use cap_fs_ext::MetadataExt;
 use cap_std::fs::Metadata;
 
-use super::{Entry, Modified, SourceError, os, time, walk::EntryKind};
+use super::{Change, Entry, Modified, SourceError, os, time, walk::EntryKind};
 
 /// A file that is being sent, and what it was when it was opened.
 ///
@@ -17,24 +17,9 @@ pub struct OpenSource {
     file: File,
     disk: PathBuf,
     follow: bool,
+    sparse: bool,
     opened: Stamp,
     position: u64,
-}
-
-/// How a file changed while it was being sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// It became shorter.
-    Truncated,
-    /// It became longer.
-    Grown,
-    /// Its modification time changed.
-    Modified,
-    /// Its name now belongs to another file.
-    Replaced,
-    /// Its name is gone.
-    Removed,
 }
 
 /// What tells one version of a file from another.
@@ -44,6 +29,8 @@ struct Stamp {
     inode: u64,
     len: u64,
     modified: Option<Modified>,
+    /// When its content or attributes changed last, which nobody can set back.
+    changed: Option<(i64, i64)>,
 }
 
 impl OpenSource {
@@ -64,6 +51,7 @@ impl OpenSource {
         }
         os::will_read_all(&file);
         Ok(Self {
+            sparse: os::is_sparse(&file),
             file,
             disk,
             follow,
@@ -90,6 +78,12 @@ impl OpenSource {
         self.opened.modified
     }
 
+    /// Whether there are holes in it.
+    #[must_use]
+    pub fn is_sparse(&self) -> bool {
+        self.sparse
+    }
+
     /// Fills the buffer from where the last read ended; fewer bytes only at the end, then none.
     ///
     /// Buffers of 256 KiB and more keep the number of calls small.
@@ -99,6 +93,20 @@ impl OpenSource {
     pub fn read(&mut self, buf: &mut [u8]) -> Result<usize, SourceError> {
         let left = self.len() - self.position;
         let wanted = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+        let end = self.position + wanted as u64;
+        // A hole is not read: there is nothing of it on the disk or in the cache.
+        if self.sparse && os::next_data(&self.file, self.position).is_some_and(|at| at >= end) {
+            let left = self
+                .file
+                .metadata()
+                .map_err(SourceError::io("read", &self.disk))?;
+            if left.len() < end {
+                return Err(self.changed(Change::Truncated));
+            }
+            buf[..wanted].fill(0);
+            self.position = end;
+            return Ok(wanted);
+        }
         let read = os::read_at(&self.file, &mut buf[..wanted], self.position)
             .map_err(SourceError::io("read", &self.disk))?;
         if read < wanted {
@@ -109,14 +117,19 @@ impl OpenSource {
     }
 
     /// A hasher that has been given the first `len` bytes; the next read goes on after them.
+    /// `progress` is told how many bytes are hashed, now and then.
     ///
     /// # Errors
     /// [`SourceError::Changed`] if there are not so many.
-    pub fn hash_prefix(&mut self, len: u64) -> Result<blake3::Hasher, SourceError> {
+    pub fn hash_prefix(
+        &mut self,
+        len: u64,
+        progress: impl FnMut(u64),
+    ) -> Result<blake3::Hasher, SourceError> {
         if len > self.len() {
             return Err(self.changed(Change::Truncated));
         }
-        let (hasher, got) = os::hash_prefix(&self.file, len, |_| ())
+        let (hasher, got) = os::hash_prefix(&self.file, len, progress)
             .map_err(SourceError::io("read", &self.disk))?;
         if got < len {
             return Err(self.changed(Change::Truncated));
@@ -140,7 +153,13 @@ impl OpenSource {
             return Err(self.changed(Change::Grown));
         }
         match os::metadata_by_path(&self.disk, self.follow).map(|found| Stamp::of(&found)) {
-            Ok(named) if (named.device, named.inode) == (now.device, now.inode) => Ok(()),
+            // Looked at last, since a change of the name is also one of the attributes.
+            Ok(named) if (named.device, named.inode) == (now.device, now.inode) => {
+                match now.changed == self.opened.changed {
+                    true => Ok(()),
+                    false => Err(self.changed(Change::Modified)),
+                }
+            }
             Ok(_) => Err(self.changed(Change::Replaced)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(self.changed(Change::Removed))
@@ -167,6 +186,7 @@ impl Stamp {
                 .modified()
                 .ok()
                 .and_then(|modified| time::from_system(modified.into_std())),
+            changed: os::changed(metadata),
         }
     }
 
@@ -180,18 +200,6 @@ impl Stamp {
         } else {
             None
         }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Truncated => "became shorter",
-            Self::Grown => "became longer",
-            Self::Modified => "was modified",
-            Self::Replaced => "was replaced",
-            Self::Removed => "was removed",
-        })
     }
 }
 
@@ -230,7 +238,7 @@ mod tests {
         let (_temp, path, content) = file();
         let mut source = open(&path);
         for start in [0, 300_000, content.len()] {
-            let hasher = source.hash_prefix(start as u64).unwrap();
+            let hasher = source.hash_prefix(start as u64, |_| ()).unwrap();
             assert_eq!(hasher.finalize(), blake3::hash(&content[..start]));
             let mut read = content[..start].to_vec();
             let mut buf = vec![0; 256 * 1024];
@@ -242,7 +250,11 @@ mod tests {
             }
             assert_eq!(read, content);
         }
-        assert!(source.hash_prefix(content.len() as u64 + 1).is_err());
+        assert!(
+            source
+                .hash_prefix(content.len() as u64 + 1, |_| ())
+                .is_err()
+        );
         assert_eq!(change(&source), None);
     }
 
@@ -283,6 +295,16 @@ mod tests {
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         let past = std::time::SystemTime::now() - std::time::Duration::from_secs(9);
         file.set_modified(past).unwrap();
+        assert_eq!(change(&source), Some(Change::Modified));
+
+        // Rewritten in place, with its time and size as they were.
+        let source = open(&path);
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all(b"another").unwrap();
+        file.set_modified(before).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
+        #[cfg(unix)]
         assert_eq!(change(&source), Some(Change::Modified));
 
         let source = open(&path);

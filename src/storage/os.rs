@@ -74,6 +74,30 @@ pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> (usize, io
     (done, Ok(()))
 }
 
+/// Appends at `offset`, the file's end, and leaves a hole where there are blocks of zeros; says how
+/// much was written before an error.
+pub(super) fn write_with_holes(file: &File, bytes: &[u8], offset: u64) -> (usize, io::Result<()>) {
+    let mut done = 0;
+    for block in bytes.chunks(BLOCK) {
+        if !crate::sealing::is_blank(block) {
+            let (written, result) = write_all_at(file, block, offset + done as u64);
+            if result.is_err() {
+                return (done + written, result);
+            }
+        }
+        done += block.len();
+    }
+    let end = offset + done as u64;
+    match file.metadata().map(|found| found.len() < end) {
+        Ok(true) => (done, file.set_len(end)),
+        Ok(false) => (done, Ok(())),
+        Err(error) => (done, Err(error)),
+    }
+}
+
+/// The blocks that are looked at for zeros: file systems have no smaller holes.
+const BLOCK: usize = 4096;
+
 /// Opening must not wait: on a pipe that someone put in a file's place it would, for ever.
 pub(super) fn never_wait(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
@@ -121,9 +145,9 @@ pub(super) fn metadata_by_path(path: &std::path::Path, follow: bool) -> io::Resu
 }
 
 #[cfg(unix)]
-const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+pub(super) const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 #[cfg(unix)]
-const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+pub(super) const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// Tells the system that a file will be read from front to back. A hint: it may be ignored.
 pub(super) fn will_read_all(file: &File) {
@@ -213,18 +237,43 @@ pub(super) fn sync_file_system(dir: &Dir) -> io::Result<()> {
     }
 }
 
-/// Bytes that this user may still write in a directory's file system.
-pub(super) fn free_bytes(dir: &Dir, path: &std::path::Path) -> io::Result<u64> {
+/// How full a file system is, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Space {
+    /// What this user may still write.
+    free: u64,
+    total: u64,
+}
+
+impl Space {
+    /// What may be written without filling the file system to its last byte: other programs on it
+    /// must be able to go on.
+    pub(super) fn usable(self) -> u64 {
+        self.free.saturating_sub(RESERVE.min(self.total / 100))
+    }
+}
+
+/// What is left free of a large file system; of a small one it is a hundredth.
+const RESERVE: u64 = 64 * 1024 * 1024;
+
+/// How full a directory's file system is.
+pub(super) fn space(dir: &Dir, path: &std::path::Path) -> io::Result<Space> {
     #[cfg(unix)]
     {
         let _ = path;
         let stat = rustix::fs::fstatvfs(dir)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        Ok(Space {
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+        })
     }
     #[cfg(not(unix))]
     {
         let _ = dir;
-        fs4::available_space(path)
+        Ok(Space {
+            free: fs4::available_space(path)?,
+            total: fs4::total_space(path)?,
+        })
     }
 }
 
@@ -242,11 +291,59 @@ pub(super) fn is_executable(metadata: &std::fs::Metadata) -> bool {
     }
 }
 
-/// Lets everyone execute a file who may read it, or nobody.
+/// The permission bits of a file or directory; `None` where the system has none.
+pub(super) fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Some(metadata.mode() & 0o777)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
+    }
+}
+
+/// Whether a file has holes: fewer blocks than its length needs.
+pub(super) fn is_sparse(file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        file.metadata()
+            .is_ok_and(|found| found.blocks().saturating_mul(512) < found.len())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        false
+    }
+}
+
+/// Where the next byte of a file is that is not in a hole, at `offset` or after it; `None` if there
+/// is none, or the system cannot tell.
+pub(super) fn next_data(file: &File, offset: u64) -> Option<u64> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(offset)) {
+            Ok(at) => Some(at),
+            // A hole up to the end.
+            Err(rustix::io::Errno::NXIO) => Some(u64::MAX),
+            Err(_) => None,
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (file, offset);
+        None
+    }
+}
+
+/// Lets everyone execute a file who may read it, or nobody; of that, `mode` may take away.
 ///
 /// The file was made under the umask, so following its read bits obeys the umask, which cannot be
 /// asked for without changing it under all threads.
-pub(super) fn set_executable(file: &File, executable: bool) -> io::Result<()> {
+pub(super) fn set_mode(file: &File, executable: bool, kept: Option<u32>) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -255,13 +352,35 @@ pub(super) fn set_executable(file: &File, executable: bool) -> io::Result<()> {
             true => (mode & 0o666) | ((mode & 0o444) >> 2),
             false => mode & 0o666,
         };
+        let wanted = match kept {
+            // Executable for those that its mode says, readable for its owner in any case: it is theirs.
+            Some(kept) => (wanted | (mode & 0o444) >> 2) & kept | 0o400,
+            None => wanted,
+        };
         if wanted != mode {
             file.set_permissions(std::fs::Permissions::from_mode(wanted))?;
         }
     }
     #[cfg(not(unix))]
-    let _ = (file, executable);
+    let _ = (file, executable, kept);
     Ok(())
+}
+
+/// Takes away what a directory grants beyond `kept`; its owner can always use it.
+pub(super) fn restrict_dir(dir: &Dir, name: &str, kept: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Mode, OFlags, fchmod, openat};
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = openat(dir, name, flags, Mode::empty())?;
+        let now = rustix::fs::fstat(&opened)?.st_mode & 0o777;
+        Ok(fchmod(&opened, Mode::from_raw_mode(now & kept | 0o700))?)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (dir, name, kept);
+        Ok(())
+    }
 }
 
 /// Sets the modification time of something in a directory, without following a link; fails with
@@ -297,6 +416,21 @@ pub(super) fn set_modified(dir: &Dir, name: &str, modified: Modified) -> io::Res
     }
 }
 
+/// When a file's content or attributes changed last, in seconds and nanoseconds; `None` where the
+/// system does not say.
+pub(super) fn changed(metadata: &Metadata) -> Option<(i64, i64)> {
+    #[cfg(unix)]
+    {
+        use cap_std::fs::MetadataExt;
+        Some((metadata.ctime(), metadata.ctime_nsec()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
+    }
+}
+
 /// Whether a file belongs to the user that this process acts for.
 pub(super) fn is_mine(metadata: &Metadata) -> bool {
     #[cfg(unix)]
@@ -314,6 +448,15 @@ pub(super) fn is_mine(metadata: &Metadata) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_is_never_filled_to_its_last_byte() {
+        let usable = |free, total| Space { free, total }.usable();
+        assert_eq!(usable(10 << 30, 100 << 30), (10 << 30) - RESERVE);
+        assert_eq!(usable(1 << 20, 100 << 20), 0);
+        assert_eq!(usable(2 << 20, 100 << 20), 1 << 20);
+        assert_eq!(usable(0, 0), 0);
+    }
 
     #[test]
     fn no_way_of_renaming_replaces_what_is_there() {

@@ -3,11 +3,11 @@
 use std::{fs::File, io, path::PathBuf, sync::Arc};
 
 use super::{
-    Conflict, IncomingFile, Outcome, StorageError, Stored,
+    Conflict, IncomingFile, LocalPath, Outcome, StorageError, Stored,
     claim::{Claim, claim, partial_name, random_name},
     conflict,
     directory::{Directory, Tree},
-    os, sync, time,
+    os, time,
 };
 use crate::protocol::RelativePath;
 
@@ -25,7 +25,10 @@ pub struct Partial {
     resumable: bool,
     settled: bool,
     len: u64,
+    /// From which length on the free space is looked at again.
+    look_at: u64,
     incoming: IncomingFile,
+    local: LocalPath,
 }
 
 impl Partial {
@@ -34,14 +37,19 @@ impl Partial {
         tree: Arc<Tree>,
         directory: Arc<Directory>,
         incoming: IncomingFile,
+        local: LocalPath,
     ) -> Result<Self, StorageError> {
         let failed = |error| StorageError::Io {
             action: "create a partial file for",
-            path: directory.place(incoming.path.file_name()),
+            path: directory.place(local.file_name()),
             error,
         };
-        let mut name = partial_name(&incoming.resume_key);
-        let mut resumable = true;
+        // Nobody can send the rest of what has no end that is known: it is a pipe.
+        let mut resumable = incoming.size.is_some();
+        let mut name = match resumable {
+            true => partial_name(&incoming.resume_key),
+            false => random_name(),
+        };
         // Each turn fails only if another process did something to the name in that moment.
         for _ in 0..TRIES_MAX {
             match claim(directory.handle(), &name).map_err(failed)? {
@@ -54,7 +62,9 @@ impl Partial {
                         resumable,
                         settled: false,
                         len,
+                        look_at: len,
                         incoming,
+                        local,
                     };
                     if partial.incoming.size.is_some_and(|size| len > size) {
                         partial.truncate(0)?;
@@ -85,13 +95,13 @@ impl Partial {
 
     /// Whether a later attempt will find what is written now.
     ///
-    /// Not so when the partial file of the same key is in use, or not fit for use.
+    /// Not so when the partial file of the same key is in use, or not fit for use, and for a pipe.
     #[must_use]
     pub fn is_resumable(&self) -> bool {
         self.resumable
     }
 
-    /// Its final name, unless that is taken.
+    /// The name that it was sent under.
     #[must_use]
     pub fn path(&self) -> &RelativePath {
         &self.incoming.path
@@ -100,7 +110,7 @@ impl Partial {
     /// The partial file's own path below the target directory, with `/` between components.
     #[must_use]
     pub fn partial_path(&self) -> String {
-        match self.incoming.path.parent() {
+        match self.local.parent() {
             Some(parent) => format!("{parent}/{}", self.name),
             None => self.name.clone(),
         }
@@ -116,9 +126,30 @@ impl Partial {
         if let Some(size) = self.incoming.size.filter(|size| end > *size) {
             return Err(self.wrong_size(size, end));
         }
-        let (written, result) = os::write_all_at(&self.file, bytes, self.len);
+        if end > self.look_at {
+            self.leave_room(bytes.len() as u64)?;
+            self.look_at = end + LOOK_EVERY;
+        }
+        let write = match self.incoming.sparse {
+            true => os::write_with_holes,
+            false => os::write_all_at,
+        };
+        let (written, result) = write(&self.file, bytes, self.len);
         self.len += written as u64;
         result.map_err(StorageError::io("write", self.place()))
+    }
+
+    /// Fails as on a full disk before it is full to its last byte, which would hurt others.
+    fn leave_room(&self, bytes: u64) -> Result<(), StorageError> {
+        let directory = &self.directory;
+        match os::space(directory.handle(), directory.path()) {
+            Ok(space) if space.usable() < bytes => {
+                let error = io::ErrorKind::StorageFull.into();
+                Err(StorageError::io("write", self.place())(error))
+            }
+            // A file system that cannot say how full it is will say when it is.
+            _ => Ok(()),
+        }
     }
 
     /// Drops everything after the first `len` bytes.
@@ -166,22 +197,12 @@ impl Partial {
             .map_err(StorageError::io("remove the partial file of", self.place()))
     }
 
-    /// Makes it durable and gives it its final name: [`store_all`](super::store_all) with one file.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn finish(self, conflict: Conflict) -> Result<Stored, StorageError> {
-        sync::store_all(vec![self], conflict)
-            .pop()
-            .expect("one result for one file")
-    }
-
     /// The first part of storing: everything but the content's durability and the name.
     pub(super) fn seal(&self) -> Result<(), StorageError> {
         if let Some(size) = self.incoming.size.filter(|size| self.len != *size) {
             return Err(self.wrong_size(size, self.len));
         }
-        os::set_executable(&self.file, self.incoming.executable)
+        os::set_mode(&self.file, self.incoming.executable, self.incoming.mode)
             .map_err(StorageError::io("set the mode of", self.place()))?;
         // A file system that cannot hold this time is no reason to lose the content.
         if let Some(time) = self.incoming.modified.and_then(time::to_system) {
@@ -207,7 +228,7 @@ impl Partial {
 
     /// The last part: the final name. The lock is held until it is there.
     pub(super) fn place_by(mut self, conflict: Conflict) -> Result<Stored, StorageError> {
-        let stored = conflict::place(&self.directory, &self.name, &self.incoming.path, conflict)?;
+        let stored = conflict::place(&self.directory, &self.name, &self.local, conflict)?;
         self.settled = true;
         if matches!(stored.outcome, Outcome::Skipped | Outcome::Identical) {
             let _ = self.remove();
@@ -228,7 +249,7 @@ impl Partial {
     }
 
     fn place(&self) -> PathBuf {
-        self.directory.place(self.incoming.path.file_name())
+        self.directory.place(self.local.file_name())
     }
 
     fn wrong_size(&self, expected: u64, got: u64) -> StorageError {
@@ -251,6 +272,9 @@ impl Drop for Partial {
 
 /// How often another process may come between before it counts as an error.
 const TRIES_MAX: usize = 16;
+
+/// After how many bytes the free space is looked at again: little beside what is left free.
+const LOOK_EVERY: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -319,6 +343,18 @@ mod tests {
     }
 
     #[test]
+    fn of_a_pipe_that_was_cut_off_nothing_stays() {
+        let place = Place::new();
+        let mut pipe = incoming("a", 0);
+        pipe.size = None;
+        let mut partial = place.target.begin(&pipe).unwrap();
+        partial.write_all(b"abc").unwrap();
+        assert!(!partial.is_resumable());
+        drop(partial);
+        assert_eq!(names(place.out()), [""; 0]);
+    }
+
+    #[test]
     fn neither_more_nor_fewer_bytes_than_announced_are_stored() {
         let place = Place::new();
         let mut partial = place.target.begin(&incoming("a", 3)).unwrap();
@@ -365,7 +401,7 @@ mod tests {
                         super::conflict::place(
                             &partial.directory,
                             &partial.name,
-                            partial.path(),
+                            &partial.local,
                             conflict,
                         )
                         .unwrap();
@@ -400,6 +436,63 @@ mod tests {
             assert_eq!(found.permissions().mode() & 0o7777, expected);
             let modified = time::from_system(found.modified().unwrap());
             assert_eq!(modified, file.modified);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn holes_stay_holes_and_nothing_else_becomes_one() {
+        use std::os::unix::fs::MetadataExt;
+        let place = Place::new();
+        let mut content = vec![0; 3 << 20];
+        content[1_000_000] = 7;
+        for sparse in [true, false] {
+            let mut file = incoming("a", content.len() + 1);
+            file.sparse = sparse;
+            let mut partial = place.target.begin(&file).unwrap();
+            for piece in content.chunks(100_000) {
+                partial.write_all(piece).unwrap();
+            }
+            // A part that ends in a hole is as long as it says.
+            drop(partial);
+            let mut partial = place.target.begin(&file).unwrap();
+            assert_eq!(partial.len(), content.len() as u64);
+            partial.write_all(&[0]).unwrap();
+            let stored = partial.finish(Conflict::Overwrite).unwrap();
+            let path = place.out().join(stored.path.as_str());
+            let found = fs::read(&path).unwrap();
+            assert!(found[..content.len()] == content && found.len() == content.len() + 1);
+            let room = fs::metadata(&path).unwrap().blocks() * 512;
+            assert_eq!(room < 200_000, sparse, "{room} bytes");
+            fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_mode_takes_away_and_never_adds() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = Place::new();
+        let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        rustix::process::umask(umask);
+        for (kept, mode) in [
+            (0o600, 0o600),
+            (0o640, 0o640),
+            (0o444, 0o444),
+            (0o777, 0o755),
+            (0o666, 0o644),
+            (0o700, 0o700),
+            (0o7755, 0o755),
+            (0o000, 0o400),
+        ] {
+            let mut file = incoming(&format!("{kept:o}"), 0);
+            file.executable = kept & 0o111 != 0;
+            file.mode = Some(kept);
+            let partial = place.target.begin(&file).unwrap();
+            let stored = partial.finish(Conflict::Rename).unwrap();
+            let found = fs::metadata(place.out().join(stored.path.as_str())).unwrap();
+            let expected = mode & !umask.as_raw_mode();
+            assert_eq!(found.permissions().mode() & 0o7777, expected, "{kept:o}");
         }
     }
 

@@ -60,6 +60,18 @@ pub fn store_all(batch: Vec<Partial>, conflict: Conflict) -> Vec<Result<Stored, 
     results
 }
 
+impl Partial {
+    /// Makes it durable and gives it its final name: [`store_all`](super::store_all) with one file.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn finish(self, conflict: Conflict) -> Result<Stored, StorageError> {
+        store_all(vec![self], conflict)
+            .pop()
+            .expect("one result for one file")
+    }
+}
+
 /// Syncs the data of every file that is still good: one by one if few, else all at once.
 fn sync_data(files: &mut [Result<Partial, StorageError>]) {
     let mut good: Vec<&mut Result<Partial, StorageError>> =
@@ -112,7 +124,7 @@ fn again(error: &StorageError, tree: &Tree) -> StorageError {
                 None => error.kind().into(),
             },
         },
-        _ => StorageError::io("sync", tree.root().path())(io::ErrorKind::Other.into()),
+        _ => StorageError::io("sync", tree.path())(io::ErrorKind::Other.into()),
     }
 }
 

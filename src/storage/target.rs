@@ -1,6 +1,6 @@
 //! The directory that files arrive in.
 
-use std::{io, path::Path, sync::Arc};
+use std::{collections::HashMap, io, path::Path, sync::Arc};
 
 use cap_std::{
     ambient_authority,
@@ -8,8 +8,10 @@ use cap_std::{
 };
 
 use super::{
-    IncomingFile, Modified, Partial, StorageError, claim,
+    Conflict, IncomingFile, LocalPath, Modified, Partial, StorageError, claim,
     directory::{Directory, Missing, Tree},
+    job::Job,
+    local::Holds,
     os,
 };
 use crate::protocol::RelativePath;
@@ -22,6 +24,9 @@ use crate::protocol::RelativePath;
 #[derive(Debug, Clone)]
 pub struct Target {
     pub(super) tree: Arc<Tree>,
+    holds: Holds,
+    strict: bool,
+    job: Option<Arc<Job>>,
 }
 
 impl Target {
@@ -31,17 +36,37 @@ impl Target {
     /// [`StorageError::Io`], which says at once what every file would run into.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
         std::fs::create_dir_all(path).map_err(StorageError::io("create the directory", path))?;
-        let target = Self::open_existing(path)?;
-        let directory = target.tree.root();
-        let probe = claim::random_name();
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        directory
-            .handle()
-            .open_with(&probe, &options)
-            .and_then(|_| directory.handle().remove_file(&probe))
-            .map_err(StorageError::io("store in", directory.path()))?;
+        let mut target = Self::open_existing(path)?;
+        target.holds = probe(&target.tree.root()).map_err(StorageError::io("store in", path))?;
         Ok(target)
+    }
+
+    /// The target, refusing what the file system cannot hold under the name that it was sent by.
+    #[must_use]
+    pub fn strict_names(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    /// The target as one job may use it: a directory that is there and is not the job's own is taken
+    /// for another's. Nothing is put into it unless `conflict` is [`Conflict::Overwrite`]; with
+    /// [`Conflict::Rename`] the job gets a directory of its own beside it, as a file would.
+    ///
+    /// `tops` are the directories that earlier attempts made, by the names that they were sent under
+    /// ([`Journal::tops`](super::Journal::tops)); `note` hears of every further one, before anything
+    /// is put into it.
+    #[must_use]
+    pub fn for_job(
+        &self,
+        conflict: Conflict,
+        tops: HashMap<String, String>,
+        note: impl Fn(&str, &str) + Send + Sync + 'static,
+    ) -> Self {
+        self.tree.reopen_if_replaced();
+        Self {
+            job: Some(Arc::new(Job::new(conflict, tops, note))),
+            ..self.clone()
+        }
     }
 
     /// Opens a directory that is there, without writing to it.
@@ -53,21 +78,28 @@ impl Target {
         let handle = Dir::open_ambient_dir(&path, ambient_authority())
             .map_err(StorageError::io("open the directory", &path))?;
         let tree = Arc::new(Tree::new(Directory::new(handle, path)?));
-        Ok(Self { tree })
+        Ok(Self {
+            tree,
+            holds: Holds::All,
+            strict: false,
+            job: None,
+        })
     }
 
     /// Where it is: absolute, with links as they were given.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.tree.root().path()
+        self.tree.path()
     }
 
-    /// Bytes that this user may still write here.
+    /// Bytes that may still be written here: what is free but for a reserve, so that other programs can
+    /// go on.
     ///
     /// # Errors
     /// [`StorageError::Io`].
     pub fn free_bytes(&self) -> Result<u64, StorageError> {
-        os::free_bytes(self.tree.root().handle(), self.path())
+        os::space(self.tree.root().handle(), self.path())
+            .map(os::Space::usable)
             .map_err(StorageError::io("ask for the free space of", self.path()))
     }
 
@@ -77,19 +109,29 @@ impl Target {
     /// # Errors
     /// [`StorageError::NotADirectory`] if a file or link is in the way, else [`StorageError::Io`].
     pub fn begin(&self, incoming: &IncomingFile) -> Result<Partial, StorageError> {
-        self.with_directory(incoming.path.parent(), |directory| {
-            Partial::open(self.tree.clone(), directory.clone(), incoming.clone())
+        let local = self.place(&incoming.path, false)?;
+        self.tree.with_directory(local.parent(), |directory| {
+            let (tree, directory) = (self.tree.clone(), directory.clone());
+            Partial::open(tree, directory, incoming.clone(), local.clone())
         })
     }
 
-    /// Makes a directory, and those on the way to it; one that is there is left as it is.
+    /// Makes a directory, and those on the way to it, and says where; one that is there is left as it
+    /// is.
     ///
     /// Durable after the next [`store_all`](super::store_all) or [`Target::sync`].
     ///
     /// # Errors
     /// [`StorageError::NotADirectory`] if something else has its name, else [`StorageError::Io`].
-    pub fn create_dir(&self, path: &RelativePath) -> Result<(), StorageError> {
-        self.with_directory(Some(path.as_str()), |_| Ok(()))
+    pub fn create_dir(&self, path: &RelativePath) -> Result<LocalPath, StorageError> {
+        let (there, _) = self.find(path, true)?;
+        let found = self.tree.directory(Some(there.as_str()), Missing::Fail);
+        if found.is_ok() {
+            return Ok(there);
+        }
+        let local = self.place(path, true)?;
+        self.tree
+            .with_directory(Some(local.as_str()), |_| Ok(local.clone()))
     }
 
     /// Sets a directory's modification time: once nothing more is stored in it, since that changes
@@ -102,12 +144,32 @@ impl Target {
         path: &RelativePath,
         modified: Modified,
     ) -> Result<(), StorageError> {
-        let parent = self.tree.directory(path.parent(), Missing::Fail)?;
-        let name = path.file_name();
+        let (local, is_ours) = self.find(path, true)?;
+        if !is_ours {
+            return Ok(());
+        }
+        let parent = self.tree.directory(local.parent(), Missing::Fail)?;
+        let name = local.file_name();
         match os::set_modified(parent.handle(), name, modified) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             other => other.map_err(StorageError::io("set the time of", parent.place(name))),
         }
+    }
+
+    /// Takes away what a directory of the job's own grants beyond these permission bits; its owner can
+    /// always use it.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn restrict_dir(&self, path: &RelativePath, mode: u32) -> Result<(), StorageError> {
+        let (local, is_ours) = self.find(path, true)?;
+        if !is_ours {
+            return Ok(());
+        }
+        let parent = self.tree.directory(local.parent(), Missing::Fail)?;
+        let name = local.file_name();
+        os::restrict_dir(parent.handle(), name, mode)
+            .map_err(StorageError::io("set the mode of", parent.place(name)))
     }
 
     /// Makes the directories and links made so far durable.
@@ -138,23 +200,71 @@ impl Target {
             .map_err(StorageError::io("remove", directory.place(name)))
     }
 
-    /// Does something in a directory, made if need be; once more if it was removed meanwhile.
-    pub(super) fn with_directory<T>(
+    fn held(&self, path: &RelativePath) -> Result<LocalPath, StorageError> {
+        self.holds
+            .local(path, self.strict)
+            .map_err(|error| StorageError::Name {
+                path: self.path().join(path.as_str()),
+                error,
+            })
+    }
+
+    /// Where something of this name is to be put; the top directory is made if it is the job's own.
+    pub(super) fn place(
         &self,
-        path: Option<&str>,
-        mut act: impl FnMut(&Arc<Directory>) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
-        let mut once = || act(&self.tree.directory(path, Missing::Create)?);
-        match once() {
-            Err(StorageError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-                // A handle kept from before leads to a directory that is no longer there.
-                self.tree.forget();
-                once()
-            }
-            other => other,
+        path: &RelativePath,
+        is_dir: bool,
+    ) -> Result<LocalPath, StorageError> {
+        let held = self.held(path)?;
+        match &self.job {
+            Some(job) if is_dir || held.parent().is_some() => job.place(&self.tree, held),
+            _ => Ok(held),
+        }
+    }
+
+    /// Where something of this name would be found, and whether it may be changed there.
+    pub(super) fn find(
+        &self,
+        path: &RelativePath,
+        is_dir: bool,
+    ) -> Result<(LocalPath, bool), StorageError> {
+        let held = self.held(path)?;
+        match &self.job {
+            Some(job) if is_dir || held.parent().is_some() => job.find(&self.tree, held),
+            _ => Ok((held, true)),
+        }
+    }
+
+    /// The places where a file of this name may be already, the likeliest first.
+    pub(super) fn candidates(&self, path: &RelativePath) -> Result<Vec<LocalPath>, StorageError> {
+        let held = self.held(path)?;
+        match &self.job {
+            Some(job) => job.candidates(&self.tree, held),
+            None => Ok(vec![held]),
         }
     }
 }
+
+/// What names the file system of a directory can hold, found by trying.
+fn probe(directory: &Directory) -> io::Result<Holds> {
+    let plain = claim::random_name();
+    let odd = format!("{plain}{ODD}");
+    let try_name = |name: &str| {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let handle = directory.handle();
+        handle.open_with(name, &options)?;
+        handle.remove_file(name)
+    };
+    // On Windows itself the name would be that of a stream of another file.
+    if !cfg!(windows) && try_name(&odd).is_ok() {
+        return Ok(Holds::All);
+    }
+    try_name(&plain).map(|()| Holds::Windows)
+}
+
+/// What file systems made for Windows have in no name.
+const ODD: &str = ":\\\"*?<>|";
 
 #[cfg(test)]
 mod tests {
@@ -162,7 +272,7 @@ mod tests {
 
     use super::*;
     use crate::storage::{
-        Conflict, Outcome,
+        Outcome,
         testing::{Place, incoming, names},
         time,
     };
@@ -272,6 +382,64 @@ mod tests {
             "{error}"
         );
         assert_eq!(names(&place.outside()), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_file_system_cannot_hold_is_replaced_or_refused_and_never_lost() {
+        let mut place = Place::new();
+        #[cfg(target_os = "linux")]
+        assert_eq!(place.target.holds, Holds::All);
+        place.target.holds = Holds::Windows;
+        let target = place.target.clone();
+        let arrived = |name: &str, content: &str| {
+            let partial = place.arrived(name, content.as_bytes());
+            partial.finish(Conflict::Rename).unwrap().path.to_string()
+        };
+        assert_eq!(arrived("d:/aux.c", "one"), "d%3A/%61ux.c");
+        assert_eq!(arrived("d:/aux.c", "two"), "d%3A/%61ux (1).c");
+        assert_eq!(arrived("plain 20%.txt", "three"), "plain 20%.txt");
+        assert_eq!(
+            target.create_dir(&path("d:/e.")).unwrap().as_str(),
+            "d%3A/e%2E"
+        );
+        let there = target.existing(&path("d:/aux.c")).unwrap().unwrap();
+        assert_eq!(there.local.as_str(), "d%3A/%61ux.c");
+        // What is written down of it leads to it again.
+        assert!(target.existing_at(&there.local).unwrap().is_some());
+        assert_eq!(place.names(), ["d%3A", "plain 20%.txt"]);
+
+        let strict = target.strict_names();
+        let error = strict.begin(&incoming("a:b", 0)).unwrap_err();
+        assert!(matches!(error, StorageError::Name { .. }), "{error}");
+        assert!(error.reason().contains("colon"), "{}", error.reason());
+        assert!(strict.begin(&incoming("a b", 0)).is_ok());
+    }
+
+    #[test]
+    fn a_target_that_is_removed_and_made_again_is_stored_in() {
+        let place = Place::new();
+        let aside = place.temp.path().join("aside");
+        for (round, gone) in [true, false].into_iter().enumerate() {
+            match gone {
+                true => fs::remove_dir_all(place.out()).unwrap(),
+                false => fs::rename(place.out(), &aside).unwrap(),
+            }
+            fs::create_dir(place.out()).unwrap();
+            let job = place
+                .target
+                .for_job(Conflict::Rename, HashMap::new(), |_, _| ());
+            for name in ["f", "t/f"] {
+                let name = format!("{round}{name}");
+                let target = match gone {
+                    true => &place.target,
+                    false => &job,
+                };
+                let mut partial = target.begin(&incoming(&name, 1)).unwrap();
+                partial.write_all(b"x").unwrap();
+                partial.finish(Conflict::Rename).unwrap();
+                assert!(place.out().join(&name).exists(), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -8,10 +8,7 @@ use std::{
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{
-    Filter, Modified, SourceError, claim::is_partial_name, filter::FilterWalk, os, source::Root,
-    time,
-};
+use super::{Filter, Modified, SourceError, claim::is_partial_name, filter::FilterWalk, os, time};
 use crate::protocol::{LinkTarget, RelativePath};
 
 /// A way through everything that is sent, one [`Entry`] at a time. Blocking.
@@ -23,6 +20,13 @@ pub struct Walk {
     below: Option<(walkdir::IntoIter, FilterWalk)>,
 }
 
+/// One of the paths that were given.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) disk: PathBuf,
+    pub(super) path: RelativePath,
+}
+
 /// One thing to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -32,8 +36,10 @@ pub struct Entry {
     pub path: RelativePath,
     /// What it is.
     pub kind: EntryKind,
-    /// Whether it is a file that may be executed. No other mode bit is sent.
+    /// Whether it is a file that may be executed.
     pub executable: bool,
+    /// Its permission bits, where they are sent; not for links.
+    pub mode: Option<u32>,
     /// When it was last modified; not for links.
     pub modified: Option<Modified>,
     /// A root may be a link, and is followed: it was named by whoever sends.
@@ -90,6 +96,10 @@ impl Walk {
             };
             let metadata = metadata.map_err(SourceError::io("read", found.path()))?;
             describe(found, path, &metadata, is_root)
+        });
+        let entry = entry.map(|entry| Entry {
+            mode: entry.mode.filter(|_| self.filter.sends_modes()),
+            ..entry
         });
         if matches!(entry, Err(SourceError::Name { .. })) {
             // Nothing below a directory has a name if it has none.
@@ -170,6 +180,10 @@ fn describe(
     let is_link = matches!(kind, EntryKind::Symlink { .. });
     Ok(Entry {
         executable: matches!(kind, EntryKind::File { .. }) && os::is_executable(metadata),
+        mode: match is_link {
+            true => None,
+            false => os::mode(metadata),
+        },
         modified: match is_link {
             true => None,
             false => metadata.modified().ok().and_then(time::from_system),
@@ -518,14 +532,14 @@ mod tests {
     #[test]
     fn a_name_that_cannot_be_sent_is_told_and_does_not_stop_the_rest() {
         use std::os::unix::ffi::OsStrExt;
-        let temp = tree(&["t/a", "t/b:c/below", "t/d\u{1b}[2J", "t/z"]);
+        let temp = tree(&["t/a", "t/b:c/aux.", "t/d\u{1b}[2J/below", "t/z"]);
         let latin1 = std::ffi::OsStr::from_bytes(b"Gr\xfcn");
         fs::write(temp.path().join("t").join(latin1), "").unwrap();
         let (entries, errors) = walk(&[&temp.path().join("t")], &[]);
-        assert_eq!(paths(&entries), ["t", "t/a", "t/z"]);
+        assert_eq!(paths(&entries), ["t", "t/a", "t/b:c", "t/b:c/aux.", "t/z"]);
         let mut texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         texts.sort();
-        assert_eq!(texts.len(), 3);
+        assert_eq!(texts.len(), 2);
         assert!(texts.iter().all(|t| !t.contains('\u{1b}')), "{texts:?}");
         assert!(texts.iter().any(|t| t.contains(r"Gr\xFCn")), "{texts:?}");
     }

@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{Peer, via_relay::RelayRoad};
 use crate::{
-    protocol::{Code, FileClass, PeerId, PeerMessage, SignedBundle, TransferId},
+    protocol::{Code, FileClass, PeerId, PeerMessage, Road, SignedBundle, TransferId},
     quic::{FileReceiver, FileSender, Link, LinkError, StreamError},
 };
 
@@ -17,6 +17,8 @@ use crate::{
 pub(super) const QUEUE: usize = 256;
 /// Peers that are listed at the most.
 const PEERS_MAX: usize = 20_000;
+/// Peers that are left out whom people hear of.
+const IGNORED_MAX: usize = 8;
 /// How long it may take until all who are there are listed.
 const LIST_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -44,6 +46,13 @@ pub enum PeerEvent {
     },
     /// A peer came, changed, or went; its bundle holds.
     Presence(Box<Peer>),
+    /// A peer is there, but one of the two clocks is so wrong that its bundle does not hold.
+    Ignored {
+        /// Which peer.
+        peer: PeerId,
+        /// Whose clock is wrong, and by how much.
+        reason: String,
+    },
     /// All who are there now have been listed.
     Listed,
 }
@@ -73,6 +82,7 @@ pub struct Channel {
     outgoing: mpsc::Sender<Outgoing>,
     events: mpsc::Receiver<PeerEvent>,
     road: RelayRoad,
+    ignored: Vec<String>,
 }
 
 impl Channel {
@@ -85,6 +95,7 @@ impl Channel {
             outgoing,
             events,
             road,
+            ignored: Vec::new(),
         }
     }
 
@@ -98,13 +109,22 @@ impl Channel {
     /// The way to send messages; cheap to clone, for tasks of their own.
     #[must_use]
     pub fn messages(&self) -> MessageSender {
-        MessageSender(self.outgoing.clone())
+        MessageSender {
+            outgoing: self.outgoing.clone(),
+            road: self.road(),
+        }
     }
 
     /// The way to open and accept file streams; cheap to clone, for tasks of their own.
     #[must_use]
     pub fn streams(&self) -> FileStreams {
         FileStreams(self.road.link().clone())
+    }
+
+    /// The road on which files travel.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        self.road.link().road()
     }
 
     /// Settles who takes part in a transfer of mine: who has accepted by now.
@@ -119,6 +139,7 @@ impl Channel {
 
     /// Asks who is there; with `watch`, every later change arrives as [`PeerEvent::Presence`].
     ///
+    /// Whom it leaves out for a wrong clock, [`Channel::take_ignored`] tells.
     /// `None` when the channel ends or no list comes. Drops what else arrives meanwhile: ask before
     /// the first transfer, or use [`Channel::ask_who_is_there`].
     pub async fn peers(&mut self, watch: bool) -> Option<Vec<Peer>> {
@@ -129,11 +150,21 @@ impl Channel {
                 match self.recv().await? {
                     PeerEvent::Listed => return Some(peers),
                     PeerEvent::Presence(peer) if peers.len() < PEERS_MAX => peers.push(*peer),
+                    PeerEvent::Ignored { peer, reason } if self.ignored.len() < IGNORED_MAX => {
+                        let peer = peer.short();
+                        self.ignored
+                            .push(format!("peer {peer} is left out: {reason}"));
+                    }
                     _ => {}
                 }
             }
         };
         timeout(LIST_LIMIT, listing).await.ok().flatten()
+    }
+
+    /// Who was left out of the list, and why: a sentence for each, eight at most.
+    pub fn take_ignored(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.ignored)
     }
 
     /// Asks for a [`PeerEvent::Presence`] for everyone who is there, and then one [`PeerEvent::Listed`].
@@ -161,7 +192,10 @@ impl Channel {
 
 /// Sends messages to peers; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct MessageSender(mpsc::Sender<Outgoing>);
+pub struct MessageSender {
+    outgoing: mpsc::Sender<Outgoing>,
+    road: Road,
+}
 
 impl MessageSender {
     /// Sends a message about a transfer to one peer, or to all of its recipients.
@@ -176,14 +210,64 @@ impl MessageSender {
         self.put(message).await;
     }
 
+    /// The road on which files travel.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        self.road
+    }
+
     /// Says that this side needs nothing further of a transfer that it sends.
     pub async fn close(&self, transfer: TransferId) {
         self.put(Outgoing::Close(transfer)).await;
     }
 
+    /// The same without waiting: gives the message back where too many wait.
+    pub(super) fn try_send(
+        &self,
+        to: Option<PeerId>,
+        transfer: TransferId,
+        message: PeerMessage,
+    ) -> Option<PeerMessage> {
+        let message = Outgoing::Message {
+            to,
+            transfer,
+            message,
+        };
+        match self.outgoing.try_send(message) {
+            Err(mpsc::error::TrySendError::Full(Outgoing::Message { message, .. })) => {
+                Some(message)
+            }
+            _ => None,
+        }
+    }
+
+    /// [`Channel::begin`] without waiting; whether there was room.
+    pub(super) fn try_begin(&self, transfer: TransferId) -> bool {
+        self.try_put(Outgoing::Begin(transfer))
+    }
+
+    /// [`MessageSender::close`] without waiting; whether there was room.
+    pub(super) fn try_close(&self, transfer: TransferId) -> bool {
+        self.try_put(Outgoing::Close(transfer))
+    }
+
+    /// Waits until a message can be sent without waiting, or the channel is over.
+    ///
+    /// Cancel-safe.
+    pub(super) async fn has_room(&self) {
+        let _ = self.outgoing.reserve().await;
+    }
+
+    fn try_put(&self, outgoing: Outgoing) -> bool {
+        !matches!(
+            self.outgoing.try_send(outgoing),
+            Err(mpsc::error::TrySendError::Full(_))
+        )
+    }
+
     async fn put(&self, outgoing: Outgoing) {
         // A channel that is over says so where it is received from.
-        let _ = self.0.send(outgoing).await;
+        let _ = self.outgoing.send(outgoing).await;
     }
 }
 

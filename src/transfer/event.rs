@@ -8,7 +8,7 @@ use std::{
 use serde::{Serialize, Serializer};
 
 use super::{Error, unix_now};
-use crate::protocol::{PeerId, PeerName, PeerState, TransferId};
+use crate::protocol::{PeerId, PeerName, PeerState, Road, TransferId};
 
 /// Receives every event; called on the network's thread, so it must not block.
 pub trait Observer: Send + Sync {
@@ -115,6 +115,8 @@ pub enum Event {
         total: Option<u64>,
         /// Bytes that an earlier attempt had stored already.
         resumed_from: u64,
+        /// The road that it took.
+        road: Road,
     },
     /// A file is verified and stored here.
     Received {
@@ -137,6 +139,8 @@ pub enum Event {
         resumed_from: u64,
         /// It was there already, with the same content.
         already_there: bool,
+        /// The road that it took.
+        road: Road,
     },
     /// A message instead of a file.
     Message {
@@ -166,6 +170,8 @@ pub enum Event {
         resumed_from: u64,
         /// The recipient had it already.
         already_there: bool,
+        /// The road that it took.
+        road: Road,
     },
     /// A file, or a recipient's whole part, failed.
     Failed {

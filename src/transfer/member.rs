@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Channel, unix_now, via_relay};
 use crate::{
+    home::RoadNotes,
     identity::{Bundle, HpkePublicKey, Identity, Invite, MemberKey, Name},
     protocol::{PeerId, RoomId},
-    quic::{ConnectError, LinkError, Tuning},
+    quic::{ConnectError, LinkError, Roads, Tuning},
 };
 
 /// Who I am and which room I belong to: what it takes to connect.
@@ -20,6 +21,10 @@ pub struct Member {
     pub invite: Invite,
     /// Transport parameters.
     pub tuning: Tuning,
+    /// How the relay may be reached.
+    pub roads: Roads,
+    /// Where it is noted which roads were open.
+    pub road_notes: Option<RoadNotes>,
     /// For how long a bundle of mine is valid.
     pub bundle_lifetime: Duration,
 }
@@ -81,6 +86,21 @@ impl Member {
             expires_unix: unix_now() + self.bundle_lifetime.as_secs(),
         };
         bundle.sign(&self.identity, &self.member_key())
+    }
+
+    /// Waits until the relay answers over UDP, which is tried from time to time.
+    ///
+    /// For whoever is on TCP; for ever, where UDP is not to be used. Cancel-safe.
+    pub(super) async fn udp_opens(&self) {
+        if !self.roads.udp {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            tokio::time::sleep(self.roads.udp_again).await;
+            if via_relay::is_udp_open(self).await {
+                return;
+            }
+        }
     }
 
     /// Enters the room; as a listener when there is a key to seal to.

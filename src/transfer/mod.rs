@@ -14,6 +14,7 @@
 
 mod buffers;
 mod channel;
+mod clock;
 mod error;
 mod event;
 mod member;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::unix_now;
 use crate::{
-    identity::{Bundle, MemberKey},
+    identity::{Bundle, BundleError, MemberKey},
     protocol::{PeerId, PeerName, PeerState, SignedBundle},
 };
 
@@ -24,28 +24,25 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Checks what somebody says of a peer; `None` where no member of the room has made that bundle.
-    #[must_use]
+    /// Checks what somebody says of a peer.
+    ///
+    /// # Errors
+    /// Where no member of the room has made that bundle, or it does not hold now.
     pub fn checked(
         id: PeerId,
         bundle: &SignedBundle,
         state: PeerState,
         since: Duration,
         member_key: &MemberKey,
-    ) -> Option<Self> {
-        match Bundle::verify(bundle, member_key, id, unix_now()) {
-            Ok(bundle) => Some(Self {
-                id,
-                name: bundle.name.clone(),
-                state,
-                since,
-                bundle,
-            }),
-            Err(error) => {
-                tracing::warn!(peer = id.short(), %error, "ignored");
-                None
-            }
-        }
+    ) -> Result<Self, BundleError> {
+        let bundle = Bundle::verify(bundle, member_key, id, unix_now())?;
+        Ok(Self {
+            id,
+            name: bundle.name.clone(),
+            state,
+            since,
+            bundle,
+        })
     }
 
     /// Whether offers can be made to it.

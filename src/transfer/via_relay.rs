@@ -7,13 +7,14 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use super::{
     Channel, EnterError, Member, Peer, PeerEvent,
     channel::{Outgoing, QUEUE},
+    clock::{self, Clock},
 };
 use crate::{
     identity::{HpkePublicKey, MemberKey},
-    protocol::{ClientToServer, Code, ServerToClient},
+    protocol::{ClientToServer, Code, Road, ServerToClient},
     quic::{
         Certificate, ClientEndpoint, ControlReceiver, ControlSender, Credentials, Link, LinkError,
-        Role, StreamError,
+        Role, StreamError, network_name,
     },
 };
 
@@ -40,28 +41,46 @@ pub(super) async fn enter(
     let certificate = Certificate::of(&member.identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
     let relay = &member.invite.relay;
+    let (named, network) = (relay.to_string(), network_name());
+    let mut roads = member.roads.clone();
+    if let Some(notes) = &member.road_notes
+        && notes.is_udp_blocked(&named, &network)
+    {
+        roads.tcp_after = Duration::ZERO;
+    }
     let (endpoint, link) = ClientEndpoint::connect(
         (relay.host(), relay.port()),
         member.invite.fingerprint,
         &credentials,
         (role, member.tuning),
+        &roads,
         CONNECT_LIMIT,
     )
     .await?;
+    if let Some(notes) = &member.road_notes
+        && roads.udp
+    {
+        notes.note(&named, &network, link.road() == Road::Tcp);
+    }
     let hello = ClientToServer::Hello {
         room: member.room(),
         bundle: member.bundle(hpke),
         listening,
     };
     match timeout(WELCOME_LIMIT, greet(&link, hello)).await {
-        Ok(Ok((sender, receiver))) => {
+        Ok(Ok((sender, receiver, relay_now))) => {
             let (outgoing, queue) = mpsc::channel(QUEUE);
             let (events, received) = mpsc::channel(QUEUE);
             let road = RelayRoad {
                 endpoint,
                 link: link.clone(),
                 writing: tokio::spawn(write(queue, sender)),
-                reading: tokio::spawn(read(receiver, events, link, member.member_key())),
+                reading: tokio::spawn(read(
+                    receiver,
+                    events,
+                    link,
+                    (member.member_key(), relay_now.map(Clock::against)),
+                )),
             };
             Ok(Channel::new(outgoing, received, road))
         }
@@ -79,6 +98,29 @@ pub(super) async fn enter(
     }
 }
 
+/// Whether the relay answers over UDP at this moment.
+pub(super) async fn is_udp_open(member: &Member) -> bool {
+    let certificate = Certificate::of(&member.identity);
+    let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+    let (relay, roads) = (&member.invite.relay, member.roads.clone());
+    let roads = roads.only(Road::Relay);
+    let connecting = ClientEndpoint::connect(
+        (relay.host(), relay.port()),
+        member.invite.fingerprint,
+        &credentials,
+        (Role::Sender, member.tuning),
+        &roads,
+        CONNECT_LIMIT,
+    );
+    match connecting.await {
+        Ok((endpoint, _)) => {
+            endpoint.close(Code::Done).await;
+            true
+        }
+        Err(_) => false,
+    }
+}
+
 /// Says hello and waits for the welcome.
 async fn greet(
     link: &Link,
@@ -87,13 +129,14 @@ async fn greet(
     (
         ControlSender<ClientToServer>,
         ControlReceiver<ServerToClient>,
+        Option<u64>,
     ),
     StreamError,
 > {
     let (mut sender, mut receiver) = link.open_control().await?;
     sender.send(&hello).await?;
     match receiver.receive().await? {
-        Some(ServerToClient::Welcome {}) => Ok((sender, receiver)),
+        Some(ServerToClient::Welcome { now_unix }) => Ok((sender, receiver, now_unix)),
         _ => Err(StreamError::Malformed("no welcome".into())),
     }
 }
@@ -166,12 +209,12 @@ async fn read(
     mut receiver: ControlReceiver<ServerToClient>,
     events: mpsc::Sender<PeerEvent>,
     link: Link,
-    member_key: MemberKey,
+    (member_key, clock): (MemberKey, Option<Clock>),
 ) {
     loop {
         match receiver.receive().await {
             Ok(Some(message)) => {
-                if let Some(event) = from_relay(message, &member_key)
+                if let Some(event) = from_relay(message, &member_key, clock)
                     && events.send(event).await.is_err()
                 {
                     return;
@@ -189,7 +232,11 @@ async fn read(
 }
 
 /// What a message means to a member; nothing, where it means nothing or no member has made it.
-fn from_relay(message: ServerToClient, member_key: &MemberKey) -> Option<PeerEvent> {
+fn from_relay(
+    message: ServerToClient,
+    member_key: &MemberKey,
+    clock: Option<Clock>,
+) -> Option<PeerEvent> {
     Some(match message {
         ServerToClient::Told {
             transfer,
@@ -214,15 +261,24 @@ fn from_relay(message: ServerToClient, member_key: &MemberKey) -> Option<PeerEve
             bundle,
             state,
             since_secs,
-        } => PeerEvent::Presence(Box::new(Peer::checked(
+        } => match Peer::checked(
             id,
             &bundle,
             state,
             Duration::from_secs(since_secs),
             member_key,
-        )?)),
+        ) {
+            Ok(peer) => PeerEvent::Presence(Box::new(peer)),
+            Err(error) => {
+                tracing::debug!(peer = id.short(), %error, "ignored");
+                PeerEvent::Ignored {
+                    peer: id,
+                    reason: clock::whose(&error, clock)?,
+                }
+            }
+        },
         ServerToClient::PeersEnd {} => PeerEvent::Listed,
-        ServerToClient::Welcome {} | ServerToClient::Begun { .. } | ServerToClient::Unknown => {
+        ServerToClient::Welcome { .. } | ServerToClient::Begun { .. } | ServerToClient::Unknown => {
             return None;
         }
     })

@@ -131,7 +131,14 @@ impl Lab {
     /// `p2p` as `who`, without any option yet.
     pub fn command(&self, who: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_p2p"));
-        for variable in ["P2P_SERVER", "P2P_HOME", "NO_COLOR"] {
+        for variable in [
+            "P2P_SERVER",
+            "P2P_HOME",
+            "P2P_ROAD",
+            "NO_COLOR",
+            "HTTPS_PROXY",
+            "https_proxy",
+        ] {
             command.env_remove(variable);
         }
         if let Some(invite) = &self.invite {
@@ -373,8 +380,13 @@ impl Proc {
         self.status("VmRSS:")
     }
 
+    /// What the system says of the process in this file of `/proc`.
+    pub fn proc_file(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.child.id()))
+    }
+
     fn status(&self, field: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(self.proc_file("status")).unwrap();
         let line = status.lines().find_map(|l| l.strip_prefix(field));
         let kib = line.unwrap().trim().trim_end_matches(" kB");
         kib.parse::<u64>().unwrap() * 1024

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use p2p::{
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
     protocol::{Answer, CHUNK_SIZE, FileClass, FileHeader, PeerId, PeerMessage},
-    quic::Tuning,
+    quic::{Roads, Tuning},
     sealing::{
         Compression, Head, HeadKind, JobId, Manifest, NewTransfer, ReceiptOpener, Suite,
         TransferSealer, chunk_frame,
@@ -35,6 +35,8 @@ pub fn file(path: &str) -> (Head, Vec<u8>) {
         size: Some(content.len() as u64),
         target: None,
         exec: false,
+        mode: None,
+        sparse: false,
         mtime: None,
         blake3: None,
     };
@@ -74,6 +76,8 @@ impl Mallory {
             },
             invite: invite.clone(),
             tuning: Tuning::default(),
+            roads: Roads::default(),
+            road_notes: None,
             bundle_lifetime: BUNDLE_LIFETIME,
         };
         let channel = member.enter(None).await.unwrap();

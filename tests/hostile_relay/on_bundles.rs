@@ -108,25 +108,35 @@ async fn a_changed_bundle_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_bundle_that_has_expired_is_ignored() {
+async fn a_bundle_that_has_expired_or_is_from_years_ahead_is_ignored_and_the_clock_is_named() {
     let stage = Stage::new();
     let (alice, bob) = (stage.peer("alice"), stage.peer("bob"));
     let listening = bob.listen().await;
     let (path, _) = stage.file("plan.bin", 1000);
-    let aged = Bundle {
-        expires_unix: now() - 1,
-        ..invented(&bob.member.identity, "bob")
-    };
-    let aged = aged.sign(&bob.member.identity, &bob.member.member_key());
-    stage.liar.on_messages(move |_, mut message| {
-        if let ServerToClient::Peer { bundle, .. } = &mut message {
-            *bundle = aged.clone();
-        }
-        vec![message]
-    });
-    let unseen = failure(alice.send(&["bob"], &[&path]).await);
-    assert_eq!(unseen.kind(), ErrorKind::NoSuchPeer, "{unseen}");
-    assert_eq!(listening.received(), []);
+    let twenty_years = 20 * 365 * 24 * 60 * 60;
+    for (expires_unix, clock) in [
+        (now() - 1, "behind this machine's"),
+        (now() + twenty_years, "ahead of this machine's"),
+    ] {
+        let aged = Bundle {
+            expires_unix,
+            ..invented(&bob.member.identity, "bob")
+        };
+        let aged = aged.sign(&bob.member.identity, &bob.member.member_key());
+        stage.liar.on_messages(move |_, mut message| {
+            if let ServerToClient::Peer { bundle, .. } = &mut message {
+                *bundle = aged.clone();
+            }
+            vec![message]
+        });
+        let unseen = failure(alice.send(&["bob"], &[&path]).await);
+        assert_eq!(unseen.kind(), ErrorKind::NoSuchPeer, "{unseen}");
+        assert_eq!(listening.received(), []);
+        let mut channel = alice.member.enter(None).await.unwrap();
+        channel.peers(false).await.unwrap();
+        let said = channel.take_ignored().join("");
+        assert!(said.contains(clock), "{said}");
+    }
     stage.liar.be_honest();
     assert_delivered(alice.send(&["bob"], &[&path]).await);
 }

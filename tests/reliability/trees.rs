@@ -131,3 +131,219 @@ fn a_tree_with_the_senders_own_home_goes_without_its_keys_and_says_so() {
     sender.expect(7);
     assert!(sender.stderr().contains("keys"), "{}", sender.stderr());
 }
+
+/// Names that programs stumble over, of every kind of the public lists of such strings.
+#[cfg(target_os = "linux")]
+const NAUGHTY: &[&str] = &[
+    "undefined",
+    "null",
+    "NaN",
+    "-1",
+    "0",
+    "1E+02",
+    "1/2",
+    "$1.00",
+    "0x0",
+    "-Infinity",
+    "--help",
+    "-rf",
+    "-",
+    "~",
+    "~root",
+    "$HOME",
+    "$(touch x)",
+    "`id`",
+    "%s%s%n",
+    "%00",
+    "%2e%2e",
+    "a;b",
+    "a&&b",
+    "a|b",
+    "a>b",
+    "<a>",
+    "a\"b",
+    "a'b",
+    "a\\b",
+    "\\\\server\\share",
+    "C:\\Windows",
+    "C:",
+    "a:b",
+    "2024-01-01T12:00:00Z.log",
+    "Re: offer.eml",
+    "Foo::Bar.3pm",
+    "aux",
+    "aux.c",
+    "CON",
+    "com1.txt",
+    "LPT9",
+    "NUL",
+    "a.",
+    "a..",
+    "a ",
+    " a",
+    " ",
+    "a b",
+    "a  b",
+    "*",
+    "?",
+    "[a-z]",
+    "{a,b}",
+    "!",
+    "#",
+    "@",
+    "=",
+    "+",
+    ",",
+    "Ω≈ç√∫˜µ≤≥÷",
+    "åß∂ƒ©˙∆˚¬…æ",
+    "田中さんにあげて下さい",
+    "社會科學院語學研究所",
+    "울란바토르",
+    "𠜎𠜱𠝹",
+    "Ⱥ",
+    "ヽ༼ຈل͜ຈ༽ﾉ",
+    "(｡◕ ∀ ◕｡)",
+    "😍",
+    "👩🏽",
+    "👨‍👩‍👦",
+    "🐵 🙈 🙉 🙊",
+    "❤️",
+    "🇺🇸",
+    "1️⃣",
+    "１２３",
+    "١٢٣",
+    "الكل في المجمو عة",
+    "בְּרֵאשִׁית",
+    "نامه‌ها",
+    "क्‍ष",
+    "Z̮̞̠͙͔ͅḀ̗̞͈̻̗Ḷ͙͎̯̹̞͓G̻O̭̗̮",
+    "ﬀ",
+    "İıſß",
+    "e\u{301}",
+    "\u{e9}",
+    "<script>alert(0)<",
+    "javascript:alert(1)",
+    "' OR 1=1 -- 1",
+    "1;DROP TABLE users",
+    "() { 0; }; touch x",
+    "{0}",
+    "{{7*7}}",
+    "http:",
+    "x@y.z",
+    "Power لُلُصّبُلُلصّبُررً ॣ ॣh ॣ ॣ 冗",
+];
+
+#[cfg(target_os = "linux")]
+#[test]
+fn every_name_that_both_systems_can_hold_arrives_as_it_is() {
+    let (lab, _relay) = Lab::new();
+    let alice = lab.listen("alice", &[]);
+    let names = NAUGHTY.iter().filter(|name| !name.contains('/'));
+    let mut expected: Vec<String> = Vec::new();
+    for name in names {
+        lab.file(&format!("t/{name}"), 3);
+        lab.file(&format!("t/d {name}/{name}"), 4);
+        expected.extend([format!("t/{name}"), format!("t/d {name}/{name}")]);
+    }
+    lab.send("sender", &["--to", "alice"], &[lab.folder().join("t")])
+        .expect(0);
+    expected.sort();
+    let mut stored = lab.stored("alice");
+    stored.sort();
+    assert_eq!(stored, expected);
+    // And alone, where they are not options or hidden.
+    let single = lab.file("Re: C:\\offer?.", 5);
+    lab.send("sender", &["--to", "alice"], &[&single]).expect(0);
+    alice.wait_where("received", 1, |event| {
+        event["path"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("Re: C:\\offer?."))
+    });
+}
+
+#[test]
+fn a_tree_lands_beside_one_that_is_there_and_goes_on_there_after_a_kill() {
+    let (lab, _relay) = Lab::new();
+    fs::create_dir(lab.out("alice").join("t")).unwrap();
+    fs::write(lab.out("alice").join("t/mine"), "mine").unwrap();
+    let mut alice = lab.listen("alice", &[]);
+    for i in 0..40 {
+        lab.file(&format!("t/{i:02}"), 200_000);
+    }
+    let tree = lab.folder().join("t");
+    let mut sender = lab.send("sender", &["--to", "alice", "--limit", "2Mi"], &[&tree]);
+    alice.wait_where("received", 8, |_| true);
+    alice.kill();
+    let _alice = lab.listen("alice", &[]);
+    sender.expect(0);
+    let mut stored = lab.stored("alice");
+    stored.sort();
+    let mut expected: Vec<String> = (0..40).map(|i| format!("t (1)/{i:02}")).collect();
+    expected.push("t/mine".to_owned());
+    expected.sort();
+    assert_eq!(stored, expected);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hole_of_ten_gibibytes_costs_next_to_nothing_and_stays_one() {
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    let (lab, _relay) = Lab::new();
+    let alice = lab.listen("alice", &[]);
+    let image = lab.folder().join("disk.img");
+    let size = match std::env::var_os("P2P_TEST_SCALE") {
+        Some(_) => 10 << 30,
+        None => 256 << 20,
+    };
+    let file = fs::File::create(&image).unwrap();
+    file.set_len(size).unwrap();
+    file.write_all_at(b"begin", 0).unwrap();
+    file.write_all_at(b"middle", size / 2).unwrap();
+    drop(file);
+    lab.send("sender", &["--to", "alice"], &[&image]).expect(0);
+    alice.wait_event("received");
+    let stored = lab.out("alice").join("disk.img");
+    let found = fs::metadata(&stored).unwrap();
+    assert_eq!(found.len(), size);
+    assert!(found.blocks() * 512 < 2 << 20, "{} blocks", found.blocks());
+    let mut middle = [0; 6];
+    fs::File::open(&stored)
+        .unwrap()
+        .read_exact_at(&mut middle, size / 2)
+        .unwrap();
+    assert_eq!(&middle, b"middle");
+}
+
+#[test]
+fn modes_are_kept_where_that_is_asked_for() {
+    let (lab, _relay) = Lab::new();
+    let _alice = lab.listen("alice", &[]);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    for (tree, options, expected) in [
+        (
+            "kept",
+            &["--to", "alice", "--preserve"][..],
+            (0o600, 0o500, 0o700),
+        ),
+        ("usual", &["--to", "alice"], (0o644, 0o755, 0o755)),
+    ] {
+        let root = lab.folder().join(tree);
+        lab.file(&format!("{tree}/private/secret"), 10);
+        lab.file(&format!("{tree}/run"), 10);
+        for (name, mode) in [
+            ("private/secret", 0o600),
+            ("run", 0o4500),
+            ("private", 0o700),
+        ] {
+            fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        lab.send("sender", options, &[&root]).expect(0);
+        let out = lab.out("alice").join(tree);
+        let found = (
+            mode(&out.join("private/secret")),
+            mode(&out.join("run")),
+            mode(&out.join("private")),
+        );
+        assert_eq!(found, expected, "{tree}");
+    }
+}

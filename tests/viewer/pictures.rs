@@ -11,6 +11,7 @@ fn pictures_are_described_where_they_cannot_be_drawn() {
         ("quadrants.gif", "GIF image, 12 x 8, 75 B\n"),
         ("quadrants.webp", "WebP image, 12 x 8, 166 B\n"),
         ("quadrants.bmp", "BMP image, 12 x 8, 342 B\n"),
+        ("quadrants.ico", "ICO image, 12 x 8, 105 B\n"),
         ("quadrants.jpg", "JPEG image, 48 x 32, 714 B\n"),
         ("sideways.jpg", "JPEG image, 32 x 48, 750 B\n"),
     ] {
@@ -60,6 +61,7 @@ fn every_kind_of_picture_is_drawn() {
         "quadrants.gif",
         "quadrants.webp",
         "quadrants.bmp",
+        "quadrants.ico",
     ] {
         assert_eq!(
             corners(name, (12, 4), ColorLevel::TrueColor),
@@ -71,6 +73,33 @@ fn every_kind_of_picture_is_drawn() {
     assert_eq!(indexed, [Idx(196), Idx(46), Idx(21), Idx(231)]);
     let jpeg = corners("quadrants.jpg", (48, 16), ColorLevel::Ansi256);
     assert_eq!(jpeg, indexed);
+}
+
+#[test]
+fn pictures_that_are_not_drawn_are_said_to_be_what_they_are() {
+    let unsupported = ": cannot be drawn: this kind of picture is not supported\n";
+    let heif = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1\0\0\0\0";
+    let svg = b"<?xml version=\"1.0\"?>\n<svg width=\"1\" height=\"1\">\x1b[2J</svg>\n";
+    let mut spoilt = std::fs::read(sample("quadrants.png")).unwrap();
+    spoilt[5] = b' ';
+    for (name, content, expected) in [
+        ("scan.tiff", &b"II*\0\x08\0\0\0\0\0\0\0\0\0"[..], format!("TIFF image, 14 B{unsupported}")),
+        ("scan.tif", b"MM\0*\0\0\0\x08\0\0\0\0\0\0", format!("TIFF image, 14 B{unsupported}")),
+        ("photo.heic", heif, format!("HEIF image, 28 B{unsupported}")),
+        ("spoilt.png", &spoilt, "PNG image, 153 B: cannot be drawn: the first bytes are damaged\n".to_owned()),
+        ("drawing.svg", svg, "SVG image, 59 B, as text:\n<?xml version=\"1.0\"?>\n<svg width=\"1\" height=\"1\">\\u001b[2J</svg>\n".to_owned()),
+    ] {
+        let (_home, path) = file(name, content);
+        assert_eq!(shown(&path, &plain(80)), (Kind::Image, expected), "{name}");
+    }
+    // A name that promises a picture is not believed.
+    let (_home, path) = file("drawing.svg", b"no drawing\n");
+    let (kind, text) = shown(&path, &plain(80));
+    assert_eq!(kind, Kind::Text);
+    assert!(
+        text.starts_with("named .svg, but what is in it is text\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -136,6 +165,7 @@ fn pictures_cut_anywhere_never_fail_otherwise() {
         "blink.gif",
         "quadrants.webp",
         "quadrants.bmp",
+        "quadrants.ico",
         "sideways.jpg",
     ] {
         let whole = std::fs::read(sample(name)).unwrap();

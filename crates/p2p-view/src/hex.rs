@@ -1,6 +1,6 @@
 //! Anything that is not text: what it is, and its first bytes in hexadecimal and as text.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, io::Read as _};
 
 use super::{
     ShowError, ShowOptions,
@@ -24,14 +24,23 @@ pub(super) fn show(
         &format!("binary file, {what}, {}", size(source.len())),
     )?;
     let per_row = bytes_per_row(usize::from(options.width));
+    let mut reader = source.bytes(0)?;
     let mut shown = 0;
-    for row in source.head().chunks(per_row).take(ROWS) {
+    for _ in 0..options.rows_or(ROWS) {
+        let mut row = Vec::new();
+        (&mut reader)
+            .take(per_row as u64)
+            .read_to_end(&mut row)
+            .map_err(|error| source.failed(error))?;
+        if row.is_empty() {
+            break;
+        }
         screen.text(Role::Note, &format!("{shown:08x}  "))?;
-        screen.text(Role::Plain, &hex(row, per_row))?;
-        screen.line(Role::Text, &readable(row))?;
+        screen.text(Role::Plain, &hex(&row, per_row))?;
+        screen.line(Role::Text, &readable(&row))?;
         shown += row.len();
     }
-    let more = source.len() - shown as u64;
+    let more = source.len().saturating_sub(shown as u64);
     if more > 0 {
         screen.line(Role::Note, &format!("… {} more …", size(more)))?;
     }

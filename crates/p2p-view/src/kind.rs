@@ -1,6 +1,7 @@
 //! What a file is, told from what is in it before what it is called.
 
 use image::ImageFormat;
+use infer::MatcherType;
 
 use super::{csv, json, source::Source};
 
@@ -12,7 +13,7 @@ pub enum Kind {
     Json,
     /// Values separated by commas, semicolons, tabs or bars.
     Csv,
-    /// A picture of a kind that can be decoded: PNG, JPEG, GIF, WebP, BMP.
+    /// A picture: drawn if it is PNG, JPEG, GIF, WebP, BMP or ICO, and else described.
     Image,
     /// Any other text.
     Text,
@@ -41,7 +42,8 @@ impl Kind {
         Some(match extension {
             "json" | "jsonl" | "ndjson" | "geojson" | "ipynb" | "webmanifest" => Self::Json,
             "csv" | "tsv" | "tab" | "psv" => Self::Csv,
-            "png" | "jpg" | "jpeg" | "jpe" | "jfif" | "gif" | "webp" | "bmp" | "dib" => Self::Image,
+            "png" | "jpg" | "jpeg" | "jpe" | "jfif" | "gif" | "webp" | "bmp" | "dib" | "ico"
+            | "tif" | "tiff" | "svg" => Self::Image,
             _ => return None,
         })
     }
@@ -54,12 +56,16 @@ impl Kind {
         let nature = Nature::of(&text, source.head_is_all());
         // What is plainly text is text, even if its first letters are those of a picture: "BMI,age".
         if nature != Nature::Clean && !source.is_utf16() {
-            if image_format(source.head()).is_some() {
+            let known = infer::get(source.head()).map(|it| it.matcher_type());
+            if image_format(source.head()).is_some() || known == Some(MatcherType::Image) {
                 return Self::Image;
             }
-            if nature == Nature::Binary || is_known_binary(source.head()) {
+            if nature == Nature::Binary || known.is_some_and(|it| it != MatcherType::Text) {
                 return Self::Binary;
             }
+        }
+        if is_svg(&text) {
+            return Self::Image;
         }
         let extension = source.extension();
         match extension.as_deref().and_then(Self::claimed) {
@@ -81,6 +87,30 @@ impl std::fmt::Display for Kind {
     }
 }
 
+/// Whether a text is SVG: its first element, after what may stand before it, is `svg`.
+pub(super) fn is_svg(text: &[u8]) -> bool {
+    let mut rest = text.trim_ascii_start();
+    loop {
+        let end: &[u8] = match rest {
+            [
+                b'<',
+                b's',
+                b'v',
+                b'g',
+                b' ' | b'\t' | b'\n' | b'\r' | b'>' | b'/',
+                ..,
+            ] => return true,
+            [b'<', b'!', b'-', b'-', ..] => b"-->",
+            [b'<', b'?' | b'!', ..] => b">",
+            _ => return false,
+        };
+        let Some(at) = rest.windows(end.len()).position(|it| it == end) else {
+            return false;
+        };
+        rest = rest[at + end.len()..].trim_ascii_start();
+    }
+}
+
 /// The format of a picture that can be decoded, from its first bytes.
 pub(super) fn image_format(head: &[u8]) -> Option<ImageFormat> {
     let format = image::guess_format(head).ok()?;
@@ -94,6 +124,8 @@ pub(super) fn image_format(head: &[u8]) -> Option<ImageFormat> {
             (reserved && matches!(header, 12 | 16 | 40 | 52 | 56 | 64 | 108 | 124))
                 .then_some(format)
         }
+        // As weak: at least one picture, and in the first entry a field that is reserved.
+        ImageFormat::Ico => (head.get(4..6)? != [0; 2] && *head.get(9)? == 0).then_some(format),
         _ => None,
     }
 }
@@ -137,10 +169,6 @@ fn is_odd_control(byte: u8) -> bool {
     byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b)
 }
 
-fn is_known_binary(head: &[u8]) -> bool {
-    infer::get(head).is_some_and(|it| it.matcher_type() != infer::MatcherType::Text)
-}
-
 /// Prose and programs have commas too; only a name that leaves it open is worth a look.
 fn may_be_table(extension: Option<&str>) -> bool {
     matches!(extension, None | Some("txt" | "dat" | "data" | "asc"))
@@ -165,6 +193,16 @@ mod tests {
         assert_eq!(kind("a", b"Dear Bob,\nhow are you?\n"), Kind::Text);
         assert_eq!(kind("a", b"\x7fELF\x02\x01\x01\0"), Kind::Binary);
         assert_eq!(kind("a", b""), Kind::Empty);
+    }
+
+    #[test]
+    fn pictures_are_known_even_where_they_are_not_drawn() {
+        assert_eq!(kind("a", b"II*\0\x08\0\0\0\0\0"), Kind::Image);
+        assert_eq!(kind("a", b"\0\0\x01\0\x01\0\x10\x10\0\0"), Kind::Image);
+        let prolog = b"<?xml version='1.0'?>\n<!-- a > b -->\n<!DOCTYPE svg>\n<svg width='1'/>";
+        assert_eq!(kind("a", prolog), Kind::Image);
+        assert_eq!(kind("a", b"<!DOCTYPE html><p><svg></svg>"), Kind::Text);
+        assert_eq!(kind("a.xml", b"<svgs/>"), Kind::Text);
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub struct ShowOptions {
     pub height: u16,
     /// How many lines of JSON or text to show at most.
     pub max_lines: usize,
+    /// How much to show, if not what fits the window or `max_lines`.
+    pub rows: Rows,
     /// The colours that may be used.
     pub color: ColorLevel,
     /// How pictures may be drawn.
@@ -19,6 +21,18 @@ pub struct ShowOptions {
     pub cell: (u16, u16),
     /// Whether to tell more: column types and missing values of CSV, the extent of JSON.
     pub verbose: bool,
+}
+
+/// How much of a file is shown: rows of a table, a picture or a dump, lines of JSON or text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Rows {
+    /// What is looked at without scrolling far.
+    #[default]
+    Fitting,
+    /// As many, if there are so many.
+    AtMost(usize),
+    /// All that there are.
+    All,
 }
 
 /// The colours that a terminal shows.
@@ -79,6 +93,7 @@ impl ShowOptions {
             width: DEFAULT_CELLS.0,
             height: DEFAULT_CELLS.1,
             max_lines: PLAIN_LINES,
+            rows: Rows::Fitting,
             color: ColorLevel::None,
             graphics: Graphics::None,
             cell: DEFAULT_CELL_PIXELS,
@@ -117,15 +132,12 @@ impl ShowOptions {
         options
     }
 
-    /// Asks the terminal itself whether it draws pixels, if that is not known yet.
-    ///
-    /// Worth the wait, of a second at most and a moment mostly, only where a picture is to be
-    /// drawn. Not to be called while anything else reads from the terminal. A terminal that
-    /// does not answer, or not to this process, changes nothing.
-    pub fn ask_terminal(&mut self) {
-        #[cfg(unix)]
-        if self.graphics == Graphics::HalfBlocks {
-            self.graphics = super::ask::graphics().unwrap_or(self.graphics);
+    /// How many rows to show where `fitting` of them fit.
+    pub(super) fn rows_or(&self, fitting: usize) -> usize {
+        match self.rows {
+            Rows::Fitting => fitting,
+            Rows::AtMost(rows) => rows,
+            Rows::All => usize::MAX,
         }
     }
 

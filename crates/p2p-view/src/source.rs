@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use encoding_rs::{Encoding, UTF_8};
+use encoding_rs_io::DecodeReaderBytesBuilder;
+
 use super::ShowError;
 
 /// A regular file, open, with its first bytes read.
@@ -15,18 +18,9 @@ pub(super) struct Source {
     path: PathBuf,
     len: u64,
     head: Vec<u8>,
-    encoding: Encoding,
-}
-
-/// How the file's characters are written, as its byte order mark says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
-    /// Without a mark, or with one that means nothing in a text without byte order.
-    Utf8 {
-        mark: usize,
-    },
-    Utf16Le,
-    Utf16Be,
+    /// What the byte order mark says; without one, text is taken for UTF-8.
+    encoding: &'static Encoding,
+    mark_len: usize,
 }
 
 impl Source {
@@ -74,14 +68,15 @@ impl Source {
             path: path.to_owned(),
             len: metadata.len(),
             head: Vec::new(),
-            encoding: Encoding::Utf8 { mark: 0 },
+            encoding: UTF_8,
+            mark_len: 0,
         };
         let mut head = Vec::new();
         (&source.file)
             .take(Self::HEAD_LEN as u64)
             .read_to_end(&mut head)
             .map_err(|error| source.failed(error))?;
-        source.encoding = Encoding::of(&head);
+        (source.encoding, source.mark_len) = Encoding::for_bom(&head).unwrap_or((UTF_8, 0));
         // Some file systems give a length of 0 for what they make up on the fly.
         source.len = source.len.max(head.len() as u64);
         source.head = head;
@@ -110,21 +105,18 @@ impl Source {
 
     /// The first bytes as text, in UTF-8 if the file says that it is in any Unicode encoding.
     pub(super) fn head_text(&self) -> Cow<'_, [u8]> {
-        match self.encoding {
-            Encoding::Utf8 { mark } => Cow::Borrowed(&self.head[mark..]),
-            _ => {
-                let mut text = Vec::new();
-                Utf16::new(&self.head[2..], self.encoding)
-                    .read_to_end(&mut text)
-                    .expect("a slice can be read");
-                Cow::Owned(text)
-            }
+        let head = &self.head[self.mark_len..];
+        if self.is_utf16() {
+            let (text, _) = self.encoding.decode_without_bom_handling(head);
+            Cow::Owned(text.into_owned().into_bytes())
+        } else {
+            Cow::Borrowed(head)
         }
     }
 
     /// Whether the encoding is one in which zero bytes are part of ordinary text.
     pub(super) fn is_utf16(&self) -> bool {
-        !matches!(self.encoding, Encoding::Utf8 { .. })
+        self.encoding != UTF_8
     }
 
     /// Reads the file's bytes from `offset`.
@@ -135,14 +127,26 @@ impl Source {
     /// Reads the file's text, as UTF-8 and without a byte order mark, from about `offset` bytes
     /// after its beginning.
     pub(super) fn text(&self, offset: u64) -> Result<Box<dyn BufRead + '_>, ShowError> {
-        Ok(match self.encoding {
-            Encoding::Utf8 { mark } => Box::new(BufReader::new(self.at(offset + mark as u64)?)),
-            _ => {
-                let file = self.at((offset & !1) + 2)?;
-                let units = Utf16::new(BufReader::new(file), self.encoding);
-                Box::new(BufReader::new(units))
-            }
-        })
+        if !self.is_utf16() {
+            let file = self.at(offset + self.mark_len as u64)?;
+            return Ok(Box::new(BufReader::new(file)));
+        }
+        let decoder = DecodeReaderBytesBuilder::new()
+            .encoding(Some(self.encoding))
+            .build(self.at((offset & !1) + self.mark_len as u64)?);
+        Ok(Box::new(BufReader::new(decoder)))
+    }
+
+    /// The file's text as [`Source::text`], at most `limit` bytes of it, and whether there is more.
+    pub(super) fn text_up_to(&self, limit: usize) -> Result<(Vec<u8>, bool), ShowError> {
+        let mut text = Vec::new();
+        self.text(0)?
+            .take(limit as u64 + 1)
+            .read_to_end(&mut text)
+            .map_err(|error| self.failed(error))?;
+        let is_part = text.len() > limit;
+        text.truncate(limit);
+        Ok((text, is_part))
     }
 
     /// The error for what went wrong while the file was read.
@@ -158,90 +162,6 @@ impl Source {
         file.seek(SeekFrom::Start(offset))
             .map_err(|error| self.failed(error))?;
         Ok(file)
-    }
-}
-
-impl Encoding {
-    fn of(head: &[u8]) -> Self {
-        match head {
-            [0xef, 0xbb, 0xbf, ..] => Self::Utf8 { mark: 3 },
-            [0xff, 0xfe, ..] => Self::Utf16Le,
-            [0xfe, 0xff, ..] => Self::Utf16Be,
-            _ => Self::Utf8 { mark: 0 },
-        }
-    }
-}
-
-/// UTF-16 read as UTF-8; what is not valid becomes U+FFFD.
-struct Utf16<R> {
-    bytes: R,
-    big_endian: bool,
-    /// A first half whose second half was not there.
-    put_back: Option<u16>,
-    /// Of a character that did not fit the reader's buffer.
-    rest: [u8; 4],
-    rest_len: usize,
-}
-
-impl<R: Read> Utf16<R> {
-    fn new(bytes: R, encoding: Encoding) -> Self {
-        Self {
-            bytes,
-            big_endian: encoding == Encoding::Utf16Be,
-            put_back: None,
-            rest: [0; 4],
-            rest_len: 0,
-        }
-    }
-
-    fn unit(&mut self) -> io::Result<Option<u16>> {
-        if let Some(unit) = self.put_back.take() {
-            return Ok(Some(unit));
-        }
-        let mut pair = [0; 2];
-        match self.bytes.read_exact(&mut pair) {
-            Ok(()) if self.big_endian => Ok(Some(u16::from_be_bytes(pair))),
-            Ok(()) => Ok(Some(u16::from_le_bytes(pair))),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn character(&mut self) -> io::Result<Option<char>> {
-        let Some(first) = self.unit()? else {
-            return Ok(None);
-        };
-        if let Some(c) = char::from_u32(first.into()) {
-            return Ok(Some(c));
-        }
-        let Some(second) = self.unit()? else {
-            return Ok(Some(char::REPLACEMENT_CHARACTER));
-        };
-        let pair = char::decode_utf16([first, second])
-            .next()
-            .and_then(Result::ok);
-        if pair.is_none() {
-            self.put_back = Some(second);
-        }
-        Ok(Some(pair.unwrap_or(char::REPLACEMENT_CHARACTER)))
-    }
-}
-
-impl<R: Read> Read for Utf16<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < out.len() {
-            if self.rest_len == 0 {
-                let Some(c) = self.character()? else { break };
-                self.rest_len = c.encode_utf8(&mut self.rest).len();
-            }
-            let now = self.rest_len.min(out.len() - filled);
-            out[filled..filled + now].copy_from_slice(&self.rest[..now]);
-            self.rest.copy_within(now.., 0);
-            self.rest_len -= now;
-            filled += now;
-        }
-        Ok(filled)
     }
 }
 
@@ -268,15 +188,22 @@ mod tests {
     use super::*;
 
     fn decoded(units: &[u16], step: usize) -> String {
-        let bytes: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
-        let mut reader = Utf16::new(&bytes[..], Encoding::Utf16Be);
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("text");
+        let units = std::iter::once(&0xfeff).chain(units);
+        let bytes: Vec<u8> = units.flat_map(|unit| unit.to_be_bytes()).collect();
+        std::fs::write(&path, bytes).unwrap();
+        let source = Source::open(&path).unwrap();
+        let mut reader = source.text(0).unwrap();
         let (mut text, mut out) = (Vec::new(), vec![0; step]);
         loop {
             match reader.read(&mut out).unwrap() {
-                0 => return String::from_utf8(text).unwrap(),
+                0 => break,
                 n => text.extend_from_slice(&out[..n]),
             }
         }
+        assert_eq!(*source.head_text(), text);
+        String::from_utf8(text).unwrap()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read as _};
 
 use super::{
-    ShowError, ShowOptions,
+    Rows, ShowError, ShowOptions,
     sanitise::{counted, fit, sanitise_bytes},
     screen::{Role, Screen},
     source::Source,
@@ -16,7 +16,7 @@ pub(super) fn show(
     options: &ShowOptions,
     screen: &mut Screen<'_>,
 ) -> Result<(), ShowError> {
-    peek(source, options, options.max_lines, screen)
+    peek(source, options, options.rows_or(options.max_lines), screen)
 }
 
 /// As [`show`], with another number of lines.
@@ -26,8 +26,12 @@ pub(super) fn peek(
     max_lines: usize,
     screen: &mut Screen<'_>,
 ) -> Result<(), ShowError> {
-    let width = usize::from(options.width);
-    let mut reader = source.text(0)?.take(SCAN_LIMIT);
+    let (width, limit) = if options.rows == Rows::All {
+        (MAX_LINE, u64::MAX)
+    } else {
+        (usize::from(options.width), SCAN_LIMIT)
+    };
+    let mut reader = source.text(0)?.take(limit);
     let failed = |error| source.failed(error);
     // Four bytes a character at most, and as many characters as columns.
     let most_bytes = width * 4;
@@ -55,24 +59,18 @@ fn bounded_line(
     reader: &mut impl BufRead,
     most: usize,
 ) -> std::io::Result<Option<(Vec<u8>, bool)>> {
-    let (mut line, mut cut, mut any) = (Vec::new(), false, false);
-    loop {
-        let more = reader.fill_buf()?;
-        if more.is_empty() {
-            break;
-        }
-        any = true;
-        let end = more.iter().position(|byte| *byte == b'\n');
-        let part = &more[..end.unwrap_or(more.len())];
-        let room = most - line.len();
-        cut |= part.len() > room;
-        line.extend_from_slice(&part[..part.len().min(room)]);
-        let used = end.map_or(more.len(), |end| end + 1);
-        reader.consume(used);
-        if end.is_some() {
-            break;
-        }
+    let mut line = Vec::new();
+    let room = most as u64 + 1;
+    if reader.by_ref().take(room).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
     }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else {
+        reader.skip_until(b'\n')?;
+    }
+    let cut = line.len() > most;
+    line.truncate(most);
     if line.last() == Some(&b'\r') {
         line.pop();
     }
@@ -82,21 +80,15 @@ fn bounded_line(
         let broken = whole.map_or(0, |it| it.invalid().len());
         line.truncate(line.len() - broken);
     }
-    Ok(any.then_some((line, cut)))
+    Ok(Some((line, cut)))
 }
 
 fn count_lines(reader: &mut impl BufRead) -> std::io::Result<u64> {
-    let (mut lines, mut open) = (0, false);
-    loop {
-        let more = reader.fill_buf()?;
-        let Some(last) = more.last() else {
-            return Ok(lines + u64::from(open));
-        };
-        open = *last != b'\n';
-        lines += more.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let used = more.len();
-        reader.consume(used);
+    let mut lines = 0;
+    while reader.skip_until(b'\n')? > 0 {
+        lines += 1;
     }
+    Ok(lines)
 }
 
 /// Tabs as spaces up to the next multiple of eight characters.
@@ -116,6 +108,9 @@ fn expand_tabs(line: &[u8]) -> Vec<u8> {
 }
 
 const TAB: usize = 8;
+
+/// Characters of a line where lines are not cut to the window.
+const MAX_LINE: usize = 1 << 20;
 
 /// How much of the file is read to count its lines.
 const SCAN_LIMIT: u64 = 64 << 20;

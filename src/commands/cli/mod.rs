@@ -7,18 +7,21 @@ mod server;
 mod show;
 mod value;
 
+pub use value::InviteText;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use self::value::any_path;
 pub use self::{
-    listen::{Accept, CommandLine, ConflictArg, ListenArgs},
-    room::{JoinArgs, PeersArgs, QrArgs, RoomCommand, TrustCommand},
+    listen::{Accept, CommandLine, ConflictArg, ListenArgs, NamesArg},
+    room::{IdArgs, JoinArgs, PeersArgs, QrArgs, RoomCommand, RoomsArgs, TrustCommand},
     send::{BroadcastArgs, Compress, SendArgs, WhatArgs},
-    server::ServerArgs,
+    server::{ServerArgs, ServerSettings},
     show::{DemoArgs, ShowArgs},
 };
-use crate::identity::Invite;
+use crate::home::RoomName;
 
 /// Send files to machines you know, by name, through a relay you own and need not trust.
 #[derive(Debug, Parser)]
@@ -46,9 +49,12 @@ Examples:
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Where all state is: key, invite, known peers, unfinished transfers.
-    #[arg(long, global = true, value_name = "DIR", env = "P2P_HOME", value_hint = ValueHint::DirPath)]
+    #[arg(long, global = true, value_name = "DIR", env = "P2P_HOME", value_hint = ValueHint::DirPath, value_parser = any_path())]
     pub home: Option<PathBuf>,
-    /// Use this invite instead of the saved one.
+    /// Use this room, by its name in `p2p rooms`, instead of the default one.
+    #[arg(long, global = true, value_name = "NAME", add = clap_complete::ArgValueCompleter::new(super::completions::complete_room))]
+    pub room: Option<RoomName>,
+    /// Use this invite instead of a saved one.
     #[arg(
         long,
         global = true,
@@ -56,7 +62,7 @@ pub struct Global {
         env = "P2P_SERVER",
         hide_env_values = true
     )]
-    pub server: Option<Invite>,
+    pub server: Option<InviteText>,
     /// One JSON object a line on standard output, and nothing else there.
     #[arg(long, global = true)]
     pub json: bool,
@@ -92,6 +98,8 @@ pub enum Command {
     Server(ServerArgs),
     /// Save an invite after reaching its relay
     Join(JoinArgs),
+    /// The rooms that this machine has joined
+    Rooms(RoomsArgs),
     /// Make a room of your own
     #[command(
         subcommand,
@@ -113,8 +121,9 @@ Examples:
     #[command(after_help = "\
 Examples:
   p2p id                              what others give to `p2p trust add`
+  p2p id --name alice                 what others call this machine from now on
   p2p id --qr                         to be read by a camera")]
-    Id(QrArgs),
+    Id(IdArgs),
     /// The saved invite
     #[command(after_help = "\
 Examples:

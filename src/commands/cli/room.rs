@@ -1,10 +1,12 @@
 //! What concerns a room and who is in it: `p2p join`, `room`, `peers`, `id`, `invite`, `trust`
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 
+use super::value::InviteText;
 use crate::{
     commands::completions,
-    identity::RelayAddress,
+    home::RoomName,
     protocol::{PeerId, PeerName},
 };
 
@@ -13,11 +15,33 @@ use crate::{
 #[command(after_help = "\
 Examples:
   p2p join 'p2p://host:4433/…#…'     quotes, since the shell reads # and &
+  p2p join - --name alice             asks for the invite; others will see alice
+  p2p join - --room work              a second room, by the name of work
   pass show relay | p2p join -        the secret appears in no process list")]
 pub struct JoinArgs {
-    /// The invite; `-` reads it from standard input, so that no process list shows it.
+    /// The invite; `-` asks for it, or reads a line from standard input: no process list shows it.
     #[arg(value_name = "INVITE")]
-    pub invite: String,
+    pub invite: InviteText,
+    /// What others call this machine [default: the host name]; remembered.
+    #[arg(long)]
+    pub name: Option<PeerName>,
+}
+
+/// `p2p rooms`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  p2p rooms                           every room, and which is the default
+  p2p --room work send --to bob a.txt
+                                      in another room, once
+  p2p rooms --default work            from now on")]
+pub struct RoomsArgs {
+    /// Use this room where none is named.
+    #[arg(long, value_name = "NAME", conflicts_with = "forget", add = ArgValueCompleter::new(completions::complete_room))]
+    pub default: Option<RoomName>,
+    /// Forget this room.
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completions::complete_room))]
+    pub forget: Option<RoomName>,
 }
 
 /// `p2p room`
@@ -29,9 +53,9 @@ Examples:
   p2p room new relay.example.org:4433/FINGERPRINT
                                       the relay's host, port and fingerprint: its invite up to the #")]
     New {
-        /// The relay.
+        /// The relay, or any invite of it.
         #[arg(value_name = "HOST:PORT/RELAY-FINGERPRINT")]
-        relay: RelayAddress,
+        relay: InviteText,
     },
 }
 
@@ -48,7 +72,18 @@ pub struct PeersArgs {
     pub watch: bool,
 }
 
-/// `p2p id`, `p2p invite`
+/// `p2p id`
+#[derive(Debug, Args)]
+pub struct IdArgs {
+    /// Call this machine so from now on.
+    #[arg(long)]
+    pub name: Option<PeerName>,
+    /// As a QR code too.
+    #[arg(long)]
+    pub qr: bool,
+}
+
+/// `p2p invite`
 #[derive(Debug, Args)]
 pub struct QrArgs {
     /// As a QR code too.
@@ -59,10 +94,10 @@ pub struct QrArgs {
 /// `p2p trust`
 #[derive(Debug, Subcommand)]
 pub enum TrustCommand {
-    /// List known peers
+    /// List known peers, whom of them you trust, and why
     #[command(after_help = "\
 Examples:
-  p2p trust ls                        name, ID, since when
+  p2p trust ls                        name, trusted or not, since when, ID
   p2p --json trust ls | jq -r .id     for scripts")]
     Ls,
     /// Trust this name to be this peer, also where it was another
@@ -71,7 +106,7 @@ Examples:
   p2p trust add alice k7m2qx-…        her whole ID, as `p2p id` prints it on her machine")]
     Add {
         /// The name.
-        #[arg(add = clap_complete::ArgValueCompleter::new(completions::complete_known))]
+        #[arg(add = ArgValueCompleter::new(completions::complete_known))]
         name: PeerName,
         /// The peer's whole ID.
         id: PeerId,
@@ -82,7 +117,7 @@ Examples:
   p2p trust rm alice                  the next peer of that name is a new acquaintance")]
     Rm {
         /// The name.
-        #[arg(add = clap_complete::ArgValueCompleter::new(completions::complete_known))]
+        #[arg(add = ArgValueCompleter::new(completions::complete_known))]
         name: PeerName,
     },
 }

@@ -19,16 +19,33 @@ pub struct WhatArgs {
     /// Send this message instead of files: it is shown, not stored.
     #[arg(long, conflicts_with_all = ["paths", "name"], help_heading = "What to send")]
     pub text: Option<String>,
-    /// Leave out what matches; repeatable.
+    /// Leave out what matches, as a line of a .gitignore would; repeatable.
     #[arg(long, value_name = "GLOB", help_heading = "What to send")]
     pub exclude: Vec<String>,
-    /// Wait so long for a recipient that is not there.
+    /// Leave out what the lines of this file match; repeatable.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "What to send")]
+    pub exclude_from: Vec<PathBuf>,
+    /// Leave out what git ignores.
+    #[arg(long, help_heading = "What to send")]
+    pub gitignore: bool,
+    /// Send permissions too. The recipient grants no more than it would without them.
+    #[arg(long, conflicts_with = "text", help_heading = "What to send")]
+    pub preserve: bool,
+    /// List what would be sent, and send nothing.
+    #[arg(
+        short = 'n',
+        long,
+        conflicts_with = "text",
+        help_heading = "What to send"
+    )]
+    pub dry_run: bool,
+    /// How long to wait for a recipient, or the relay, that is not there.
     #[arg(long, value_name = "DUR", default_value = "0s", value_parser = parse_duration, help_heading = "Time and speed")]
     pub wait: Duration,
-    /// Give up on a recipient after so long without progress.
+    /// How long a recipient may make no progress before it is given up.
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration, help_heading = "Time and speed")]
     pub timeout: Duration,
-    /// Bytes a second.
+    /// Bytes a second, counted as they are read from disk, before compression.
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Time and speed")]
     pub limit: Option<u64>,
     /// Whether to compress what shrinks.
@@ -55,11 +72,11 @@ pub enum Compress {
 #[command(after_help = "\
 Examples:
   p2p send --to alice report.csv
-  p2p send --to alice --to k7m2qx photos/ notes.md
+  p2p send --to alice --to id:k7m2qx-hw3u photos/ notes.md
   tar c . | p2p send --to alice --name backup.tar -
   p2p send --to alice --text 'the build is done'")]
 pub struct SendArgs {
-    /// A name, a peer ID, or the beginning of one (6 characters and more); repeatable.
+    /// A name, a peer ID, or `id:` and at least 10 characters of one; repeatable.
     #[arg(long, value_name = "ID", required = true, add = clap_complete::ArgValueCompleter::new(completions::complete_peer))]
     pub to: Vec<String>,
     /// What to send, and how.
@@ -72,7 +89,8 @@ pub struct SendArgs {
 #[command(after_help = "\
 Examples:
   p2p broadcast dataset.tar
-  p2p broadcast --exclude '*.tmp' results/
+  p2p broadcast --exclude '*.tmp' --exclude /raw results/
+  p2p broadcast --gitignore --dry-run .   what would be sent
   p2p broadcast --text 'going down in five minutes'")]
 pub struct BroadcastArgs {
     /// What to send, and how.

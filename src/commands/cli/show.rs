@@ -11,12 +11,20 @@ Examples:
   p2p show readings.csv               a table that fits the window, its head and its tail
   p2p -v show readings.csv            and what is in each column, and how much is missing
   p2p show response.json              indented, in colour, what is long left out
+  p2p show --rows 100 readings.csv    a hundred rows of it
+  p2p show --all response.json        all of it, whatever its size
   p2p show photo.jpg                  drawn: kitty, iTerm2, sixel, or in half blocks
   p2p --color always show a.json | less -R")]
 pub struct ShowArgs {
     /// The file.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
+    /// Show everything instead of what fits: all rows of a table, all lines of JSON or text.
+    #[arg(long, conflicts_with = "rows")]
+    pub all: bool,
+    /// Show so many rows of a table or lines of JSON or text, or a picture so high.
+    #[arg(long, value_name = "N", value_parser = parse_rows)]
+    pub rows: Option<usize>,
     /// Stop at a limit of time and memory, as for files from others.
     #[arg(long, hide = true)]
     pub limited: bool,
@@ -26,6 +34,14 @@ pub struct ShowArgs {
     /// Show it as in a terminal of so many columns and rows, without any graphics protocol.
     #[arg(long, hide = true, value_name = "COLUMNSxROWS", value_parser = parse_cells)]
     pub cells: Option<(u16, u16)>,
+}
+
+fn parse_rows(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("there is nothing to show in no rows".to_owned()),
+        Ok(rows) => Ok(rows),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn parse_cells(text: &str) -> Result<(u16, u16), String> {

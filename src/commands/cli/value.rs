@@ -1,8 +1,51 @@
 //! Values of options that are more than a word or a number.
 
-use std::time::Duration;
+use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::CommandLine;
+use crate::identity::{Invite, InviteError};
+
+/// An invite as somebody typed it. It is read later: what the parser of the command line says
+/// about a value repeats it, and this one is a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InviteText(String);
+
+impl InviteText {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.trim()
+    }
+
+    /// The invite.
+    ///
+    /// # Errors
+    /// When it is none; the reason says nothing of the secret.
+    pub fn parse(&self) -> Result<Invite, InviteError> {
+        self.0.parse()
+    }
+}
+
+impl FromStr for InviteText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for InviteText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InviteText(..)")
+    }
+}
+
+/// Takes any path, also the empty one: a variable that is set to nothing is not set.
+pub(super) fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
 
 /// Reads a size: digits with `k M G` (powers of 1000) or `Ki Mi Gi` (of 1024).
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {

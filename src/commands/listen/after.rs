@@ -15,6 +15,7 @@ use crate::{
     commands::{
         cli::{Accept, CommandLine, ListenArgs, When},
         context::Context,
+        show,
     },
     display::{Events, Stage},
     transfer::receive::ReceivedFile,
@@ -154,17 +155,14 @@ impl Worker {
 
 /// Shows a file in a process of its own, which limits its own time and memory.
 async fn show_file(path: &Path, may_ask: bool) {
-    let Ok(program) = std::env::current_exe() else {
-        return;
+    let mut child = match show::limited_process() {
+        Ok(child) => child,
+        Err(error) => return tracing::warn!(%error, "files cannot be shown"),
     };
-    let mut child = Command::new(program);
     child
-        .args(["show", "--limited"])
         .args((!may_ask).then_some("--unasked"))
         .arg("--")
-        .arg(path)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+        .arg(path);
     match timeout(SHOW_LIMIT, child.status()).await {
         Ok(Ok(status)) if !status.success() => tracing::debug!(%status, "not shown"),
         Ok(_) => {}
@@ -187,7 +185,7 @@ async fn run(command: &CommandLine, file: &ReceivedFile, json: bool) {
         .env("P2P_FROM", file.from.id.to_string())
         .env("P2P_FROM_NAME", file.from.name.to_string())
         .env("P2P_TRANSFER", file.transfer.to_string())
-        // The invite holds the room's secret, and no program needs it to look at a file.
+        // An invite is a secret, and no business of a program that looks at files.
         .env_remove("P2P_SERVER")
         .stdin(Stdio::null());
     if json {

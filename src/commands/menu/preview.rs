@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{io::AsyncReadExt, process::Command, task::AbortHandle, time::timeout};
+use tokio::{io::AsyncReadExt, task::AbortHandle, time::timeout};
 
 use super::board::Board;
+use crate::commands::show;
 use crate::display::{
     menu::{News, Preview, preview_size},
     show::sanitise,
@@ -41,12 +42,12 @@ impl Previews {
 }
 
 async fn shown(path: &Path, (columns, rows): (u16, u16), color: bool) -> String {
-    let Ok(program) = std::env::current_exe() else {
-        return String::new();
+    let mut child = match show::limited_process() {
+        Ok(child) => child,
+        Err(error) => return error.to_string(),
     };
-    let mut child = Command::new(program);
     child
-        .args(["show", "--limited", "--cells"])
+        .arg("--cells")
         .arg(format!("{columns}x{rows}"))
         .arg(if color {
             "--color=always"
@@ -55,10 +56,8 @@ async fn shown(path: &Path, (columns, rows): (u16, u16), color: bool) -> String 
         })
         .arg("--")
         .arg(path)
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
+        .stderr(Stdio::null());
     let reading = async {
         let mut child = child.spawn()?;
         let mut text = Vec::new();

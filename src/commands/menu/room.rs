@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{
     display::menu::News,
-    home::KnownPeers,
+    home::{KnownPeers, ListenLock, ListenLockError},
     identity::Invite,
     protocol::{Code, DeclineReason, TransferId},
     storage::Target,
     transfer::{
-        ErrorKind, Member, PeerEvent,
+        ErrorKind, Event, Member, PeerEvent, PeerRef,
         receive::{Answer, ListenConfig, OfferPolicy, OfferView, Refusal, Verdict, listen},
     },
 };
@@ -38,6 +38,8 @@ pub(super) struct Room {
     asked: Arc<Asked>,
     end: CancellationToken,
     tasks: TaskTracker,
+    /// Held while it is this menu that receives, and not another listener of the same home.
+    lock: Option<Arc<ListenLock>>,
 }
 
 impl Room {
@@ -47,8 +49,10 @@ impl Room {
         invite: Invite,
         folder: &Path,
         board: &Arc<Board>,
+        left: Option<&Self>,
     ) -> Result<Self, CommandError> {
         let member = context.member_of(invite)?;
+        let lock = lock(context, &member, left)?;
         let known = context.known(&member.invite)?;
         let home = context.home()?;
         let journal = home.journal();
@@ -69,7 +73,8 @@ impl Room {
         };
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (listening, telling, ending) = (member.clone(), board.clone(), end.clone());
-        tasks.spawn(async move {
+        let is_listening = lock.is_some();
+        let listening = async move {
             let observer = Arc::new(Observed(None, telling.clone()));
             // A relay that was reached once is tried again by the listener itself.
             while let Err(failure) = listen(
@@ -89,12 +94,15 @@ impl Room {
                     () = tokio::time::sleep(ENTER_PAUSE) => {}
                 }
             }
-        });
+        };
+        if is_listening {
+            tasks.spawn(listening);
+        }
         let (watching, telling, ending) = (member.clone(), board.clone(), end.clone());
         tasks.spawn(async move {
             tokio::select! {
                 () = ending.cancelled() => {}
-                () = watch(&watching, &telling) => {}
+                () = watch(&watching, &telling, is_listening) => {}
             }
         });
         tasks.close();
@@ -104,6 +112,7 @@ impl Room {
             asked,
             end,
             tasks,
+            lock,
         })
     }
 
@@ -121,10 +130,37 @@ impl Room {
     }
 }
 
-/// Tells who is there, for as long as it is polled.
-async fn watch(member: &Member, board: &Board) {
+/// The lock of the room's only listener: the one that the room just left holds, or a new one.
+///
+/// Nothing where another process listens: the menu must not take its place, and only sends.
+fn lock(
+    context: &Context,
+    member: &Member,
+    left: Option<&Room>,
+) -> Result<Option<Arc<ListenLock>>, CommandError> {
+    let same = left.filter(|left| left.member.room() == member.room());
+    if let Some(lock) = same.and_then(|left| left.lock.clone()) {
+        return Ok(Some(lock));
+    }
+    match ListenLock::take(context.home()?, member.room()) {
+        Ok(lock) => Ok(Some(Arc::new(lock))),
+        Err(ListenLockError::Held { .. }) => Ok(None),
+        Err(error) => Err(CommandError::other(error)),
+    }
+}
+
+/// Tells who is there, for as long as it is polled; also that the room was entered, where no
+/// listener of the menu's own says so.
+async fn watch(member: &Member, board: &Board, is_listening: bool) {
     loop {
         if let Ok(mut channel) = member.enter(None).await {
+            if !is_listening {
+                let me = PeerRef::new(member.id(), member.name.name.clone());
+                let relay = member.invite.relay.to_string();
+                board.tell(News::Transfer(None, Event::Joined { me, relay }));
+                let text = "`p2p listen` is running here and receives; this menu only sends";
+                board.tell(News::Warning(text.to_owned()));
+            }
             if let Some(peers) = channel.peers(true).await {
                 let peers = peers.into_iter().map(|it| (it.id, it.name, it.state));
                 board.tell(News::Peers(peers.collect()));

@@ -6,48 +6,15 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::select;
 
 use super::{
-    Budget, FanoutConfig,
+    super::budget::Share,
+    FanoutConfig,
     ingest::ingest,
     ports::{Inlet, Outlet},
     recipient::Recipient,
+    report::{Delivery, Outcome, Report},
     shared::Shared,
 };
 use crate::protocol::{Code, PeerId};
-
-/// What became of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Report {
-    /// How the sender's stream ended; an error is the code that it ended, or was stopped, with.
-    pub end: Result<(), Code>,
-    /// Bytes that came in.
-    pub bytes_in: u64,
-    /// Bytes that went through the spool.
-    pub bytes_spooled: u64,
-    /// What became of each recipient's part, in the order in which they ended.
-    pub deliveries: Vec<Delivery>,
-}
-
-/// What became of one recipient's part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Delivery {
-    /// The recipient.
-    pub peer: PeerId,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Bytes that its outlet has taken.
-    pub bytes: u64,
-}
-
-/// How a recipient's part ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Its outlet took everything and was finished. What was stored, only a receipt says.
-    Delivered,
-    /// Its outlet failed, or was reset, with this code.
-    Failed(Code),
-}
 
 /// Relays one file: reads `inlet` to its end, and writes it to the outlet of every recipient.
 ///
@@ -64,7 +31,7 @@ pub async fn relay_file<I, O, F>(
     mut inlet: I,
     recipients: Vec<(PeerId, F)>,
     config: &FanoutConfig,
-    budget: &Budget,
+    share: &Share,
 ) -> Report
 where
     I: Inlet,
@@ -72,13 +39,13 @@ where
     F: Future<Output = Result<O, Code>> + Send,
 {
     let (peers, opens): (Vec<_>, Vec<_>) = recipients.into_iter().unzip();
-    let shared = Shared::new(peers.len(), config, budget);
+    let shared = Shared::new(peers.len(), config, share);
     let serve = |(slot, open)| {
         let recipient = Recipient {
             peer: peers[slot],
             slot,
             shared: &shared,
-            budget,
+            share,
             stall_limit: config.stall_limit,
         };
         recipient.serve(open)

@@ -7,19 +7,33 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{protocol::RelativePath, storage::Modified};
+use crate::{
+    protocol::RelativePath,
+    storage::{LocalPath, Modified},
+};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Line {
     Partial(PartialLine),
     Done(DoneLine),
+    Top(TopLine),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PartialLine {
     pub(super) out: String,
     pub(super) path: String,
+    /// What it is a part of, as the sender says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) of: Option<RelativePath>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TopLine {
+    pub(super) out: String,
+    pub(super) sent: String,
+    pub(super) stored: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,7 +41,7 @@ pub(super) struct DoneLine {
     pub(super) path: RelativePath,
     pub(super) size: Option<u64>,
     pub(super) modified: Option<Modified>,
-    pub(super) stored: RelativePath,
+    pub(super) stored: LocalPath,
     pub(super) len: u64,
     pub(super) blake3: String,
 }

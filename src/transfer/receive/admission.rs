@@ -114,7 +114,7 @@ impl Offer {
                 return false;
             };
             let top = path.as_str().split('/').next().unwrap_or_default().parse();
-            target.is_taken(&path) || (skips && top.is_ok_and(|top| target.is_taken(&top)))
+            target.has(&path) || (skips && top.is_ok_and(|top| target.has(&top)))
         });
         let notes = Notes {
             journal,

@@ -130,6 +130,8 @@ mod tests {
             exec: false,
             mtime: None,
             blake3: None,
+            mode: None,
+            sparse: false,
         };
         let allowance = Allowance::new(Some(1), None);
         for _ in 0..ENTRIES {

@@ -26,7 +26,10 @@ const FIXTURES_MAX: usize = 10_000;
 /// A yes is for one sender, one job, and the very list that was shown: the same job with other
 /// files is asked about again.
 #[derive(Debug, Default)]
-pub(super) struct Approvals(Mutex<HashMap<[u8; 32], (Arc<Approval>, Instant)>>);
+pub(super) struct Approvals(Mutex<Current>);
+
+/// What was said yes to, by the hash of sender, job and list, and when.
+type Current = HashMap<[u8; 32], (Arc<Approval>, Instant)>;
 
 impl Approvals {
     /// Remembers a yes.
@@ -55,7 +58,7 @@ impl Approvals {
         self.current().remove(&key(from, manifest));
     }
 
-    fn current(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Arc<Approval>, Instant)>> {
+    fn current(&self) -> MutexGuard<'_, Current> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, (_, at)| at.elapsed() < HOLDS);
         all
@@ -262,6 +265,8 @@ mod tests {
             exec: false,
             mtime: None,
             blake3: None,
+            mode: None,
+            sparse: false,
         }
     }
 

@@ -8,20 +8,22 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    Destination, ReceivedFile, Shared,
+    Destination, ListenConfig, ReceivedFile, Shared,
     allowance::Allowance,
     outcome::{Settlement, Stored, Whole},
 };
 use crate::{
     protocol::{PeerMessage, RelativePath, TransferId},
     sealing::{Head, TransferOpener},
-    storage::{Done, IncomingFile, Journal, JournalError, Modified, Partial, Target},
+    storage::{Done, IncomingFile, Journal, JournalError, LocalPath, Modified, Partial, Target},
     transfer::{Event, MessageSender, PeerRef},
 };
 
 /// What every file of one transfer shares.
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
+    /// Where this transfer's files go: never into a directory that was there before its job.
+    pub(super) destination: Destination,
     pub(super) transfer: TransferId,
     /// The sender.
     pub(super) from: PeerRef,
@@ -55,19 +57,21 @@ impl Context {
             path: path.clone(),
             size: head.size,
             executable: head.exec,
+            mode: head.mode,
+            sparse: head.sparse,
             modified,
             resume_key: IncomingFile::resume_key(&self.from.id, path, head.size, modified),
         }
     }
 
     /// Where a stored file is, as people call it.
-    pub(super) fn place(&self, path: &RelativePath) -> PathBuf {
+    pub(super) fn place(&self, path: &LocalPath) -> PathBuf {
         self.shared.config.out.join(path.to_path_buf())
     }
 
     /// Notes a partial file, so that it is found and removed when it is never finished.
     pub(super) fn note_partial(&self, partial: &Partial) {
-        if let Destination::Directory(target) = &self.shared.config.destination {
+        if let Destination::Directory(target) = &self.destination {
             self.journal
                 .with(|journal| journal.partial(target, partial));
         }
@@ -85,7 +89,7 @@ impl Context {
         &self,
         head: &Head,
         path: &RelativePath,
-        stored: &RelativePath,
+        stored: &LocalPath,
         file: &Stored,
     ) {
         let Whole { len, hash, .. } = file.whole;
@@ -115,6 +119,7 @@ impl Context {
             from: self.from.clone(),
             resumed_from,
             already_there: file.already_there,
+            road: self.messages.road(),
         });
         if let Some(after) = self
             .shared
@@ -142,6 +147,20 @@ pub(super) struct SharedJournal(Arc<Mutex<Option<Journal>>>);
 impl SharedJournal {
     pub(super) fn new(journal: Journal) -> Self {
         Self(Arc::new(Mutex::new(Some(journal))))
+    }
+
+    /// The destination as the job of these notes may use it.
+    pub(super) fn destination(&self, config: &ListenConfig) -> Destination {
+        let Destination::Directory(target) = &config.destination else {
+            return config.destination.clone();
+        };
+        let tops = self.lock().as_ref().map(|journal| journal.tops(target));
+        let (journal, noted) = (self.clone(), target.clone());
+        let note = move |sent: &str, here: &str| {
+            journal.with(|journal| journal.top(&noted, sent, here));
+        };
+        let target = target.for_job(config.conflict, tops.unwrap_or_default(), note);
+        Destination::Directory(Arc::new(target))
     }
 
     /// Bytes of this job that are in the target directory already, whole files and parts.

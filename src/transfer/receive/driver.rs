@@ -140,6 +140,7 @@ impl Driver {
         let (settle, settled) = mpsc::channel(SETTLED);
         let context = Context {
             shared: self.shared.clone(),
+            destination: journal.destination(&self.shared.config),
             transfer: self.offer.transfer,
             from: self.offer.from.clone(),
             opener,
@@ -197,6 +198,7 @@ impl Driver {
             files: self.offer.manifest.files,
             to_writer: matches!(self.shared.config.destination, Destination::Writer(_)),
             compare,
+            road: self.messages.road(),
         });
         let journal = context.journal.clone();
         let tasks = FileTasks::new(context.clone(), store::start(context));

@@ -181,7 +181,7 @@ impl FileTask {
             .parse()
             .map_err(|e| FileError::new(declined, format!("its name is refused: {e}")))?;
         context.allowance.admit(head).map_err(too_much)?;
-        match &context.shared.config.destination {
+        match &context.destination {
             // Found out before the disk is full to its last byte, which hurts others than p2p.
             Destination::Directory(target)
                 if head.size.is_some_and(|size| {
@@ -207,7 +207,7 @@ impl FileTask {
         mut opener: FileOpener,
     ) -> Result<(LocalCopy, FileOpener), FileError> {
         let context = self.tasks.context.clone();
-        let Destination::Directory(target) = context.shared.config.destination.clone() else {
+        let Destination::Directory(target) = context.destination.clone() else {
             return Ok((LocalCopy::Missing, opener));
         };
         let (head, path, progress) = (head.clone(), path.clone(), self.progress.clone());
@@ -455,7 +455,7 @@ impl Writing {
     }
 
     fn free_bytes(&self) -> Option<u64> {
-        match &self.context.shared.config.destination {
+        match &self.context.destination {
             Destination::Directory(target) => target.free_bytes().ok(),
             Destination::Writer(_) => None,
         }

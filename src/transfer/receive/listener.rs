@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     protocol::{
-        Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, SafeText, SignedOffer,
+        Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, Road, SafeText, SignedOffer,
         TransferId,
     },
     quic::{FileReceiver, STREAMS_MAX},
@@ -45,6 +45,8 @@ const ROTATE_PAUSE: Duration = Duration::from_secs(30);
 pub(super) enum Ended {
     Lost(Error),
     Replaced,
+    /// UDP has opened to whoever is on TCP: connect anew, then let go of this channel.
+    Moving(Channel),
     Finished(Option<Error>),
 }
 
@@ -119,6 +121,8 @@ impl<'a> Listener<'a> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let streams = self.channel.streams();
+        let on_tcp = self.channel.road() == Road::Tcp;
+        let mut udp_opens = Box::pin(self.shared.member.udp_opens());
         loop {
             tokio::select! {
                 biased;
@@ -160,6 +164,9 @@ impl<'a> Listener<'a> {
                             None => stream.stop(Code::UnknownTransfer),
                         }
                     }
+                }
+                () = &mut udp_opens, if on_tcp && self.transfers.is_empty() => {
+                    return Ended::Moving(self.channel);
                 }
                 _ = tick.tick() => self.on_tick().await,
             }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     protocol::{CHUNK_SIZE, RelativePath},
     sealing::{FileOpener, Head},
-    storage::{Conflict, Partial, Target},
+    storage::{Conflict, LocalPath, Partial, Target},
 };
 
 /// What this side has of a file before any content arrives.
@@ -21,7 +21,7 @@ pub(super) enum LocalCopy {
     /// What an interrupted attempt of the same sender has left.
     Part(Partial),
     /// All of it: where, what, and whether that was reported before.
-    Whole(RelativePath, Whole, bool),
+    Whole(LocalPath, Whole, bool),
     /// A file of that name that is to be kept, and is not this one.
     Other,
 }
@@ -42,7 +42,7 @@ pub(super) fn probe(
     let reached = |bytes| progress.reached(bytes);
     // What was stored may have been moved or changed since: it is hashed again.
     if let Some(done) = context.stored_before(path, head)
-        && let Some(existing) = target.existing(&done.stored)?
+        && let Some(existing) = target.existing_at(&done.stored)?
         && existing.len == done.len
         && existing.hash(reached)? == done.blake3
     {
@@ -58,7 +58,7 @@ pub(super) fn probe(
         if let Some(found) = target.find_identical(path, len, &hash, conflict, reached)? {
             return Ok(LocalCopy::Whole(found, whole(len, hash), false));
         }
-        if conflict == Conflict::Skip && target.is_taken(path) {
+        if conflict == Conflict::Skip && target.has(path) {
             return Ok(LocalCopy::Other);
         }
     }

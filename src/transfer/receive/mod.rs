@@ -51,10 +51,10 @@ use self::{
     approvals::Approvals,
     listener::{Ended, Listener},
 };
-use super::{EnterError, Error, ErrorKind, Event, Member, Observer, PeerRef};
+use super::{Channel, EnterError, Error, ErrorKind, Event, Member, Observer, PeerRef};
 use crate::{
     home::KnownPeers,
-    protocol::TransferId,
+    protocol::{Code, TransferId},
     sealing::OpenKeys,
     storage::{Conflict, Journal, PARTIAL_MAX_AGE, Target},
 };
@@ -167,6 +167,7 @@ pub async fn listen(
     });
     let mut backoff = new_backoff();
     let mut first = true;
+    let mut before = None;
     loop {
         let keys = OpenKeys::generate();
         let entering = tokio::select! {
@@ -181,6 +182,10 @@ pub async fn listen(
                     relay: shared.member.invite.relay.to_string(),
                 });
                 first = false;
+                // Only now, so that there is no moment in which nobody listens.
+                if let Some(before) = before.take() {
+                    tokio::spawn(Channel::close(before, Code::Done));
+                }
                 let ended = Listener::new(&shared, channel, keys).run(&cancel).await;
                 if since.elapsed() > STABLE {
                     backoff = new_backoff();
@@ -194,12 +199,17 @@ pub async fn listen(
                         let reason = "the same identity now listens elsewhere";
                         return Err(Error::new(ErrorKind::Other, reason));
                     }
+                    Ended::Moving(channel) => {
+                        before = Some(channel);
+                        continue;
+                    }
                     Ended::Finished(failure) => return Ok(Listened { failure }),
                 }
             }
             Err(error) if first || !error.is_passing() => return Err(error.into()),
             Err(error @ EnterError::TurnedAway(_)) | Err(error) => error.to_string(),
         };
+        before = None;
         let pause = backoff.next().unwrap_or(BACKOFF.1);
         shared.observer.event(Event::Disconnected {
             reason,

@@ -74,6 +74,10 @@ impl Queue {
     }
 
     /// Lets an offer wait; gives it back if too many wait.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is the offer itself, given back"
+    )]
     pub(super) fn push(&mut self, waiting: Waiting) -> Result<(), Waiting> {
         let same = |w: &&Waiting| w.from == waiting.from;
         let of_sender = self.waiting.iter().filter(same).count();
@@ -98,8 +102,9 @@ impl Queue {
 
     /// The first that has waited too long.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Waiting> {
-        let expired = |w: &mut Waiting| now.duration_since(w.since) > WAIT;
-        self.waiting.pop_front_if(expired)
+        let first = self.waiting.front()?;
+        let expired = now.duration_since(first.since) > WAIT;
+        expired.then(|| self.waiting.pop_front()).flatten()
     }
 
     /// The first that waits.

@@ -66,7 +66,7 @@ impl FileSink {
         head: &Head,
         path: &RelativePath,
     ) -> Result<Self, StorageError> {
-        Ok(match &context.shared.config.destination {
+        Ok(match &context.destination {
             Destination::Directory(target) => {
                 Self::Partial(target.begin(&context.incoming(head, path))?)
             }

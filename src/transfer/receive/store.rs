@@ -3,7 +3,7 @@
 //! While one batch is synced the next gathers, so the wait for the disk is shared by as many files
 //! as arrive meanwhile.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
@@ -51,7 +51,7 @@ pub(super) fn start(context: Arc<Context>) -> mpsc::Sender<Job> {
     tokio::task::spawn_blocking(move || {
         let mut store = Store {
             context,
-            directories: HashMap::new(),
+            directories: Vec::new(),
         };
         let mut batch = Vec::with_capacity(BATCH);
         while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
@@ -64,8 +64,8 @@ pub(super) fn start(context: Arc<Context>) -> mpsc::Sender<Job> {
 
 struct Store {
     context: Arc<Context>,
-    /// Directories and the times that they are to have once nothing more is stored in them.
-    directories: HashMap<RelativePath, Modified>,
+    /// Directories and the times and modes that they are to have once nothing more is stored in them.
+    directories: Vec<(RelativePath, Option<Modified>, Option<u32>)>,
 }
 
 /// How far a job gets before its batch is synced.
@@ -119,7 +119,7 @@ impl Store {
             };
             self.settle(index, &head, result);
         }
-        if let Destination::Directory(target) = &self.context.shared.config.destination
+        if let Destination::Directory(target) = &self.context.destination
             && let Err(error) = target.sync()
         {
             tracing::warn!(%error, "directories were not synced");
@@ -134,7 +134,7 @@ impl Store {
         content: Content,
     ) -> Result<Step, FileError> {
         let context = self.context.clone();
-        match (content, &context.shared.config.destination) {
+        match (content, &context.destination) {
             (Content::Written(FileSink::Partial(partial), whole), _) => {
                 Ok(Step::Pending(partial, whole))
             }
@@ -192,12 +192,16 @@ impl Store {
                 Ok(Step::Settled(shown(whole)))
             }
             HeadKind::Dir => {
-                target.create_dir(path)?;
-                if let Some(time) = modified(head)
+                let made = target.create_dir(path)?;
+                // Directories of one transfer, each a few hundred bytes: bounded by the depth of
+                // what a sender can make this side create anyway.
+                let modified = modified(head);
+                if (modified.is_some() || head.mode.is_some())
                     && self.directories.len() < DIRECTORIES
                 {
-                    self.directories.insert(path.clone(), time);
+                    self.directories.push((path.clone(), modified, head.mode));
                 }
+                let _ = made;
                 Ok(Step::Settled(fixture))
             }
             HeadKind::Symlink => {
@@ -231,10 +235,15 @@ impl Store {
 
     /// Gives directories the times that writing into them has changed.
     fn set_directory_times(&self) {
-        if let Destination::Directory(target) = &self.context.shared.config.destination {
-            for (path, modified) in &self.directories {
-                if let Err(error) = target.set_dir_modified(path, *modified) {
-                    tracing::debug!(%error, "directory time not set");
+        if let Destination::Directory(target) = &self.context.destination {
+            // The deepest first: setting a time inside a directory changes nothing above it, but
+            // a directory that is made late does.
+            for (path, modified, mode) in self.directories.iter().rev() {
+                let set = modified
+                    .map_or(Ok(()), |modified| target.set_dir_modified(path, modified))
+                    .and(mode.map_or(Ok(()), |mode| target.restrict_dir(path, mode)));
+                if let Err(error) = set {
+                    tracing::debug!(%error, "time or mode of a directory not set");
                 }
             }
         }

@@ -69,10 +69,16 @@ pub enum BundleError {
     #[error("the bundle's signature does not hold")]
     Signature,
     /// The bundle is too old, or one of the two clocks is wrong.
-    #[error("the bundle expired {late_secs} s ago (or a clock is wrong)")]
+    #[error("the bundle expired {late_secs} s ago")]
     Expired {
         /// For how many seconds it has been void.
         late_secs: u64,
+    },
+    /// The bundle would hold for longer than any does, so one of the two clocks is wrong.
+    #[error("the bundle was made {ahead_secs} s from now")]
+    Early {
+        /// How far ahead of this machine's clock it was made.
+        ahead_secs: u64,
     },
 }
 
@@ -125,6 +131,13 @@ impl Bundle {
             return Err(BundleError::Expired {
                 late_secs: now_unix - bundle.expires_unix,
             });
+        }
+        let made_unix = bundle
+            .expires_unix
+            .saturating_sub(BUNDLE_LIFETIME.as_secs());
+        let ahead_secs = made_unix.saturating_sub(now_unix);
+        if ahead_secs > BUNDLE_LIFETIME.as_secs() {
+            return Err(BundleError::Early { ahead_secs });
         }
         Ok(bundle)
     }
@@ -197,7 +210,7 @@ fn check_sizes(signed: &SignedBundle) -> Result<(), BundleError> {
 /// For how long a bundle holds.
 ///
 /// A listener publishes a fresh one well before; a day bounds for how long a relay can pass off an
-/// old key as the current one, and forgives clocks that are hours apart.
+/// old key as the current one, and forgives clocks that are hours apart: up to a day in either direction.
 pub const BUNDLE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The version of the body.
@@ -302,6 +315,19 @@ mod tests {
             at(bundle.expires_unix),
             Err(BundleError::Expired { late_secs: 0 })
         );
+    }
+
+    #[test]
+    fn a_bundle_from_far_ahead_is_not_believed() {
+        let (me, room, bundle, signed) = made();
+        let at = |now| Bundle::verify(&signed, &room, me.id(), now);
+        let day = BUNDLE_LIFETIME.as_secs();
+        assert!(at(bundle.expires_unix - 2 * day).is_ok());
+        let twenty_years = 20 * 365 * day;
+        let early = BundleError::Early {
+            ahead_secs: twenty_years,
+        };
+        assert_eq!(at(bundle.expires_unix - day - twenty_years), Err(early));
     }
 
     #[test]

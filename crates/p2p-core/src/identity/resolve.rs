@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{Origin, Roster};
-use crate::protocol::{IdError, PeerId, PeerName};
+use crate::protocol::{IdError, PeerId, PeerName, id_prefix};
 
 /// A peer that is in the room now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +53,29 @@ pub struct Candidate {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// Nobody is meant.
-    #[error("no peer is called {text:?}, and no peer ID begins with it")]
+    /// Nobody is called so.
+    #[error("no peer is called {text:?}")]
     NotFound {
         /// What was asked for.
         text: String,
+        /// Whether an ID here begins so: then `id:` was left out.
+        begins_id: bool,
         /// The name most like it, if one is.
         nearest: Option<PeerName>,
+    },
+    /// No ID begins so.
+    #[error("no peer ID begins with {text:?}")]
+    NoSuchId {
+        /// What followed `id:`.
+        text: String,
+    },
+    /// Too little of an ID to be sure of one.
+    #[error("`id:` takes at least {PREFIX_MIN} characters of a peer ID, and {text:?} has {got}")]
+    ShortPrefix {
+        /// What followed `id:`.
+        text: String,
+        /// Its characters, dashes not counted.
+        got: usize,
     },
     /// An ID with a typing error in it.
     #[error("{text:?} looks like a peer ID, but there is a typing error in it")]
@@ -87,39 +103,50 @@ pub enum ResolveError {
     },
 }
 
-/// Finds the peer that `text` means: a whole ID, a known name, a name in the room, or the beginning
-/// of an ID, in this order.
+/// Finds the peer that `text` means: a whole ID, `id:` and the beginning of one, a known name, or a
+/// name in the room.
 ///
-/// A name that is known means its key, whoever else goes by it. A text that is the name of one peer
-/// and begins the ID of another is ambiguous unless a person gave that name: anybody may call
-/// themselves by somebody's short ID.
+/// No name can be written like an ID ([`PeerName`] refuses those), so what a peer calls itself never
+/// resolves as one. A name that is known means its key, whoever else goes by it. A text that is the
+/// name of one peer and begins the ID of another, as people see it, is ambiguous unless a person gave
+/// that name.
 ///
 /// # Errors
 /// Whenever a person should decide; nothing is guessed.
 pub fn resolve(text: &str, known: &Roster, present: &[Present]) -> Result<Resolved, ResolveError> {
     let text = text.trim();
     let all = Everybody { known, present };
+    if let Some(prefix) = id_prefix(text) {
+        return all.by_id(prefix.trim());
+    }
     let id_error = match text.parse::<PeerId>() {
         Ok(id) => return Ok(all.resolved(id, None, How::Id)),
         Err(e) => e,
     };
-    let by_prefix = all.by_prefix(text);
+    let alike = if digits(text) < SHORT_ID {
+        Vec::new()
+    } else {
+        all.beginning_with(text)
+    };
     if let Ok(name) = text.parse::<PeerName>()
-        && let Some(found) = all.by_name(text, &name, &by_prefix)?
+        && let Some(found) = all.by_name(text, &name, &alike)?
     {
         return Ok(found);
     }
-    match by_prefix.as_slice() {
-        [id] => Ok(all.resolved(*id, None, How::Prefix)),
-        [] if !matches!(id_error, IdError::Length { .. }) => Err(ResolveError::MistypedId {
-            text: text.to_owned(),
-        }),
-        [] => Err(ResolveError::NotFound {
-            text: text.to_owned(),
-            nearest: all.nearest(text),
-        }),
-        several => Err(all.ambiguous(text, several)),
+    if !matches!(id_error, IdError::Length { .. }) {
+        let text = text.to_owned();
+        return Err(ResolveError::MistypedId { text });
     }
+    Err(ResolveError::NotFound {
+        text: text.to_owned(),
+        begins_id: !alike.is_empty(),
+        nearest: all.nearest(text),
+    })
+}
+
+/// Characters of an ID, dashes not counted.
+fn digits(text: &str) -> usize {
+    text.chars().filter(|c| *c != '-').count()
 }
 
 struct Everybody<'a> {
@@ -128,11 +155,27 @@ struct Everybody<'a> {
 }
 
 impl Everybody<'_> {
+    /// The only peer whose ID begins so.
+    fn by_id(&self, prefix: &str) -> Result<Resolved, ResolveError> {
+        if let Ok(id) = prefix.parse() {
+            return Ok(self.resolved(id, None, How::Id));
+        }
+        let (text, got) = (prefix.to_owned(), digits(prefix));
+        if got < PREFIX_MIN {
+            return Err(ResolveError::ShortPrefix { text, got });
+        }
+        match self.beginning_with(prefix).as_slice() {
+            [] => Err(ResolveError::NoSuchId { text }),
+            [id] => Ok(self.resolved(*id, None, How::Prefix)),
+            several => Err(self.ambiguous(prefix, several)),
+        }
+    }
+
     fn by_name(
         &self,
         text: &str,
         name: &PeerName,
-        by_prefix: &[PeerId],
+        alike: &[PeerId],
     ) -> Result<Option<Resolved>, ResolveError> {
         let mut bearers: Vec<PeerId> = self
             .present
@@ -146,8 +189,13 @@ impl Everybody<'_> {
         let (id, how) = match (&pinned, bearers.as_slice()) {
             (Some(pinned), bearers) => {
                 let here = self.present.iter().any(|peer| peer.id == pinned.id);
-                match bearers.first() {
-                    Some(got) if !here => {
+                match bearers {
+                    // It was only received from: that is no choice of this side, to be kept to.
+                    [id] if !here && pinned.origin == Origin::Seen => (*id, How::PresentName),
+                    [_, _, ..] if !here && pinned.origin == Origin::Seen => {
+                        return Err(self.ambiguous(text, bearers));
+                    }
+                    [got, ..] if !here => {
                         return Err(ResolveError::KeyChanged {
                             name: name.clone(),
                             pinned: pinned.id,
@@ -162,7 +210,7 @@ impl Everybody<'_> {
             (None, several) => return Err(self.ambiguous(text, several)),
         };
         let given = pinned.is_some_and(|peer| peer.origin == Origin::Added);
-        let mut others: Vec<PeerId> = by_prefix.to_vec();
+        let mut others: Vec<PeerId> = alike.to_vec();
         others.retain(|other| *other != id);
         if !given && !others.is_empty() {
             others.insert(0, id);
@@ -171,11 +219,8 @@ impl Everybody<'_> {
         Ok(Some(self.resolved(id, Some(name.clone()), how)))
     }
 
-    /// Everybody whose ID begins with the text, if that is long enough to be meant so.
-    fn by_prefix(&self, text: &str) -> Vec<PeerId> {
-        if text.chars().filter(|c| *c != '-').count() < PREFIX_MIN {
-            return Vec::new();
-        }
+    /// Everybody whose ID begins with the text.
+    fn beginning_with(&self, text: &str) -> Vec<PeerId> {
         let mut ids: Vec<PeerId> = self
             .present
             .iter()
@@ -249,8 +294,11 @@ impl fmt::Display for List<'_> {
     }
 }
 
-/// The shortest beginning of an ID that counts: 30 bits, the short form that people see.
-pub const PREFIX_MIN: usize = 6;
+/// The shortest beginning of an ID that counts: 50 bits, more than anybody finds a twin for by chance.
+pub const PREFIX_MIN: usize = 10;
+
+/// Characters of the short form that people see.
+const SHORT_ID: usize = 6;
 
 /// The most candidates that an error lists.
 const CANDIDATES_MAX: usize = 8;
@@ -324,8 +372,17 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_was_only_received_from_binds_nobody() {
+        let seen = known(&[(A, "alice", Origin::Seen)]);
+        let found = resolve("alice", &seen, &present(&[(B, "alice")])).unwrap();
+        assert_eq!((found.id, found.how), (B, How::PresentName));
+        let both = present(&[(A, "alice"), (B, "alice")]);
+        assert_eq!(resolve("alice", &seen, &both).unwrap().id, A);
+    }
+
+    #[test]
     fn a_known_name_that_another_key_bears_is_refused_with_both_ids() {
-        let pinned = known(&[(A, "alice", Origin::Seen)]);
+        let pinned = known(&[(A, "alice", Origin::SentTo)]);
         assert_eq!(
             resolve("alice", &pinned, &present(&[(B, "alice")])),
             Err(ResolveError::KeyChanged {
@@ -340,19 +397,40 @@ mod tests {
         assert_eq!((offline.id, offline.present), (A, false));
     }
 
+    fn by_id(text: &str) -> String {
+        format!("id:{text}")
+    }
+
     #[test]
-    fn the_beginning_of_an_id_counts_from_six_characters_on() {
+    fn the_beginning_of_an_id_is_marked_and_has_ten_characters() {
         let room = present(&[(A, "alice"), (B, "bob")]);
-        let text = A.to_string();
-        let found = resolve(&text[..6], &known(&[]), &room).unwrap();
-        assert_eq!((found.id, found.how), (A, How::Prefix));
-        assert_eq!(resolve(&text[..9], &known(&[]), &room).unwrap().id, A);
+        let text = A.compact();
+        for form in [by_id(&text[..10]), by_id(&text[..10]).to_uppercase()] {
+            let found = resolve(&form, &known(&[]), &room).unwrap();
+            assert_eq!((found.id, found.how), (A, How::Prefix));
+        }
+        let dashed = by_id(&A.to_string()[..12]);
+        assert_eq!(resolve(&dashed, &known(&[]), &room).unwrap().id, A);
+        let whole = by_id(&A.to_string());
+        assert_eq!(resolve(&whole, &known(&[]), &[]).unwrap().how, How::Id);
+        let short = by_id(&text[..9]);
         assert!(matches!(
-            resolve(&text[..5], &known(&[]), &room),
-            Err(ResolveError::NotFound { .. })
+            resolve(&short, &known(&[]), &room),
+            Err(ResolveError::ShortPrefix { got: 9, .. })
         ));
         let absent = known(&[(A, "alice", Origin::Seen)]);
-        assert_eq!(resolve(&text[..6], &absent, &[]).unwrap().id, A);
+        assert_eq!(resolve(&by_id(&text[..10]), &absent, &[]).unwrap().id, A);
+        assert!(matches!(
+            resolve("id:2222222222", &absent, &room),
+            Err(ResolveError::NoSuchId { .. })
+        ));
+        assert!(matches!(
+            resolve(&text[..10], &known(&[]), &room),
+            Err(ResolveError::NotFound {
+                begins_id: true,
+                ..
+            })
+        ));
     }
 
     #[test]
@@ -362,22 +440,32 @@ mod tests {
         let twin = PeerId::from_bytes(bytes);
         let room = present(&[(A, "alice"), (twin, "eve")]);
         assert!(matches!(
-            resolve(&A.short(), &known(&[]), &room),
+            resolve(&by_id(&A.compact()[..12]), &known(&[]), &room),
             Err(ResolveError::Ambiguous { candidates, .. }) if candidates.len() == 2
         ));
     }
 
     #[test]
-    fn nobody_gets_what_is_for_another_by_the_name_of_a_short_id() {
+    fn nobody_gets_what_is_for_another_by_a_name_like_its_id() {
+        for len in [6, 10, 20] {
+            let alike = &A.compact()[..len];
+            // Whoever asks for the ID gets the peer of the ID, or nobody: alice is away.
+            let room = present(&[(B, alike)]);
+            let asked = resolve(&by_id(alike), &known(&[]), &room);
+            assert!(asked.is_err(), "{asked:?}");
+            // While she is here, or known, the bare text is too much like her ID to mean another.
+            let here = present(&[(A, "alice"), (B, alike)]);
+            let knows = known(&[(A, "alice", Origin::Seen)]);
+            for (known, room) in [(known(&[]), &here), (knows, &room)] {
+                let bare = resolve(alike, &known, room);
+                assert!(
+                    matches!(bare, Err(ResolveError::Ambiguous { .. })),
+                    "{bare:?}"
+                );
+            }
+        }
         let short = A.short();
         let room = present(&[(A, "alice"), (B, &short)]);
-        for origin in [None, Some(Origin::Seen), Some(Origin::SentTo)] {
-            let pins: Vec<_> = origin.map(|o| (B, short.as_str(), o)).into_iter().collect();
-            assert!(matches!(
-                resolve(&short, &known(&pins), &room),
-                Err(ResolveError::Ambiguous { .. })
-            ));
-        }
         let given = known(&[(B, &short, Origin::Added)]);
         assert_eq!(resolve(&short, &given, &room).unwrap().id, B);
         let itself = present(&[(A, &short)]);

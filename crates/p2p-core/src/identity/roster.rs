@@ -77,7 +77,9 @@ impl Roster {
     /// Says what is known about the name, and pins it to the ID if nothing is.
     ///
     /// A name that is pinned to this ID keeps its date and the weightier origin; one that is pinned
-    /// to another is left as it is.
+    /// to another is left as it is. An ID gets one name by itself: a peer that goes by a name after
+    /// the other would otherwise take them all from those who come by them later. What it is called
+    /// besides, a person says ([`Roster::add`]).
     ///
     /// # Errors
     /// When the name is new and the room is full.
@@ -90,14 +92,32 @@ impl Roster {
     ) -> Result<Verdict, RosterFull> {
         let verdict = self.check(name, id);
         match verdict {
-            Verdict::New => self.insert(name, id, origin, now_unix)?,
+            Verdict::New => match self.peers.values_mut().find(|entry| entry.id == id) {
+                Some(entry) => entry.origin = entry.origin.max(origin),
+                None => self.insert(name, id, origin, now_unix)?,
+            },
             Verdict::Same => {
                 let entry = self.peers.get_mut(name).expect("the name is known");
                 entry.origin = entry.origin.max(origin);
             }
+            // Nobody here has chosen whom the name means, until now.
+            Verdict::Changed { .. } if origin > Origin::Seen && !self.is_chosen(name) => {
+                self.insert(name, id, origin, now_unix)?;
+                return Ok(Verdict::New);
+            }
             Verdict::Changed { .. } => {}
         }
         Ok(verdict)
+    }
+
+    /// Whether a person here has chosen whom the name means, by sending to it or by adding it.
+    ///
+    /// One that was only received from has not been chosen.
+    #[must_use]
+    pub fn is_chosen(&self, name: &PeerName) -> bool {
+        self.peers
+            .get(name)
+            .is_some_and(|entry| entry.origin > Origin::Seen)
     }
 
     /// Gives the name to the ID on a person's word, whosever it was before; returns whose it was.
@@ -186,6 +206,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_peer_that_changes_its_name_takes_no_second_one_from_anybody() {
+        let (a, b) = (
+            PeerId::from_bytes([0xaa; 32]),
+            PeerId::from_bytes([0xbb; 32]),
+        );
+        let name = |text: &str| text.parse::<PeerName>().unwrap();
+        let mut roster = Roster::default();
+        for text in ["mallory", "bob", "carol"] {
+            assert_eq!(
+                roster.pin(&name(text), a, Origin::Seen, 1),
+                Ok(Verdict::New)
+            );
+        }
+        assert_eq!(roster.iter().count(), 1);
+        assert_eq!(
+            roster.pin(&name("bob"), b, Origin::Seen, 1),
+            Ok(Verdict::New)
+        );
+        assert_eq!(roster.check(&name("bob"), b), Verdict::Same);
+        assert!(!roster.is_trusted(a));
+        roster.pin(&name("carol"), a, Origin::SentTo, 2).unwrap();
+        assert!(
+            roster.is_trusted(a),
+            "whoever was sent something is trusted, under any name"
+        );
+        roster.add(&name("carol"), a, 3).unwrap();
+        assert_eq!(roster.iter().count(), 3);
+    }
+
+    #[test]
     fn a_full_room_takes_no_new_name_and_forgets_none() {
         let (a, b) = (
             PeerId::from_bytes([0xaa; 32]),
@@ -194,9 +244,12 @@ mod tests {
         let name = |text: &str| text.parse::<PeerName>().unwrap();
         let mut roster = Roster::default();
         for i in 0..Roster::MAX {
-            let verdict = roster.pin(&name(&format!("peer {i}")), a, Origin::Seen, 1);
-            assert_eq!(verdict, Ok(Verdict::New));
+            roster.add(&name(&format!("peer {i}")), a, 1).unwrap();
         }
+        assert_eq!(
+            roster.pin(&name("bob"), b, Origin::Seen, 1),
+            Err(RosterFull)
+        );
         assert_eq!(roster.add(&name("one more"), b, 1), Err(RosterFull));
         roster.add(&name("peer 0"), b, 1).unwrap();
         assert_eq!(roster.iter().count(), Roster::MAX);

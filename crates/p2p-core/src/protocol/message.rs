@@ -60,7 +60,12 @@ pub enum ClientToServer {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerToClient {
     /// The answer to `Hello`: the client is in the room.
-    Welcome {},
+    Welcome {
+        /// What the relay's clock says, in seconds since 1970: a hint about whose clock is wrong, and
+        /// nothing that anything is decided by. Relays of earlier versions do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        now_unix: Option<u64>,
+    },
     /// One peer of the room, or with `watch` one change.
     Peer {
         /// Whom the relay authenticated by TLS.
@@ -328,7 +333,7 @@ mod tests {
         let field = r#"{"type":"welcome","motd":"hi"}"#;
         assert_eq!(
             serde_json::from_str::<ServerToClient>(field).unwrap(),
-            ServerToClient::Welcome {}
+            ServerToClient::Welcome { now_unix: None }
         );
         let say = r#"{"say":"sing","song":1}"#;
         assert_eq!(

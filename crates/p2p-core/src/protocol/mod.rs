@@ -9,6 +9,7 @@ mod file;
 mod ids;
 mod message;
 mod path;
+mod road;
 mod text;
 
 pub use code::Code;
@@ -24,8 +25,9 @@ pub use message::{
     SignedOffer,
 };
 pub use path::{FileName, LinkTarget, NameError, NameProblem, PRIVATE_PREFIX, RelativePath};
+pub use road::Road;
 pub use text::is_printable;
-pub use text::{PeerName, PeerNameError, SafeText};
+pub use text::{PeerName, PeerNameError, SafeText, id_prefix};
 
 /// The application protocol that both ends of every connection must speak (RFC 7301).
 ///

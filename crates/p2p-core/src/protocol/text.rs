@@ -4,6 +4,9 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use unicode_normalization::UnicodeNormalization;
+use unicode_security::MixedScript;
+
+use super::PeerId;
 
 /// Whether a character may reach a terminal or a log.
 ///
@@ -17,13 +20,41 @@ pub fn is_printable(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// What a peer calls itself: 1 to 64 printable characters, no white space at the ends.
+/// Whether a character shows where it stands: printable, and neither blank nor left out by fonts.
+///
+/// A plain space counts. Default-ignorable characters (Unicode Standard Annex #44) such as variation
+/// selectors and Hangul fillers, and characters that look like a space or nothing, make two names out
+/// of what people see as one.
+fn is_visible(c: char) -> bool {
+    is_printable(c)
+        && (c == ' ' || !c.is_whitespace())
+        && !matches!(c,
+            '\u{034f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}')
+}
+
+/// What follows `id:`, in any case and spelling: the mark of an ID where a name could stand.
+#[must_use]
+pub fn id_prefix(text: &str) -> Option<&str> {
+    let (mark, rest) = text.split_once(':')?;
+    (mark
+        .trim()
+        .nfkc()
+        .collect::<String>()
+        .eq_ignore_ascii_case("id"))
+    .then_some(rest)
+}
+
+/// What a peer calls itself: 1 to 64 visible characters, no space at the ends, not written like an ID.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerName(String);
 
 /// Why a text is no peer name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a peer name has 1 to 64 printable characters and no space at its ends")]
+#[error(
+    "a peer name has 1 to 64 visible characters, no space at its ends, and does not look like an ID"
+)]
 pub struct PeerNameError;
 
 impl PeerName {
@@ -36,6 +67,14 @@ impl PeerName {
         &self.0
     }
 
+    /// Whether letters of several scripts stand in the name, as where a Cyrillic `а` poses as a Latin `a`.
+    ///
+    /// Scripts that are written together, such as Han and Kana, count as one (Unicode Technical Standard #39).
+    #[must_use]
+    pub fn mixes_scripts(&self) -> bool {
+        !self.0.as_str().is_single_script()
+    }
+
     /// The nearest valid name to any text: what cannot be in a name is dropped.
     ///
     /// Used for the host name, which nobody chose with this program in mind.
@@ -43,7 +82,7 @@ impl PeerName {
     pub fn from_lossy(text: &str) -> Self {
         let kept: String = text
             .chars()
-            .filter(|c| is_printable(*c))
+            .filter(|c| is_visible(*c))
             .take(Self::MAX_CHARS)
             .collect();
         kept.parse().unwrap_or_else(|_| Self("peer".to_owned()))
@@ -59,7 +98,9 @@ impl FromStr for PeerName {
         let fits = !name.is_empty()
             && name.trim() == name
             && name.chars().count() <= Self::MAX_CHARS
-            && name.chars().all(is_printable);
+            && name.chars().all(is_visible)
+            && id_prefix(&name).is_none()
+            && name.parse::<PeerId>().is_err();
         if fits {
             Ok(Self(name))
         } else {
@@ -155,9 +196,37 @@ mod tests {
             "a\u{202e}b",
             "a\u{200b}b",
             "\u{9b}2J",
+            "a\u{fe0f}",
+            "a\u{3164}b",
+            "a\u{34f}b",
+            "\u{2800}",
+            "a\u{a0}b",
+            "a\u{2003}b",
+            "id:k7m2qx",
+            "ID: k7m2qx",
+            "\u{ff49}\u{ff44}:k7m2qx",
+            &PeerId::from_bytes([7; 32]).to_string(),
+            &PeerId::from_bytes([7; 32]).compact(),
             &"x".repeat(65),
         ] {
             assert_eq!(bad.parse::<PeerName>(), Err(PeerNameError), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_two_scripts_is_noticed() {
+        for (name, mixed) in [
+            ("alice", false),
+            ("Zoë 2", false),
+            ("東京タワー", false),
+            ("Борис", false),
+            ("\u{430}lice", true),
+        ] {
+            assert_eq!(
+                name.parse::<PeerName>().unwrap().mixes_scripts(),
+                mixed,
+                "{name}"
+            );
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the values of a column are.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// What is known of a column from the values seen.
 #[derive(Debug, Clone, Default)]
@@ -107,35 +107,19 @@ fn is_missing(value: &[u8]) -> bool {
 }
 
 fn number(value: &[u8], decimal_comma: bool) -> Option<Type> {
-    let unsigned = match value {
-        [b'-' | b'+', rest @ ..] => rest,
-        _ => value,
-    };
-    let (mantissa, exponent) = match unsigned.iter().position(|it| matches!(it, b'e' | b'E')) {
-        Some(at) => (&unsigned[..at], Some(&unsigned[at + 1..])),
-        None => (unsigned, None),
-    };
-    let is_point = |it: &u8| *it == b'.' || (decimal_comma && *it == b',');
-    let (whole, fraction) = match mantissa.iter().position(is_point) {
-        Some(at) => (&mantissa[..at], Some(&mantissa[at + 1..])),
-        None => (mantissa, None),
-    };
-    let digits = |it: &[u8]| it.iter().all(u8::is_ascii_digit);
-    let all_digits = digits(whole) && fraction.is_none_or(digits);
-    let any_digit = !whole.is_empty() || fraction.is_some_and(|it| !it.is_empty());
-    let exponent_fits = exponent.is_none_or(|it| {
-        let it = it
-            .strip_prefix(b"-")
-            .or(it.strip_prefix(b"+"))
-            .unwrap_or(it);
-        !it.is_empty() && digits(it)
-    });
+    let mut text = Cow::Borrowed(std::str::from_utf8(value).ok()?);
+    if decimal_comma && text.contains(',') {
+        text = text.replace(',', ".").into();
+    }
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(&text);
     // What begins with a zero is a postcode or a telephone number.
-    let is_code = whole.len() > 1 && whole[0] == b'0';
-    if !all_digits || !any_digit || !exponent_fits || is_code {
+    let is_code = matches!(unsigned.as_bytes(), [b'0', b'0'..=b'9', ..]);
+    // `inf` is a word here.
+    let has_word = text.contains(|c: char| c.is_alphabetic() && !matches!(c, 'e' | 'E'));
+    if is_code || has_word || text.parse::<f64>().is_err() {
         return None;
     }
-    Some(if fraction.is_none() && exponent.is_none() {
+    Some(if unsigned.bytes().all(|it| it.is_ascii_digit()) {
         Type::Integer
     } else {
         Type::Decimal
@@ -149,15 +133,10 @@ fn is_date(value: &[u8]) -> bool {
     let Some(mark) = date.iter().find(|it| !it.is_ascii_digit()) else {
         return false;
     };
-    let lens: Vec<usize> = date
-        .splitn(4, |it| it == mark)
-        .map(|part| {
-            if part.iter().all(u8::is_ascii_digit) {
-                part.len()
-            } else {
-                0
-            }
-        })
+    let is_digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
+    let parts = date.splitn(4, |it| it == mark);
+    let lens: Vec<usize> = parts
+        .map(|it| if is_digits(it) { it.len() } else { 0 })
         .collect();
     matches!(mark, b'-' | b'/' | b'.')
         && matches!(lens[..], [4, 1..=2, 1..=2] | [1..=2, 1..=2, 4])

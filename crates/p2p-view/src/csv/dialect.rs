@@ -3,11 +3,11 @@
 
 use super::{
     column::{Column, Type},
-    records::Row,
+    records::{Records, Row},
 };
 
 /// How a CSV file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Dialect {
     pub(super) delimiter: u8,
     /// Whether the first record names the columns.
@@ -23,29 +23,14 @@ pub(super) struct Dialect {
 impl Dialect {
     /// The way to read `sample` in which its records agree best.
     pub(super) fn of(sample: &[u8], is_all: bool) -> Self {
-        let mut best: Option<(Self, Vec<Row>)> = None;
-        for delimiter in DELIMITERS {
+        // One column is what every delimiter gives that is not in the file.
+        let rank = |it: &Self| (it.columns > 1, it.percent, it.columns);
+        let found = DELIMITERS.iter().rev().filter_map(|&delimiter| {
             let rows = sampled(sample, is_all, delimiter);
-            let Some(found) = Self::agreed(delimiter, &rows) else {
-                continue;
-            };
-            // One column is what every delimiter gives that is not in the file.
-            let rank = |it: &Self| (it.columns > 1, it.percent, it.columns);
-            if best
-                .as_ref()
-                .is_none_or(|(best, _)| rank(&found) > rank(best))
-            {
-                best = Some((found, rows));
-            }
-        }
-        let Some((mut found, rows)) = best else {
-            return Self {
-                delimiter: b',',
-                has_header: false,
-                columns: 0,
-                percent: 0,
-                records: 0,
-            };
+            Some((Self::agreed(delimiter, &rows)?, rows))
+        });
+        let Some((mut found, rows)) = found.max_by_key(|(found, _)| rank(found)) else {
+            return Self::default();
         };
         found.has_header = has_header(&rows, found.decimal_comma());
         found
@@ -74,20 +59,13 @@ impl Dialect {
 
 /// The first records, without one that the end of the sample may have cut off.
 fn sampled(sample: &[u8], is_all: bool, delimiter: u8) -> Vec<Row> {
-    // The sample is in memory, so that its records may be as well.
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(sample);
-    let mut record = csv::ByteRecord::new();
-    let mut rows = Vec::new();
-    while rows.len() < SAMPLE_RECORDS && matches!(reader.read_byte_record(&mut record), Ok(true)) {
-        let at_end = reader.position().byte() >= sample.len() as u64;
-        if at_end && !is_all && !rows.is_empty() {
+    let mut records = Records::new(sample, delimiter);
+    let (mut row, mut rows) = (Row::default(), Vec::new());
+    while rows.len() < SAMPLE_RECORDS && records.next(&mut row) {
+        if records.at_end() && !is_all && !rows.is_empty() {
             break;
         }
-        rows.push(Row::of(&record));
+        rows.push(row.clone());
     }
     rows
 }

@@ -9,11 +9,11 @@ mod table;
 use self::{
     dialect::Dialect,
     layout::{GAP, Slot, Wish, fit_columns},
-    records::Row,
-    table::{Count, Table},
+    records::{Records, Row},
+    table::Table,
 };
 use super::{
-    ShowError, ShowOptions,
+    Rows, ShowError, ShowOptions,
     sanitise::{columns, counted, fit, grouped, sanitise_bytes},
     screen::{Role, Screen},
     source::Source,
@@ -36,15 +36,23 @@ pub(super) fn show(
 ) -> Result<(), ShowError> {
     let dialect = Dialect::of(&source.head_text(), source.head_is_all());
     // The header, the rule below it, the counts, and the prompt that follows take a row each.
-    let most_rows = usize::from(options.height).saturating_sub(4).max(MIN_ROWS);
-    let table = Table::read(source, &dialect, (most_rows, most_rows / 2))?;
+    let fitting = usize::from(options.height).saturating_sub(4).max(MIN_ROWS);
+    let most_rows = options.rows_or(fitting).clamp(2, MAX_ROWS);
+    let is_all = options.rows == Rows::All;
+    let (text, is_part) = source.text_up_to(match source.len() {
+        _ if is_all => ALL_LIMIT,
+        0..=SCAN_LIMIT => MAX_TEXT,
+        _ => HEAD_LIMIT,
+    })?;
+    let table = Table::read(source, &text, is_part, &dialect, most_rows)?;
     if table.width == 0 {
         return text::show(source, options, screen);
     }
-    let rows = Shown::of(&table, most_rows);
 
     let names = names(&table);
-    let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(row, &table)).collect();
+    let cells: Vec<Vec<String>> = (table.head.iter().chain(&table.tail))
+        .map(|row| cells(row, &table))
+        .collect();
     let wishes: Vec<Wish> = (0..table.columns.len())
         .map(|i| {
             let texts = std::iter::once(&names[i]).chain(cells.iter().map(|row| &row[i]));
@@ -57,59 +65,54 @@ pub(super) fn show(
     let more = table.width - table.columns.len() as u64;
     let slots = fit_columns(&wishes, more, usize::from(options.width));
 
-    let printer = Printer {
-        table: &table,
-        slots: &slots,
+    let is_number = |index: usize| wishes[index].is_number;
+    let row = |screen: &mut Screen<'_>, row: &[String]| {
+        line(screen, &slots, "…", |index, width| {
+            let role = if is_number(index) {
+                Role::Number
+            } else {
+                Role::Plain
+            };
+            (role, aligned(&row[index], width, is_number(index)))
+        })
     };
-    printer.row(screen, &names, Role::Name)?;
-    printer.repeated(screen, "─")?;
-    for (i, row) in cells.iter().enumerate() {
-        if i == rows.head.len() && rows.has_gap {
-            printer.marks(screen)?;
+    // One mark in each column, for records that are left out.
+    let gap = |screen: &mut Screen<'_>| {
+        line(screen, &slots, "…", |index, width| {
+            (Role::Note, aligned("…", width, is_number(index)))
+        })
+    };
+    line(screen, &slots, "…", |index, width| {
+        (Role::Name, aligned(&names[index], width, is_number(index)))
+    })?;
+    line(screen, &slots, "─", |_, width| {
+        (Role::Note, "─".repeat(width))
+    })?;
+    if is_all {
+        // The widths are those of the records that were kept; all are read again.
+        let (mut records, mut record) = (Records::new(&text, dialect.delimiter), Row::default());
+        if table.header.is_some() {
+            records.next(&mut record);
         }
-        printer.row(screen, row, Role::Plain)?;
+        while records.next(&mut record) {
+            row(screen, &self::cells(&record, &table))?;
+        }
     }
-    if rows.has_gap && rows.tail.is_empty() {
-        printer.marks(screen)?;
+    let (head, tail) = cells.split_at(table.head.len());
+    if !is_all {
+        head.iter().try_for_each(|it| row(screen, it))?;
+    }
+    if is_part || (table.has_gap && !is_all) {
+        gap(screen)?;
+    }
+    if is_part || !is_all {
+        tail.iter().try_for_each(|it| row(screen, it))?;
     }
     summary(source, &table, &dialect, screen)?;
     if options.verbose {
         describe(&table, &names, options, screen)?;
     }
     Ok(())
-}
-
-/// The records that are shown.
-struct Shown<'t> {
-    head: &'t [Row],
-    tail: &'t [Row],
-    /// Whether records are left out between them.
-    has_gap: bool,
-}
-
-impl<'t> Shown<'t> {
-    fn of(table: &'t Table, most: usize) -> Self {
-        let all = table.rows == Count::Exactly((table.head.len() + table.tail.len()) as u64);
-        if all && table.head.len() + table.tail.len() <= most {
-            return Self {
-                head: &table.head,
-                tail: &table.tail,
-                has_gap: false,
-            };
-        }
-        // The mark for what is left out takes a row as well.
-        let last = ((most - 1) / 2).min(table.tail.len());
-        let first = (most - 1 - last).min(table.head.len());
-        Self {
-            head: &table.head[..first],
-            tail: &table.tail[table.tail.len() - last..],
-            has_gap: true,
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &'t Row> {
-        self.head.iter().chain(self.tail)
-    }
 }
 
 /// The columns' names; where the file has none, their numbers.
@@ -136,71 +139,38 @@ fn cells(row: &Row, table: &Table) -> Vec<String> {
     (0..table.columns.len()).map(cell).collect()
 }
 
-/// Prints the rows of a table.
-struct Printer<'t> {
-    table: &'t Table,
-    slots: &'t [Slot],
-}
-
-impl Printer<'_> {
-    fn row(&self, screen: &mut Screen<'_>, cells: &[String], role: Role) -> Result<(), ShowError> {
-        self.line(screen, |slot| match slot {
-            Slot::Gap => (Role::Note, "…".to_owned()),
-            Slot::Column { index, width } => {
-                let is_number = self.table.columns[index].values.is_number();
-                let role = match role {
-                    Role::Plain if is_number => Role::Number,
-                    role => role,
-                };
-                (role, aligned(&fit(&cells[index], width), width, is_number))
-            }
-        })
-    }
-
-    /// A row of one mark in each column, for records that are left out.
-    fn marks(&self, screen: &mut Screen<'_>) -> Result<(), ShowError> {
-        self.line(screen, |slot| match slot {
-            Slot::Gap => (Role::Note, "…".to_owned()),
-            Slot::Column { index, width } => {
-                let is_number = self.table.columns[index].values.is_number();
-                (Role::Note, aligned("…", width, is_number))
-            }
-        })
-    }
-
-    fn repeated(&self, screen: &mut Screen<'_>, mark: &str) -> Result<(), ShowError> {
-        self.line(screen, |slot| match slot {
-            Slot::Gap => (Role::Note, mark.to_owned()),
-            Slot::Column { width, .. } => (Role::Note, mark.repeat(width)),
-        })
-    }
-
-    fn line(
-        &self,
-        screen: &mut Screen<'_>,
-        cell: impl Fn(Slot) -> (Role, String),
-    ) -> Result<(), ShowError> {
-        let mut blank = 0;
-        for (i, slot) in self.slots.iter().enumerate() {
-            let (role, text) = cell(*slot);
-            blank += if i == 0 { 0 } else { GAP };
-            // No spaces at the end of a line, so that copying it gives what is seen.
-            let text_len = text.trim_start_matches(' ');
-            blank += text.len() - text_len.len();
-            let shown = text_len.trim_end_matches(' ');
-            if !shown.is_empty() {
-                screen.text(Role::Plain, &" ".repeat(blank))?;
-                screen.text(role, shown)?;
-                blank = 0;
-            }
-            blank += text_len.len() - shown.len();
+/// Prints a line of a table: for each column what `cell` gives for its index and width, for columns
+/// that are left out a mark.
+fn line(
+    screen: &mut Screen<'_>,
+    slots: &[Slot],
+    gap: &str,
+    cell: impl Fn(usize, usize) -> (Role, String),
+) -> Result<(), ShowError> {
+    let cells = slots.iter().map(|slot| match *slot {
+        Slot::Gap => (Role::Note, gap.to_owned()),
+        Slot::Column { index, width } => cell(index, width),
+    });
+    let mut cells: Vec<(Role, String)> = cells.collect();
+    // No spaces at the end of a line, so that copying it gives what is seen.
+    while let Some((_, last)) = cells.last_mut() {
+        last.truncate(last.trim_end_matches(' ').len());
+        if !last.is_empty() {
+            break;
         }
-        screen.end_line()
+        cells.pop();
     }
+    for (i, (role, text)) in cells.iter().enumerate() {
+        screen.text(Role::Plain, &" ".repeat(if i == 0 { 0 } else { GAP }))?;
+        screen.text(*role, text)?;
+    }
+    screen.end_line()
 }
 
+/// A text in a column of this width, cut if it is wider.
 fn aligned(text: &str, width: usize, right: bool) -> String {
-    let spaces = " ".repeat(width.saturating_sub(columns(text)));
+    let text = fit(text, width);
+    let spaces = " ".repeat(width.saturating_sub(columns(&text)));
     if right {
         format!("{spaces}{text}")
     } else {
@@ -215,12 +185,9 @@ fn summary(
     dialect: &Dialect,
     screen: &mut Screen<'_>,
 ) -> Result<(), ShowError> {
-    let rows = match table.rows {
-        Count::Exactly(rows) => counted(rows, "row"),
-        Count::About(rows) => format!("~{}", counted(rows, "row")),
-    };
-    let width = counted(table.width, "column");
-    screen.line(Role::Note, &format!("[{rows} x {width}]"))?;
+    let about = if table.read.is_some() { "~" } else { "" };
+    let (rows, width) = (counted(table.rows, "row"), counted(table.width, "column"));
+    screen.line(Role::Note, &format!("[{about}{rows} x {width}]"))?;
     if table.ragged > 0 {
         let note = format!(
             "[{} with more or fewer than {} fields]",
@@ -261,7 +228,7 @@ fn describe(
         } else {
             &names[i]
         };
-        let name = aligned(&fit(name, name_width), name_width, false);
+        let name = aligned(name, name_width, false);
         screen.text(Role::Name, &name)?;
         screen.text(Role::Plain, &format!("  {:<8}", column.values))?;
         let note = format!("  {missing:>missing_width$} missing");
@@ -269,6 +236,22 @@ fn describe(
     }
     Ok(())
 }
+
+/// Up to this size a file is read whole, which takes well under a second; of a larger one the
+/// beginning and the end are.
+const SCAN_LIMIT: u64 = 32 << 20;
+
+/// Bytes of text in a file that is read whole: UTF-16 may grow by half when it becomes UTF-8.
+const MAX_TEXT: usize = 48 << 20;
+
+/// How much is read of the beginning of a larger file.
+const HEAD_LIMIT: usize = 4 << 20;
+
+/// How much is read if all is to be shown, which its owner asked for.
+const ALL_LIMIT: usize = 1 << 30;
+
+/// Records that are kept to be shown, or to see how wide the columns are.
+const MAX_ROWS: usize = 10_000;
 
 /// However low the window.
 const MIN_ROWS: usize = 6;

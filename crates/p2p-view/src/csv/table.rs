@@ -1,25 +1,26 @@
 //! What is kept of a CSV file of any size: its first and last records, and what is in its columns.
 
-use std::{
-    collections::VecDeque,
-    io::{BufRead, Cursor, Read as _},
-};
+use std::{collections::VecDeque, io::Read as _};
 
 use super::{
     column::Column,
     dialect::Dialect,
-    records::{End, Records, Row},
+    records::{Records, Row},
 };
 use crate::{ShowError, source::Source};
 
 /// A CSV file with its middle left out.
+#[derive(Default)]
 pub(super) struct Table {
     /// The names of the columns, if the file has any.
     pub(super) header: Option<Row>,
     pub(super) head: Vec<Row>,
-    /// What comes last. If `rows` is the sum of both, nothing is left out between them.
-    pub(super) tail: Vec<Row>,
-    pub(super) rows: Count,
+    /// What comes last.
+    pub(super) tail: VecDeque<Row>,
+    /// Whether records are left out between them.
+    pub(super) has_gap: bool,
+    /// How many records there are; an estimate if not all of the file was read.
+    pub(super) rows: u64,
     /// How many columns there are, and what is in the first of them.
     pub(super) width: u64,
     pub(super) columns: Vec<Column>,
@@ -31,94 +32,76 @@ pub(super) struct Table {
     pub(super) read: Option<u64>,
 }
 
-/// A number of records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Count {
-    Exactly(u64),
-    About(u64),
-}
-
 impl Table {
-    /// Reads a file with at most `head` records from its beginning and `tail` from its end.
+    /// Reads a file, of which `text` is all or the beginning; at most `most` records are kept, one
+    /// less if there are more.
     pub(super) fn read(
         source: &Source,
+        text: &[u8],
+        is_part: bool,
         dialect: &Dialect,
-        (head, tail): (usize, usize),
+        most: usize,
     ) -> Result<Self, ShowError> {
-        let whole = source.len() <= SCAN_LIMIT;
-        let limit = if whole { u64::MAX } else { HEAD_LIMIT };
-        let mut records = Records::new(source.text(0)?, dialect.delimiter, limit);
+        let mut records = Records::new(text, dialect.delimiter);
         let mut table = Self {
-            header: None,
-            head: Vec::new(),
-            tail: Vec::new(),
-            rows: Count::Exactly(0),
             width: dialect.columns,
-            columns: Vec::new(),
-            ragged: 0,
-            open_quote: false,
-            read: None,
+            ..Self::default()
         };
         let mut row = Row::default();
-        let next = |row: &mut Row, records: &mut Records<_>| {
-            records.next(row).map_err(|error| source.failed(error))
-        };
-        if dialect.has_header && next(&mut row, &mut records)? {
+        if dialect.has_header && records.next(&mut row) {
             table.widen(&row);
             table.header = Some(std::mem::take(&mut row));
         }
-        let (mut rows, mut last) = (0, VecDeque::<Row>::new());
+        let most_tail = (most - 1) / 2;
         // How many records were whole.
         let mut whole_rows = 0;
         let mut is_odd = false;
-        while next(&mut row, &mut records)? {
-            rows += 1;
+        while records.next(&mut row) {
+            table.rows += 1;
             is_odd = row.fields() != dialect.columns || row.has_line_end();
-            let is_part = records.end() == End::OfLimit;
-            table.add(&row, is_part, dialect);
-            whole_rows += u64::from(!is_part);
-            if table.head.len() < head {
-                table.head.push(row.clone());
-            } else {
-                // What is dropped gives its memory to what comes.
-                let mut kept = if last.len() >= tail {
-                    last.pop_front()
-                } else {
-                    None
-                };
-                if let (Some(kept), true) = (&mut kept, tail > 0) {
-                    kept.copy(&row);
-                }
-                if tail > 0 {
-                    last.push_back(kept.unwrap_or_else(|| row.clone()));
-                }
+            let cut_off = is_part && records.at_end();
+            table.add(&row, cut_off, dialect);
+            whole_rows += u64::from(!cut_off);
+            // What is dropped gives its memory to what comes.
+            row = table.keep(row, most, most_tail).unwrap_or_default();
+        }
+        let count = |byte| text.iter().filter(|it| **it == byte).count() as u64;
+        if is_part {
+            table.read = Some(text.len() as u64);
+            let tail = tail_of(source, dialect, most_tail)?;
+            tail.iter().for_each(|row| table.add(row, false, dialect));
+            table.tail = tail;
+            table.rows = table.rows.max((table.head.len() + table.tail.len()) as u64);
+            if whole_rows > 0 {
+                let per_line = whole_rows as f64 / count(b'\n').max(1) as f64;
+                table.rows = estimate(source, per_line)?.max(table.rows);
             }
-        }
-        if records.end() != End::OfLimit {
-            table.tail = last.into();
-            // Marks for inches are no quotation, and leave no trace in the last record.
-            table.open_quote = is_odd && !records.quotes_match();
-            table.rows = Count::Exactly(rows);
-            return Ok(table);
-        }
-        table.read = Some(records.offset());
-        let last = tail_of(source, dialect, tail)?;
-        last.iter().for_each(|row| table.add(row, false, dialect));
-        table.tail = last;
-        let rows = rows.max((table.head.len() + table.tail.len()) as u64);
-        table.rows = Count::About(if whole_rows == 0 {
-            rows
         } else {
-            let per_line = whole_rows as f64 / records.line_ends().max(1) as f64;
-            estimate(source, per_line)?.max(rows)
-        });
+            // Marks for inches are no quotation, and leave no trace in the last record.
+            table.open_quote = is_odd && !count(b'"').is_multiple_of(2);
+        }
+        table.has_gap = is_part || table.rows > most as u64;
+        if table.has_gap {
+            // The mark for what is left out takes a row as well.
+            table.head.truncate(most - 1 - table.tail.len());
+        }
         Ok(table)
     }
 
+    /// Keeps a record, for one that is no longer among the last.
+    fn keep(&mut self, row: Row, most_head: usize, most_tail: usize) -> Option<Row> {
+        if self.head.len() < most_head {
+            self.head.push(row);
+            return None;
+        }
+        self.tail.push_back(row);
+        (self.tail.len() > most_tail).then(|| self.tail.pop_front())?
+    }
+
     /// Counts a record. Of one in which reading stopped, the last field is not known.
-    fn add(&mut self, row: &Row, is_part: bool, dialect: &Dialect) {
+    fn add(&mut self, row: &Row, cut_off: bool, dialect: &Dialect) {
         self.widen(row);
-        let known = if is_part {
+        let known = if cut_off {
             usize::try_from(row.fields() - 1).unwrap_or(usize::MAX)
         } else {
             self.ragged += u64::from(row.fields() != dialect.columns);
@@ -161,23 +144,20 @@ fn estimate(source: &Source, per_line: f64) -> Result<u64, ShowError> {
 ///
 /// Whether its end begins inside quotes cannot be known, so it is read both ways, and the way is
 /// taken in which more records have as many fields as those at the beginning.
-fn tail_of(source: &Source, dialect: &Dialect, most: usize) -> Result<Vec<Row>, ShowError> {
-    let mut window = Vec::new();
+fn tail_of(source: &Source, dialect: &Dialect, most: usize) -> Result<VecDeque<Row>, ShowError> {
+    // Were it inside, this would be the rest of a quotation.
+    let mut window = vec![b'"'];
     let start = source.len().saturating_sub(TAIL_LIMIT);
     source
         .text(start)?
         .take(TAIL_LIMIT)
         .read_to_end(&mut window)
         .map_err(|error| source.failed(error))?;
-    let read = |before: &'static [u8]| -> Vec<Row> {
-        let text = Cursor::new(before).chain(Cursor::new(&window));
-        last_records(text, dialect.delimiter, most)
-    };
-    let (outside, inside) = (read(b""), read(b"\""));
-    let fitting = |rows: &[Row]| {
-        rows.iter()
-            .filter(|it| it.fields() == dialect.columns)
-            .count()
+    let outside = last_records(&window[1..], dialect.delimiter, most);
+    let inside = last_records(&window, dialect.delimiter, most);
+    let fitting = |rows: &VecDeque<Row>| {
+        let fits = |it: &&Row| it.fields() == dialect.columns;
+        rows.iter().filter(fits).count()
     };
     Ok(if fitting(&inside) > fitting(&outside) {
         inside
@@ -187,28 +167,18 @@ fn tail_of(source: &Source, dialect: &Dialect, most: usize) -> Result<Vec<Row>, 
 }
 
 /// The last whole records of a text that begins somewhere inside one.
-fn last_records(text: impl BufRead, delimiter: u8, most: usize) -> Vec<Row> {
-    let mut records = Records::new(text, delimiter, u64::MAX);
-    let mut row = Row::default();
-    let mut rows = VecDeque::new();
-    let mut is_first = true;
-    while records.next(&mut row).expect("memory can be read") {
-        if !std::mem::take(&mut is_first) {
-            rows.push_back(row.clone());
-        }
+fn last_records(text: &[u8], delimiter: u8, most: usize) -> VecDeque<Row> {
+    let mut records = Records::new(text, delimiter);
+    let (mut row, mut rows) = (Row::default(), VecDeque::new());
+    records.next(&mut row);
+    while records.next(&mut row) {
+        rows.push_back(row.clone());
         if rows.len() > most {
             rows.pop_front();
         }
     }
-    rows.into()
+    rows
 }
-
-/// Up to this size a file is read whole, which takes well under a second; of a larger one the
-/// beginning and the end are.
-const SCAN_LIMIT: u64 = 32 << 20;
-
-/// How much is read of the beginning of a larger file.
-const HEAD_LIMIT: u64 = 4 << 20;
 
 /// How much is read of its end.
 const TAIL_LIMIT: u64 = 256 << 10;

@@ -1,23 +1,17 @@
 //! JSON: indented, as it is in the file, the middle of what is long left out.
 
-mod bracket;
-mod clip;
-mod flaw;
-mod input;
 mod outline;
 mod print;
 mod scan;
-
-use std::io::Read as _;
+mod string;
 
 use self::{
-    flaw::{Flaw, Problem},
     outline::Outline,
     print::Printer,
-    scan::{Piece, Scanner},
+    scan::{Flaw, Piece, Problem, Scanner},
 };
 use super::{
-    ShowError, ShowOptions,
+    Rows, ShowError, ShowOptions,
     sanitise::{columns, counted, fit, sanitise_bytes},
     screen::{Role, Screen},
     source::Source,
@@ -32,14 +26,12 @@ pub(super) fn looks_like(sample: &[u8], is_all: bool) -> bool {
     if !matches!(first, Some(b'{' | b'[')) {
         return false;
     }
-    let mut scanner = Scanner::new(sample, u64::MAX, 1);
+    let mut scanner = Scanner::new(sample, !is_all);
     loop {
         match scanner.next() {
             Ok(Piece::End) => return true,
             Ok(_) => {}
-            Err(flaw) => {
-                return !is_all && matches!(flaw.problem, Problem::Ends(_) | Problem::EndsInString);
-            }
+            Err(flaw) => return matches!(flaw.problem, Problem::Limit),
         }
     }
 }
@@ -50,40 +42,47 @@ pub(super) fn show(
     options: &ShowOptions,
     screen: &mut Screen<'_>,
 ) -> Result<(), ShowError> {
-    let most_chars = (usize::from(options.width) * STRING_ROWS).min(MAX_STRING_CHARS);
-    let mut scanner = Scanner::new(source.text(0)?, SCAN_LIMIT, most_chars);
-    let outline = match Outline::read(&mut scanner) {
-        Ok(outline) => outline,
-        Err(Flaw {
-            problem: Problem::Read(error),
-            ..
-        }) => return Err(source.failed(error)),
-        Err(flaw) => return show_flaw(source, &flaw, options, screen),
+    let is_all = options.rows == Rows::All;
+    let (text, is_part) = source.text_up_to(if is_all { ALL_LIMIT } else { SCAN_LIMIT })?;
+    let mut scanner = Scanner::new(&text, is_part);
+    let rest = || {
+        let (read, all) = (size(text.len() as u64), size(source.len()));
+        format!("[the first {read} of {all}; the rest was not read]")
     };
-    if outline.values.len == 0 && !outline.values.cut {
+    if is_all {
+        return match print::print_all(screen, &mut scanner)? {
+            None => Ok(()),
+            Some(flaw) if matches!(flaw.problem, Problem::Limit) => {
+                screen.line(Role::Note, &rest())
+            }
+            Some(flaw) => show_flaw(&text, &flaw, options, screen),
+        };
+    }
+    let most_lines = options.rows_or(options.max_lines);
+    let outline = match Outline::read(&mut scanner, options.rows_or(KEPT).clamp(KEPT, MOST_KEPT)) {
+        Ok(outline) => outline,
+        Err(flaw) => {
+            show_flaw(&text, &flaw, options, screen)?;
+            return text::peek(source, options, PEEK_LINES, screen);
+        }
+    };
+    if outline.values.is_empty() {
         screen.line(Role::Warning, "not valid JSON: there is no value in it")?;
         return text::peek(source, options, PEEK_LINES, screen);
     }
-    Printer::new(screen, most_chars).print(&outline.values, options.max_lines)?;
+    let most_chars = (usize::from(options.width) * STRING_ROWS).min(MAX_STRING_CHARS);
+    Printer::print(screen, &outline.values, most_chars, most_lines)?;
 
-    if outline.values.cut {
-        let (read, all) = (size(scanner.offset()), size(source.len()));
-        let note = format!("[the first {read} of {all}; the rest was not read]");
-        screen.line(Role::Note, &note)?;
+    if is_part {
+        screen.line(Role::Note, &rest())?;
     }
-    let (names, times) = &outline.repeated;
-    if *times > 0 {
-        let mut list: Vec<String> = names
-            .iter()
-            .map(|it| format!("\"{}\"", it.shown(NAME_CHARS)))
-            .collect();
-        if *times > list.len() as u64 {
-            list.push("…".to_owned());
-        }
+    if outline.repetitions > 0 {
+        let more = outline.repetitions > outline.repeated.len() as u64;
         let note = format!(
-            "[{} in one object: {}]",
-            counted(*times, "repeated name"),
-            list.join(", ")
+            "[{} in one object: {}{}]",
+            counted(outline.repetitions, "repeated name"),
+            outline.repeated.join(", "),
+            if more { ", …" } else { "" }
         );
         screen.line(Role::Warning, &note)?;
     }
@@ -99,58 +98,49 @@ pub(super) fn show(
     Ok(())
 }
 
-/// Prints what is wrong and where, then the beginning of the file as text.
+/// Prints what is wrong, and the line with it.
 fn show_flaw(
-    source: &Source,
+    text: &[u8],
     flaw: &Flaw,
     options: &ShowOptions,
     screen: &mut Screen<'_>,
 ) -> Result<(), ShowError> {
     screen.line(Role::Warning, &format!("not valid JSON: {flaw}"))?;
-    if !source.is_utf16() {
-        let (line, column) = excerpt(source, flaw, options)?;
-        screen.line(Role::Plain, &line)?;
-        screen.line(Role::Warning, &format!("{:column$}^", ""))?;
-    }
-    text::peek(source, options, PEEK_LINES, screen)
+    let (line, column) = excerpt(text, flaw.offset, usize::from(options.width).max(8));
+    screen.line(Role::Plain, &line)?;
+    screen.line(Role::Warning, &format!("{:column$}^", ""))
 }
 
 /// The line with the flaw, or the part of it that fits, and the column in which the flaw is.
-fn excerpt(
-    source: &Source,
-    flaw: &Flaw,
-    options: &ShowOptions,
-) -> Result<(String, usize), ShowError> {
-    let width = usize::from(options.width).max(8);
-    let start = flaw.offset.saturating_sub(width as u64 / 2);
-    let before_len = usize::try_from(flaw.offset - start).expect("at most half the width");
-    let mut bytes = Vec::new();
-    source
-        .text(start)?
-        .take(width as u64)
-        .read_to_end(&mut bytes)
-        .map_err(|error| source.failed(error))?;
-    let (before, after) = bytes.split_at(before_len.min(bytes.len()));
+fn excerpt(text: &[u8], flaw: usize, width: usize) -> (String, usize) {
+    let start = flaw.saturating_sub(width / 2);
+    let (before, after) = (&text[start..flaw], &text[flaw..]);
     let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
-    let from = before.iter().rposition(is_end).map_or(0, |at| at + 1);
-    let to = after.iter().position(is_end).unwrap_or(after.len());
+    let before = before.rsplit(is_end).next().unwrap_or_default();
+    let after = &after[..after.len().min(start + width - flaw)];
+    let after = after.split(is_end).next().unwrap_or_default();
     // The excerpt may begin inside a character.
-    let before = &before[from..];
     let whole = before.iter().position(|byte| byte & 0xc0 != 0x80);
     let before = sanitise_bytes(&before[whole.unwrap_or(0)..]).replace("\\t", " ");
-    let after = sanitise_bytes(&after[..to]).replace("\\t", " ");
-    let column = columns(&before);
+    let after = sanitise_bytes(after).replace("\\t", " ");
     let line = fit(&format!("{before}{after}"), width).into_owned();
-    Ok((line, column.min(width - 1)))
+    (line, columns(&before).min(width - 1))
 }
 
 /// How much of a file is read: enough for what people send each other, and done in a second.
-const SCAN_LIMIT: u64 = 32 << 20;
+const SCAN_LIMIT: usize = 32 << 20;
+
+/// How much is read if all is to be shown, which its owner asked for.
+const ALL_LIMIT: usize = 1 << 30;
+
+/// Members of a container that are kept from either end, and how many at most for who asks.
+const KEPT: usize = 100;
+const MOST_KEPT: usize = 100_000;
 
 /// Rows of the screen that one string may take, about.
 const STRING_ROWS: usize = 2;
 
-/// Bounds the memory for a string on a screen of any width.
+/// Characters of a string that are shown on a screen of any width.
 const MAX_STRING_CHARS: usize = 400;
 
 /// Characters of a name that are shown.

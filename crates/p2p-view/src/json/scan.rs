@@ -1,45 +1,74 @@
-//! JSON read piece by piece (RFC 8259), in memory that does not depend on the file.
+//! JSON read piece by piece (RFC 8259), from as much of a file as is held in memory.
 //!
 //! serde's model has no place for what the viewer must keep: the digits of a number, a key that
 //! comes twice, half of a file, nesting without end. So the grammar is here, and the tests hold
 //! it to what `serde_json` accepts.
 
-use std::{
-    hash::{DefaultHasher, Hasher},
-    io::BufRead,
-};
+use std::fmt;
 
-use super::{
-    bracket::{Bracket, Brackets},
-    clip::Clip,
-    flaw::{Flaw, Problem},
-    input::Input,
-};
+use crate::sanitise::grouped;
 
 /// Reads the pieces of a JSON text, or of several on lines of their own.
-pub(super) struct Scanner<R> {
-    input: Input<R>,
-    open: Brackets,
+pub(super) struct Scanner<'t> {
+    text: &'t [u8],
+    /// Whether the file goes on where `text` ends.
+    is_part: bool,
+    at: usize,
+    open: Vec<Bracket>,
     expect: Expect,
-    keep: usize,
     newline_seen: bool,
 }
 
 /// A piece of JSON.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Piece {
+pub(super) enum Piece<'t> {
     Open(Bracket),
     /// Ends the container that was opened last.
     Close,
-    /// A member's name, and a hash of the whole of it.
-    Key(Clip, u64),
-    String(Clip),
+    /// A member's name, as it is between the quotes.
+    Key(&'t str),
+    /// What is between the quotes, its escapes as they are in the file.
+    String(&'t str),
     /// The digits as they are in the file.
-    Number(Clip),
+    Number(&'t str),
     /// `true`, `false` or `null`.
     Literal(&'static str),
     /// Nothing but white space up to the end of the file.
     End,
+}
+
+/// What holds other values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bracket {
+    Array,
+    Object,
+}
+
+/// Why a JSON text cannot be read on.
+#[derive(Debug)]
+pub(super) struct Flaw {
+    /// Counted from 1.
+    pub(super) line: usize,
+    /// In characters, counted from 1.
+    pub(super) column: usize,
+    /// In bytes of UTF-8 text, counted from 0.
+    pub(super) offset: usize,
+    pub(super) problem: Problem,
+}
+
+#[derive(Debug)]
+pub(super) enum Problem {
+    Expected(&'static str),
+    /// The file ends inside this, or between two values.
+    Ends(Option<Bracket>),
+    EndsInString,
+    AfterEnd,
+    LeadingZero,
+    ControlInString,
+    BadEscape,
+    NotUtf8,
+    /// No fault of the file: as much of it has been read as may be.
+    Limit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,304 +77,264 @@ enum Expect {
     Top,
     /// The first value of an array, or its end.
     First,
+    Value,
     /// The first name of an object, or its end.
     FirstKey,
-    /// The value of the member whose name was read.
-    Member,
-    /// What follows a value.
-    Next,
+    Key,
+    Colon,
+    /// What follows a value in a container.
+    Next(Bracket),
 }
 
-impl<R: BufRead> Scanner<R> {
-    /// Scans `reader`, of which at most `limit` bytes are read; of each string and number the
-    /// first and the last `keep` characters are kept.
-    pub(super) fn new(reader: R, limit: u64, keep: usize) -> Self {
+impl<'t> Scanner<'t> {
+    /// Scans `text`, which is all of a file, or its beginning if `is_part`.
+    pub(super) fn new(text: &'t [u8], is_part: bool) -> Self {
         Self {
-            input: Input::new(reader, limit),
-            open: Brackets::default(),
+            text,
+            is_part,
+            at: 0,
+            open: Vec::new(),
             expect: Expect::Top,
-            keep,
             newline_seen: true,
         }
     }
 
-    /// How many bytes have been read.
-    pub(super) fn offset(&self) -> u64 {
-        self.input.offset()
-    }
-
     /// The next piece; after [`Piece::End`] or an error there is none.
-    pub(super) fn next(&mut self) -> Result<Piece, Flaw> {
-        let byte = self.next_byte();
-        match (self.expect, byte) {
-            (Expect::Top, None) => match self.input.stop {
-                None => Ok(Piece::End),
-                Some(_) => Err(self.flaw(Problem::Ends(None))),
-            },
-            (Expect::Top, Some(_)) if !self.newline_seen => Err(self.flaw(Problem::AfterEnd)),
-            (Expect::Top, Some(byte)) => self.value(byte),
-            (_, None) => Err(self.flaw(Problem::Ends(self.open.last()))),
-            (Expect::First, Some(b']')) => self.close(),
-            (Expect::First, Some(byte)) => self.value(byte),
-            (Expect::FirstKey, Some(b'}')) => self.close(),
-            (Expect::FirstKey, Some(b'"')) => self.key(),
-            (Expect::FirstKey, Some(_)) => Err(self.flaw(Problem::Expected("a name or `}`"))),
-            (Expect::Member, Some(b':')) => {
-                self.input.bump();
-                let byte = self.required()?;
-                self.value(byte)
-            }
-            (Expect::Member, Some(_)) => Err(self.flaw(Problem::Expected("`:`"))),
-            (Expect::Next, Some(byte)) => match (self.open.last(), byte) {
-                (Some(Bracket::Array), b']') | (Some(Bracket::Object), b'}') => self.close(),
-                (Some(Bracket::Array), b',') => {
-                    self.input.bump();
-                    let byte = self.required()?;
-                    self.value(byte)
+    pub(super) fn next(&mut self) -> Result<Piece<'t>, Flaw> {
+        loop {
+            let Some(byte) = self.skip_space() else {
+                return match self.expect {
+                    Expect::Top if !self.is_part => Ok(Piece::End),
+                    _ => self.ends(),
+                };
+            };
+            let expected = match (self.expect, byte) {
+                (Expect::Top, _) if !self.newline_seen => return self.flaw(Problem::AfterEnd),
+                (Expect::First | Expect::Next(Bracket::Array), b']')
+                | (Expect::FirstKey | Expect::Next(Bracket::Object), b'}') => {
+                    self.at += 1;
+                    self.open.pop();
+                    self.after_value();
+                    return Ok(Piece::Close);
                 }
-                (Some(Bracket::Object), b',') => {
-                    self.input.bump();
-                    match self.required()? {
-                        b'"' => self.key(),
-                        _ => Err(self.flaw(Problem::Expected("a name"))),
-                    }
+                (Expect::Top | Expect::First | Expect::Value, _) => return self.value(byte),
+                (Expect::FirstKey | Expect::Key, b'"') => {
+                    self.expect = Expect::Colon;
+                    return self.string().map(Piece::Key);
                 }
-                (Some(Bracket::Array), _) => Err(self.flaw(Problem::Expected("`,` or `]`"))),
-                _ => Err(self.flaw(Problem::Expected("`,` or `}`"))),
-            },
+                (Expect::Colon, b':') | (Expect::Next(Bracket::Array), b',') => {
+                    self.at += 1;
+                    self.expect = Expect::Value;
+                    continue;
+                }
+                (Expect::Next(Bracket::Object), b',') => {
+                    self.at += 1;
+                    self.expect = Expect::Key;
+                    continue;
+                }
+                (Expect::FirstKey, _) => "a name or `}`",
+                (Expect::Key, _) => "a name",
+                (Expect::Colon, _) => "`:`",
+                (Expect::Next(Bracket::Array), _) => "`,` or `]`",
+                (Expect::Next(Bracket::Object), _) => "`,` or `}`",
+            };
+            return self.flaw(Problem::Expected(expected));
         }
     }
 
-    fn key(&mut self) -> Result<Piece, Flaw> {
-        let mut hash = DefaultHasher::new();
-        let name = self.string(|code| hash_code(&mut hash, code))?;
-        self.expect = Expect::Member;
-        Ok(Piece::Key(name, hash.finish()))
-    }
-
-    fn value(&mut self, first: u8) -> Result<Piece, Flaw> {
+    fn value(&mut self, first: u8) -> Result<Piece<'t>, Flaw> {
         let piece = match first {
-            b'{' => return self.enter(Bracket::Object, Expect::FirstKey),
-            b'[' => return self.enter(Bracket::Array, Expect::First),
-            b'"' => Piece::String(self.string(|_| ())?),
+            b'{' => return Ok(self.enter(Bracket::Object, Expect::FirstKey)),
+            b'[' => return Ok(self.enter(Bracket::Array, Expect::First)),
+            b'"' => Piece::String(self.string()?),
             b'-' | b'0'..=b'9' => Piece::Number(self.number()?),
             b't' => self.literal("true")?,
             b'f' => self.literal("false")?,
             b'n' => self.literal("null")?,
-            _ => return Err(self.flaw(Problem::Expected("a value"))),
+            _ => return self.flaw(Problem::Expected("a value")),
         };
         self.after_value();
         Ok(piece)
     }
 
-    fn enter(&mut self, bracket: Bracket, expect: Expect) -> Result<Piece, Flaw> {
-        self.input.bump();
+    fn enter(&mut self, bracket: Bracket, expect: Expect) -> Piece<'t> {
+        self.at += 1;
         self.open.push(bracket);
         self.expect = expect;
-        Ok(Piece::Open(bracket))
-    }
-
-    fn close(&mut self) -> Result<Piece, Flaw> {
-        self.input.bump();
-        self.open.pop();
-        self.after_value();
-        Ok(Piece::Close)
+        Piece::Open(bracket)
     }
 
     fn after_value(&mut self) {
-        self.expect = if self.open.len == 0 {
-            self.newline_seen = false;
-            Expect::Top
-        } else {
-            Expect::Next
-        };
+        self.newline_seen = false;
+        self.expect = self.open.last().map_or(Expect::Top, |it| Expect::Next(*it));
     }
 
-    fn literal(&mut self, word: &'static str) -> Result<Piece, Flaw> {
+    fn literal(&mut self, word: &'static str) -> Result<Piece<'t>, Flaw> {
         for expected in word.bytes() {
-            match self.input.peek() {
-                Some(byte) if byte == expected => self.input.bump(),
-                None => return Err(self.flaw(Problem::Ends(self.open.last()))),
-                Some(_) => return Err(self.flaw(Problem::Expected("a value"))),
+            match self.peek() {
+                Some(byte) if byte == expected => self.at += 1,
+                None => return self.ends(),
+                Some(_) => return self.flaw(Problem::Expected("a value")),
             }
         }
         Ok(Piece::Literal(word))
     }
 
-    fn number(&mut self) -> Result<Clip, Flaw> {
-        let mut digits = Clip::new(self.keep);
-        if self.input.peek() == Some(b'-') {
-            self.take(&mut digits);
-        }
-        if self.input.peek() == Some(b'0') {
-            self.take(&mut digits);
-            if matches!(self.input.peek(), Some(b'0'..=b'9')) {
-                return Err(self.flaw(Problem::LeadingZero));
+    fn number(&mut self) -> Result<&'t str, Flaw> {
+        let start = self.at;
+        self.take(b"-");
+        if self.take(b"0") {
+            if matches!(self.peek(), Some(b'0'..=b'9')) {
+                return self.flaw(Problem::LeadingZero);
             }
         } else {
-            self.digits(&mut digits)?;
+            self.digits()?;
         }
-        if self.input.peek() == Some(b'.') {
-            self.take(&mut digits);
-            self.digits(&mut digits)?;
+        if self.take(b".") {
+            self.digits()?;
         }
-        if matches!(self.input.peek(), Some(b'e' | b'E')) {
-            self.take(&mut digits);
-            if matches!(self.input.peek(), Some(b'+' | b'-')) {
-                self.take(&mut digits);
-            }
-            self.digits(&mut digits)?;
+        if self.take(b"eE") {
+            self.take(b"+-");
+            self.digits()?;
         }
-        Ok(digits)
+        Ok(std::str::from_utf8(&self.text[start..self.at]).expect("digits are ASCII"))
     }
 
-    fn digits(&mut self, digits: &mut Clip) -> Result<(), Flaw> {
-        match self.input.peek() {
+    fn digits(&mut self) -> Result<(), Flaw> {
+        match self.peek() {
             Some(b'0'..=b'9') => {}
-            None => return Err(self.flaw(Problem::Ends(self.open.last()))),
-            Some(_) => return Err(self.flaw(Problem::Expected("a digit"))),
+            None => return self.ends(),
+            Some(_) => return self.flaw(Problem::Expected("a digit")),
         }
-        while matches!(self.input.peek(), Some(b'0'..=b'9')) {
-            self.take(digits);
+        while self.take(b"0123456789") {}
+        Ok(())
+    }
+
+    /// Consumes the next byte if it is one of these.
+    fn take(&mut self, any_of: &[u8]) -> bool {
+        let is_there = self.peek().is_some_and(|byte| any_of.contains(&byte));
+        self.at += usize::from(is_there);
+        is_there
+    }
+
+    fn string(&mut self) -> Result<&'t str, Flaw> {
+        self.at += 1;
+        let start = self.at;
+        loop {
+            let rest = &self.text[self.at..];
+            let is_special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
+            self.at += rest.iter().position(is_special).unwrap_or(rest.len());
+            match self.peek() {
+                None => return self.flaw(Problem::EndsInString),
+                Some(b'"') => break,
+                Some(b'\\') => self.escape()?,
+                Some(_) => return self.flaw(Problem::ControlInString),
+            }
+        }
+        match std::str::from_utf8(&self.text[start..self.at]) {
+            Ok(inside) => {
+                self.at += 1;
+                Ok(inside)
+            }
+            Err(error) => {
+                self.at = start + error.valid_up_to();
+                self.flaw(Problem::NotUtf8)
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), Flaw> {
+        self.at += 1;
+        let mut digits = match self.peek() {
+            None => return self.flaw(Problem::EndsInString),
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 0,
+            Some(b'u') => 4,
+            Some(_) => return self.flaw(Problem::BadEscape),
+        };
+        self.at += 1;
+        while digits > 0 {
+            match self.peek() {
+                None => return self.flaw(Problem::EndsInString),
+                Some(byte) if byte.is_ascii_hexdigit() => self.at += 1,
+                Some(_) => return self.flaw(Problem::BadEscape),
+            }
+            digits -= 1;
         }
         Ok(())
     }
 
-    fn take(&mut self, digits: &mut Clip) {
-        digits.push(u32::from(self.input.byte()));
-        self.input.bump();
-    }
-
-    /// Reads a string, all of whose characters `each` gets, while only some are kept.
-    fn string(&mut self, mut each: impl FnMut(u32)) -> Result<Clip, Flaw> {
-        self.input.bump();
-        let mut text = Clip::new(self.keep);
-        loop {
-            let Some(byte) = self.input.peek() else {
-                return Err(self.flaw(Problem::EndsInString));
-            };
-            let code = match byte {
-                b'"' => {
-                    self.input.bump();
-                    return Ok(text);
-                }
-                b'\\' => self.escape()?,
-                0..0x20 => return Err(self.flaw(Problem::ControlInString)),
-                0x20..0x80 => {
-                    let run = self.input.take_plain();
-                    run.iter().for_each(|byte| each(u32::from(*byte)));
-                    text.push_ascii(run);
-                    continue;
-                }
-                _ => self.character()?,
-            };
-            each(code);
-            text.push(code);
-        }
-    }
-
-    /// A character of several bytes.
-    fn character(&mut self) -> Result<u32, Flaw> {
-        let len = match self.input.byte() {
-            0xc2..=0xdf => 2,
-            0xe0..=0xef => 3,
-            0xf0..=0xf4 => 4,
-            _ => return Err(self.flaw(Problem::NotUtf8)),
-        };
-        let mut bytes = [0; 4];
-        for slot in &mut bytes[..len] {
-            let Some(byte) = self.input.peek() else {
-                return Err(self.flaw(Problem::EndsInString));
-            };
-            *slot = byte;
-            self.input.bump();
-        }
-        match std::str::from_utf8(&bytes[..len])
-            .ok()
-            .and_then(|it| it.chars().next())
-        {
-            Some(c) => Ok(c.into()),
-            None => Err(self.flaw(Problem::NotUtf8)),
-        }
-    }
-
-    /// What a backslash and what follows it stand for. Half of a pair of `\u` escapes stands for
-    /// itself, a number that is no character.
-    fn escape(&mut self) -> Result<u32, Flaw> {
-        self.input.bump();
-        let Some(byte) = self.input.peek() else {
-            return Err(self.flaw(Problem::EndsInString));
-        };
-        let code = match byte {
-            b'"' | b'\\' | b'/' => u32::from(byte),
-            b'b' => 0x08,
-            b'f' => 0x0c,
-            b'n' => 0x0a,
-            b'r' => 0x0d,
-            b't' => 0x09,
-            b'u' => {
-                self.input.bump();
-                return self.hex4();
-            }
-            _ => return Err(self.flaw(Problem::BadEscape)),
-        };
-        self.input.bump();
-        Ok(code)
-    }
-
-    fn hex4(&mut self) -> Result<u32, Flaw> {
-        let mut code = 0;
-        for _ in 0..4 {
-            let Some(byte) = self.input.peek() else {
-                return Err(self.flaw(Problem::EndsInString));
-            };
-            let Some(digit) = char::from(byte).to_digit(16) else {
-                return Err(self.flaw(Problem::BadEscape));
-            };
-            code = code * 16 + digit;
-            self.input.bump();
-        }
-        Ok(code)
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
     }
 
     /// The next byte that is not white space, which is not consumed.
-    fn next_byte(&mut self) -> Option<u8> {
+    fn skip_space(&mut self) -> Option<u8> {
         loop {
-            match self.input.peek() {
+            match self.peek() {
                 Some(b'\n') => self.newline_seen = true,
                 Some(b' ' | b'\t' | b'\r') => {}
                 other => return other,
             }
-            self.input.bump();
+            self.at += 1;
         }
     }
 
-    fn required(&mut self) -> Result<u8, Flaw> {
-        match self.next_byte() {
-            Some(byte) => Ok(byte),
-            None => Err(self.flaw(Problem::Ends(self.open.last()))),
-        }
+    fn ends<T>(&self) -> Result<T, Flaw> {
+        self.flaw(Problem::Ends(self.open.last().copied()))
     }
 
-    /// What is wrong here; if there was no more to read for another reason than the end of the
-    /// file, then that.
+    /// What is wrong here, unless it is only that no more of the file was read.
     #[cold]
-    fn flaw(&mut self, problem: Problem) -> Flaw {
-        let problem = self.input.stop.take().unwrap_or(problem);
-        Flaw {
-            line: self.input.line,
-            column: self.input.column + 1,
-            offset: self.input.offset(),
-            problem,
+    fn flaw<T>(&self, problem: Problem) -> Result<T, Flaw> {
+        let before = &self.text[..self.at];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n');
+        let on_line = &before[line_start.map_or(0, |at| at + 1)..];
+        let is_character = |byte: &&u8| **byte & 0xc0 != 0x80;
+        Err(Flaw {
+            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+            column: 1 + on_line.iter().filter(is_character).count(),
+            offset: self.at,
+            problem: if self.is_part && self.at == self.text.len() {
+                Problem::Limit
+            } else {
+                problem
+            },
+        })
+    }
+}
+
+impl Bracket {
+    /// Its beginning and its end.
+    pub(super) fn marks(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Array => ("[", "]"),
+            Self::Object => ("{", "}"),
         }
     }
 }
 
-/// Hashes a character in units of UTF-16, in which an escaped one and a plain one are the same.
-fn hash_code(hash: &mut DefaultHasher, code: u32) {
-    match char::from_u32(code) {
-        Some(c) => (c.encode_utf16(&mut [0; 2]).iter()).for_each(|it| hash.write_u16(*it)),
-        None => hash.write_u16(code as u16),
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = (grouped(self.line as u64), grouped(self.column as u64));
+        write!(f, "line {line}, column {column}: {}", self.problem)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expected(what) => return write!(f, "expected {what}"),
+            Self::Ends(Some(Bracket::Array)) => "the file ends inside an array",
+            Self::Ends(Some(Bracket::Object)) => "the file ends inside an object",
+            Self::Ends(None) => "the file ends inside a value",
+            Self::EndsInString => "the file ends inside a string",
+            Self::AfterEnd => "expected the end of the file, or a new line before the next value",
+            Self::LeadingZero => "a number may not begin with a zero",
+            Self::ControlInString => "a control character in a string must be escaped",
+            Self::BadEscape => "no such escape in a string",
+            Self::NotUtf8 => "the text is not UTF-8",
+            Self::Limit => "not read further",
+        })
     }
 }
 

@@ -2,25 +2,37 @@
 
 use std::fmt::Write as _;
 
+use anstyle::{Color, RgbColor};
 use image::{Rgba, RgbaImage};
 
 use super::super::ColorLevel;
 
 /// Draws pixels as half-blocks, two rows of them to a line.
-pub(super) fn draw(pixels: &RgbaImage, color: ColorLevel) -> Vec<u8> {
+pub(super) fn draw(pixels: &RgbaImage, level: ColorLevel) -> Vec<u8> {
     let mut out = String::new();
     for y in (0..pixels.height()).step_by(2) {
-        let mut pen = Pen::default();
+        // What the terminal writes with; what has not changed is not said again.
+        let (mut ink, mut paper) = (None, None);
         for x in 0..pixels.width() {
-            let top = seen(pixels.get_pixel(x, y));
-            let bottom = pixels.get_pixel_checked(x, y + 1).and_then(seen);
-            let (mark, ink, paper) = match (top, bottom) {
-                (None, None) => (' ', None, None),
-                (Some(top), None) => ('▀', Some(top), None),
-                (None, Some(bottom)) => ('▄', Some(bottom), None),
-                (Some(top), Some(bottom)) => ('▀', Some(top), Some(bottom)),
+            let top = seen(pixels.get_pixel(x, y), level);
+            let bottom = pixels.get_pixel_checked(x, y + 1);
+            let bottom = bottom.and_then(|it| seen(it, level));
+            let (mark, new_ink, new_paper) = match (top, bottom) {
+                (None, None) => (' ', ink, None),
+                (Some(top), bottom) => ('▀', Some(top), bottom),
+                (None, bottom) => ('▄', bottom, None),
             };
-            pen.change(&mut out, ink, paper, color);
+            if let Some(color) = new_ink.filter(|it| ink != Some(*it)) {
+                write!(out, "{}", color.render_fg()).expect("a String takes any text");
+            }
+            match new_paper {
+                it if it == paper => {}
+                Some(color) => {
+                    write!(out, "{}", color.render_bg()).expect("a String takes any text");
+                }
+                None => out.push_str("\u{1b}[49m"),
+            }
+            (ink, paper) = (new_ink, new_paper);
             out.push(mark);
         }
         out.push_str("\u{1b}[0m\n");
@@ -28,83 +40,17 @@ pub(super) fn draw(pixels: &RgbaImage, color: ColorLevel) -> Vec<u8> {
     out.into_bytes()
 }
 
-type Rgb = [u8; 3];
-
-/// The colours that the terminal writes with; what has not changed is not said again.
-#[derive(Default)]
-struct Pen {
-    ink: Option<Rgb>,
-    paper: Option<Rgb>,
-}
-
-impl Pen {
-    fn change(
-        &mut self,
-        out: &mut String,
-        ink: Option<Rgb>,
-        paper: Option<Rgb>,
-        color: ColorLevel,
-    ) {
-        // A space shows no ink, whatever it is.
-        if let Some(ink) = ink.filter(|it| self.ink != Some(*it)) {
-            push_color(out, "38", ink, color);
-            self.ink = Some(ink);
-        }
-        if self.paper != paper {
-            match paper {
-                Some(paper) => push_color(out, "48", paper, color),
-                None => out.push_str("\u{1b}[49m"),
-            }
-            self.paper = paper;
-        }
-    }
-}
-
 /// The colour of a pixel, if it can be seen.
-fn seen(pixel: &Rgba<u8>) -> Option<Rgb> {
+fn seen(pixel: &Rgba<u8>, level: ColorLevel) -> Option<Color> {
     let [red, green, blue, alpha] = pixel.0;
+    let rgb = RgbColor(red, green, blue);
     // What lies behind is the terminal's background, which is not known.
-    (alpha >= 128).then_some([red, green, blue])
+    (alpha >= 128).then(|| match level {
+        ColorLevel::TrueColor => rgb.into(),
+        // Never one of the first sixteen, which are the theme's, and not known either.
+        _ => anstyle_lossy::rgb_to_xterm(rgb).into(),
+    })
 }
-
-fn push_color(out: &mut String, which: &str, rgb: Rgb, color: ColorLevel) {
-    let [red, green, blue] = rgb;
-    match color {
-        ColorLevel::TrueColor => write!(out, "\u{1b}[{which};2;{red};{green};{blue}m"),
-        ColorLevel::Ansi256 => write!(out, "\u{1b}[{which};5;{}m", nearest(rgb)),
-        ColorLevel::None => Ok(()),
-    }
-    .expect("a String takes any text");
-}
-
-/// The nearest colour of xterm's palette: of its cube of 6 x 6 x 6 or of its 24 greys. The first
-/// sixteen are the theme's, and not known.
-fn nearest(rgb: Rgb) -> u8 {
-    let step = |value: u8| {
-        let steps = CUBE.iter().enumerate();
-        let (index, _) = steps
-            .min_by_key(|(_, it)| it.abs_diff(value))
-            .expect("six steps");
-        index
-    };
-    let [r, g, b] = rgb.map(step);
-    let cube = [CUBE[r], CUBE[g], CUBE[b]];
-    let mean = (u16::from(rgb[0]) + u16::from(rgb[1]) + u16::from(rgb[2])) / 3;
-    // Greys go from 8 to 238 in steps of 10.
-    let grey = (mean.saturating_sub(3) / 10).min(23) as u8;
-    let distance = |other: Rgb| -> u32 {
-        let parts = rgb.iter().zip(other);
-        parts.map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum()
-    };
-    if distance([8 + 10 * grey; 3]) < distance(cube) {
-        232 + grey
-    } else {
-        (16 + 36 * r + 6 * g + b) as u8
-    }
-}
-
-/// The steps of a side of the cube.
-const CUBE: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
 #[cfg(test)]
 mod tests {
@@ -149,25 +95,5 @@ mod tests {
                 .nth(1),
             Some("\u{1b}[38;5;196m▀\u{1b}[0m")
         );
-    }
-
-    #[test]
-    fn the_nearest_colour_of_the_palette_is_nearest() {
-        let palette: Vec<Rgb> = (0..216u32)
-            .map(|i| [i / 36, i / 6 % 6, i % 6].map(|it| CUBE[it as usize]))
-            .chain((0..24).map(|i| [8 + 10 * i; 3]))
-            .collect();
-        let distance = |a: Rgb, b: Rgb| -> u32 {
-            a.iter()
-                .zip(b)
-                .map(|(a, b)| u32::from(a.abs_diff(b)).pow(2))
-                .sum()
-        };
-        for i in 0..=u16::MAX {
-            let rgb = [(i >> 11) << 3, (i >> 5 & 63) << 2, (i & 31) << 3].map(|it| it as u8);
-            let found = distance(palette[usize::from(nearest(rgb)) - 16], rgb);
-            let best = palette.iter().map(|it| distance(*it, rgb)).min().unwrap();
-            assert!(found <= best + 40, "{rgb:?}: {found} instead of {best}");
-        }
     }
 }

@@ -15,6 +15,7 @@ use super::{
     sanitise::{counted, fit, sanitise},
     screen::{Role, Screen},
     source::Source,
+    text,
 };
 use crate::format::bytes as size;
 
@@ -24,7 +25,9 @@ pub(super) fn show(
     options: &ShowOptions,
     screen: &mut Screen<'_>,
 ) -> Result<(), ShowError> {
-    let format = kind::image_format(source.head()).expect("its kind was told from this");
+    let Some(format) = kind::image_format(source.head()) else {
+        return describe(source, options, screen);
+    };
     let mut about = format!("{} image", name(format));
     // A decoder may read all of a file into memory.
     let opened = if source.len() <= MAX_FILE_LEN {
@@ -69,6 +72,31 @@ pub(super) fn show(
         Graphics::Iterm => protocol::iterm(&picture),
         Graphics::Sixel => protocol::sixel(&picture),
     })
+}
+
+/// Says what a picture is that is not decoded; one that is written as text can be read.
+fn describe(
+    source: &Source,
+    options: &ShowOptions,
+    screen: &mut Screen<'_>,
+) -> Result<(), ShowError> {
+    let known = infer::get(source.head()).map(|it| it.extension().to_uppercase());
+    let name = match known.as_deref() {
+        Some("TIF") => "TIFF",
+        Some(name) if !kind::is_svg(&source.head_text()) => name,
+        _ => "SVG",
+    };
+    let about = format!("{name} image, {}", size(source.len()));
+    screen.text(Role::Name, &about)?;
+    if name != "SVG" {
+        let why = match name {
+            "PNG" | "JPG" | "GIF" | "WEBP" | "BMP" | "ICO" => "the first bytes are damaged",
+            _ => "this kind of picture is not supported",
+        };
+        return screen.line(Role::Warning, &format!(": cannot be drawn: {why}"));
+    }
+    screen.line(Role::Note, ", as text:")?;
+    text::show(source, options, screen)
 }
 
 /// A picture scaled to the window.
@@ -173,10 +201,11 @@ fn scaled((width, height): (u32, u32), options: &ShowOptions) -> ((u32, u32), (u
     };
     let (cell_width, cell_height) = (f64::from(cell.0.max(1)), f64::from(cell.1.max(1)));
     // The line above and the prompt below take a row each.
-    let rows = options.height.saturating_sub(2).clamp(1, MAX_ROWS);
+    let fitting = options.height.saturating_sub(2).clamp(1, MAX_ROWS);
+    let rows = options.rows_or(fitting.into()).clamp(1, MAX_ROWS.into());
     let columns = options.width.clamp(1, MAX_COLUMNS);
     let scale = (f64::from(columns) * cell_width / f64::from(width.max(1)))
-        .min(f64::from(rows) * cell_height / f64::from(height.max(1)))
+        .min(rows as f64 * cell_height / f64::from(height.max(1)))
         .min(1.0);
     let pixels = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
     let (width, height) = (pixels(width), pixels(height));
@@ -198,6 +227,7 @@ fn name(format: ImageFormat) -> &'static str {
         ImageFormat::Jpeg => "JPEG",
         ImageFormat::Gif => "GIF",
         ImageFormat::WebP => "WebP",
+        ImageFormat::Ico => "ICO",
         _ => "BMP",
     }
 }

@@ -5,6 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::*;
 use crate::{
     display::menu::{Job, Link, Outcome, Pane},
+    protocol::Road,
     transfer::{Error, ErrorKind, PeerRef},
 };
 
@@ -89,6 +90,7 @@ fn progress(n: u8, bytes: u64) -> Event {
         bytes,
         total: Some(1000),
         resumed_from: 0,
+        road: Road::Relay,
     }
 }
 
@@ -249,6 +251,7 @@ fn what_is_looked_at_stays_while_more_arrives() {
         from: PeerRef::new(id(1), name("bob")),
         resumed_from: 0,
         already_there: false,
+        road: Road::Relay,
     };
     let effects = told(&mut state, News::Transfer(None, received(1)));
     assert_eq!(effects, [Effect::Preview("/in/1".into())]);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    protocol::{PeerId, SafeText},
+    protocol::{PeerId, Road, SafeText},
     transfer::receive::outcome::Whole,
 };
 
@@ -13,6 +13,7 @@ fn terms() -> Terms {
         files: Some(FILES),
         to_writer: false,
         compare: false,
+        road: Road::Relay,
     }
 }
 
@@ -48,19 +49,23 @@ fn end() -> PeerMessage {
 }
 
 fn sent(effects: &[Effect]) -> Vec<&PeerMessage> {
-    let message = |effect| match effect {
-        &Effect::Send(ref message) => Some(message),
-        _ => None,
-    };
-    effects.iter().filter_map(message).collect()
+    let mut sent = Vec::new();
+    for effect in effects {
+        if let Effect::Send(message) = effect {
+            sent.push(message);
+        }
+    }
+    sent
 }
 
 fn events(effects: &[Effect]) -> Vec<&Event> {
-    let event = |effect| match effect {
-        &Effect::Emit(ref event) => Some(&**event),
-        _ => None,
-    };
-    effects.iter().filter_map(event).collect()
+    let mut events = Vec::new();
+    for effect in effects {
+        if let Effect::Emit(event) = effect {
+            events.push(&**event);
+        }
+    }
+    events
 }
 
 #[test]

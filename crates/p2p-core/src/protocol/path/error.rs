@@ -20,12 +20,18 @@ pub enum NameProblem {
     /// `.` or `..`.
     #[error("leads to another directory")]
     Traversal,
-    /// `/` or `\` where one component is wanted, or a path that is not relative.
+    /// `/` where one component is wanted, or `\` where the system takes it for the same.
     #[error("contains a path separator")]
     Separator,
     /// `:`, which names a drive or a stream on some platforms.
     #[error("contains a colon")]
     Colon,
+    /// A character that Windows and FAT have in no name.
+    #[error("contains one of < > \" | ? *")]
+    Forbidden,
+    /// `%` and a code, as stands for a character that cannot be held.
+    #[error("looks like a name with a character replaced")]
+    Replaced,
     /// A control, reordering or invisible character.
     #[error("contains a character that cannot be shown")]
     Unprintable,

@@ -59,6 +59,10 @@ impl FromStr for LinkTarget {
         // `./a`, `a//b` and `a/` mean what they mean without the idle parts.
         for component in text.split('/').filter(|c| !matches!(*c, "" | ".")) {
             if component != ".." {
+                // A recipient whose system takes it for a separator must not be led anywhere by it.
+                if component.contains('\\') {
+                    return Err(NameProblem::Separator.of(text));
+                }
                 check_component(component, Level::Inner)?;
                 down = true;
             } else if down {
@@ -90,6 +94,7 @@ mod tests {
             ("t/d/l", "../a"),
             ("t/d/l", ".."),
             ("t/d/e/l", "../../.hidden"),
+            ("t/l", "Foo::Bar.3pm"),
         ] {
             assert!(inside(link, target), "{link} -> {target}");
         }

@@ -9,7 +9,9 @@ use super::{super::text::is_printable, NameError, NameProblem};
 /// No sent name may: neither in this case nor another, since file systems exist that fold it.
 pub const PRIVATE_PREFIX: &str = ".p2p-";
 
-/// The name of one file: a single component that no platform gives a special meaning.
+/// The name of one file: a single component, safe to show.
+///
+/// It may be one that some systems cannot hold, as `a:b`: see [`RelativePath::for_windows`](super::RelativePath::for_windows).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileName(pub(super) String);
 
@@ -64,56 +66,46 @@ pub(super) fn check_component(name: &str, level: Level) -> Result<(), NameError>
         NameProblem::TooLong
     } else if matches!(name, "." | "..") {
         NameProblem::Traversal
-    } else if name.contains(['/', '\\']) {
+    } else if name.contains('/') {
         NameProblem::Separator
-    } else if name.contains(':') {
-        NameProblem::Colon
     } else if !is_showable(name) {
         NameProblem::Unprintable
     } else if is_private(name) {
         NameProblem::Private
     } else if level == Level::Top && name.starts_with('.') {
         NameProblem::Hidden
-    } else if name.ends_with(['.', ' ']) {
-        NameProblem::TrailingDotOrSpace
-    } else if is_device(name) {
-        NameProblem::Reserved
     } else {
         return Ok(());
     };
     Err(problem.of(name))
 }
 
-/// Whether a name can be shown; scripts that need the zero-width joiners keep them.
+/// Whether a name can be shown; what needs the zero-width joiners and the variation selector keeps
+/// them.
 ///
 /// Persian and the Indic scripts spell with them, and emoji are composed by them: always after a
 /// character outside ASCII. Anywhere else they would only make two names look the same.
 fn is_showable(name: &str) -> bool {
     let mut before = ' ';
     name.chars().all(|c| {
-        let joins = matches!(c, '\u{200c}' | '\u{200d}') && !before.is_ascii();
-        let shown = is_printable(c);
-        before = if shown { c } else { ' ' };
-        shown || joins
+        let joins = match c {
+            '\u{200c}' | '\u{200d}' => !before.is_ascii(),
+            // Also in keycaps, as in `1️⃣`.
+            '\u{fe0f}' => !before.is_ascii() || matches!(before, '0'..='9' | '#' | '*'),
+            _ => false,
+        };
+        let shown = joins || is_printable(c);
+        // A joiner after the selector is how emoji are composed; two of one kind are not.
+        before = match c {
+            '\u{200c}' | '\u{200d}' => ' ',
+            _ if shown => c,
+            _ => ' ',
+        };
+        shown
     })
 }
 
 fn is_private(name: &str) -> bool {
     name.get(..PRIVATE_PREFIX.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(PRIVATE_PREFIX))
-}
-
-/// Whether Windows takes a name for a device: `CON`, `nul.txt`, `COM1 .log`.
-fn is_device(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or(name).trim_end();
-    let mut chars = stem.chars();
-    let numbered = stem
-        .get(..3)
-        .is_some_and(|s| s.eq_ignore_ascii_case("com") || s.eq_ignore_ascii_case("lpt"))
-        && matches!(chars.nth(3), Some('0'..='9' | '¹' | '²' | '³'))
-        && chars.next().is_none();
-    numbered
-        || ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"]
-            .iter()
-            .any(|device| stem.eq_ignore_ascii_case(device))
 }

@@ -1,0 +1,238 @@
+//! A client's endpoint, which connects to a relay on the first road that leads there.
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use quinn::TokioRuntime;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ConnectError, Credentials, Link, LinkError, Roads, Role, SocketBuffers, Tuning,
+    endpoint::endpoint,
+    endpoint_config::endpoint_config,
+    stagger::{BETWEEN_ADDRESSES, first, interleave},
+    tls, tunnel,
+};
+use crate::protocol::{Code, PeerId, Road};
+
+/// How long a client waits for its close to be sent and its connection to drain.
+const CLOSE_LIMIT: Duration = Duration::from_millis(300);
+/// How long a refusal may take to be sent.
+const REFUSAL_LIMIT: Duration = Duration::from_millis(200);
+
+/// A client's endpoint.
+#[derive(Debug)]
+pub struct ClientEndpoint {
+    endpoint: quinn::Endpoint,
+    buffers: Option<SocketBuffers>,
+}
+
+impl ClientEndpoint {
+    /// Connects to the relay at `host` and `port`, whose key is pinned.
+    ///
+    /// Roads and addresses are raced, with `limit` for each of them; the first complete handshake
+    /// wins. Call it inside a tokio runtime. Keep the endpoint for as long as the link is used, and
+    /// close it with [`Self::close`].
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn connect(
+        to: (&str, u16),
+        relay: PeerId,
+        credentials: &Credentials,
+        (role, tuning): (Role, Tuning),
+        roads: &Roads,
+        limit: Duration,
+    ) -> Result<(Self, Link), ConnectError> {
+        let attempt = Attempt {
+            relay,
+            credentials,
+            role,
+            tuning,
+            limit,
+        };
+        let open: Vec<_> = [(Road::Relay, roads.udp), (Road::Tcp, roads.tcp)]
+            .into_iter()
+            .filter_map(|(road, open)| open.then_some(road))
+            .collect();
+        let one = open.len() == 1;
+        let connected = first(
+            open,
+            roads.tcp_after,
+            async |road| match road {
+                Road::Tcp => attempt.over_tcp(to, roads).await.map_err(|e| (road, e)),
+                _ => attempt.over_udp(to).await.map_err(|e| (road, e)),
+            },
+            |(_, error)| is_final(error),
+        );
+        connected.await.map_err(|failures| match one {
+            true => last(to, failures.into_iter().map(|(_, error)| error)),
+            false => both(to, failures),
+        })
+    }
+
+    /// What the kernel granted; nothing where the packets travel over TCP.
+    #[must_use]
+    pub fn buffers(&self) -> Option<SocketBuffers> {
+        self.buffers
+    }
+
+    /// Closes the connection with `code` and waits, briefly, until the relay has heard it.
+    pub async fn close(self, code: Code) {
+        self.endpoint.close(code.number().into(), b"");
+        let _ = timeout(CLOSE_LIMIT, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// Whether no other road or address can mend it: this is another relay than the pinned one.
+fn is_final(error: &ConnectError) -> bool {
+    matches!(
+        error,
+        ConnectError::WrongKey { .. } | ConnectError::Config(_)
+    )
+}
+
+/// One failure for all addresses of a road.
+fn last((host, _): (&str, u16), failures: impl IntoIterator<Item = ConnectError>) -> ConnectError {
+    failures
+        .into_iter()
+        .last()
+        .unwrap_or(ConnectError::Resolve {
+            host: host.to_owned(),
+            source: io::ErrorKind::NotFound.into(),
+        })
+}
+
+/// One failure for both roads: UDP's is the one to mend, where there is a choice.
+fn both(to: (&str, u16), mut failures: Vec<(Road, ConnectError)>) -> ConnectError {
+    if failures.last().is_some_and(|(_, error)| is_final(error)) {
+        return last(to, failures.pop().map(|(_, error)| error));
+    }
+    failures.sort_by_key(|(road, _)| *road != Road::Relay);
+    let mut failures = failures.into_iter().map(|(_, error)| error);
+    match (failures.next(), failures.next()) {
+        (
+            Some(ConnectError::Unreachable { address, reason }),
+            Some(ConnectError::Unreachable { reason: tcp, .. }),
+        ) => ConnectError::Unreachable {
+            address,
+            reason: format!("{reason}; over TCP: {tcp}"),
+        },
+        // A name that cannot be resolved, on both roads.
+        (udp, tcp) => last(to, tcp.into_iter().chain(udp)),
+    }
+}
+
+/// What all attempts to reach one relay have in common.
+struct Attempt<'a> {
+    relay: PeerId,
+    credentials: &'a Credentials,
+    role: Role,
+    tuning: Tuning,
+    limit: Duration,
+}
+
+type Connected = (ClientEndpoint, Link);
+
+impl Attempt<'_> {
+    async fn over_udp(&self, (host, port): (&str, u16)) -> Result<Connected, ConnectError> {
+        let addresses = tokio::net::lookup_host((host, port)).await;
+        let addresses = addresses.map_err(|source| ConnectError::Resolve {
+            host: host.to_owned(),
+            source,
+        })?;
+        let to = async |address| self.to_address(address).await;
+        first(interleave(addresses), BETWEEN_ADDRESSES, to, is_final)
+            .await
+            .map_err(|failures| last((host, port), failures))
+    }
+
+    async fn to_address(&self, address: SocketAddr) -> Result<Connected, ConnectError> {
+        let local: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let runtime = Arc::new(TokioRuntime);
+        let (endpoint, buffers) = endpoint(local, self.credentials, None, runtime)?;
+        let named = address.to_string();
+        let link = timeout(self.limit, self.handshake(&endpoint, address, &named, None));
+        let link = link.await.unwrap_or_else(|_| Err(self.silent(&named)))?;
+        let buffers = Some(buffers);
+        Ok((ClientEndpoint { endpoint, buffers }, link))
+    }
+
+    async fn over_tcp(
+        &self,
+        (host, port): (&str, u16),
+        roads: &Roads,
+    ) -> Result<Connected, ConnectError> {
+        let named = format!("{host}:{port}");
+        let connecting = async {
+            let dialled = tunnel::dial((host, port), &roads.proxies).await;
+            let dialled = dialled.map_err(|error| ConnectError::Unreachable {
+                address: named.clone(),
+                reason: error.to_string(),
+            })?;
+            let config = endpoint_config(self.credentials, tunnel::PACKET_MAX)?;
+            let runtime = Arc::new(TokioRuntime);
+            let endpoint =
+                quinn::Endpoint::new_with_abstract_socket(config, None, dialled.socket, runtime)?;
+            let ended = Some(dialled.ended);
+            let link = self.handshake(&endpoint, dialled.remote, &named, ended);
+            let link = link.await?;
+            let buffers = None;
+            Ok((ClientEndpoint { endpoint, buffers }, link))
+        };
+        timeout(self.limit, connecting)
+            .await
+            .unwrap_or_else(|_| Err(self.silent(&named)))
+    }
+
+    /// Connects and authenticates the relay; `tunnel` is its end where there is one.
+    async fn handshake(
+        &self,
+        endpoint: &quinn::Endpoint,
+        address: SocketAddr,
+        named: &str,
+        tunnel: Option<CancellationToken>,
+    ) -> Result<Link, ConnectError> {
+        let (crypto, verifier) = tls::client(self.credentials, self.relay)
+            .map_err(|e| ConnectError::Config(e.to_string()))?;
+        let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+        config.transport_config(match tunnel {
+            Some(_) => tunnel::tunnelled(self.tuning, self.role),
+            None => self.tuning.transport(self.role),
+        });
+        let unreachable = |reason: String| ConnectError::Unreachable {
+            address: named.to_owned(),
+            reason,
+        };
+        let outcome = endpoint
+            .connect_with(config, address, tls::SERVER_NAME)
+            .map_err(|e| unreachable(e.to_string()))?
+            .await;
+        if let Some(got) = verifier.refused() {
+            // The refusal must reach the relay before this process may be gone.
+            let _ = timeout(REFUSAL_LIMIT, endpoint.wait_idle()).await;
+            return Err(ConnectError::WrongKey {
+                address: named.to_owned(),
+                expected: self.relay,
+                got,
+            });
+        }
+        let connection = outcome.map_err(|e| unreachable(LinkError::from(e).to_string()))?;
+        Link::new(connection, tunnel).map_err(|e| unreachable(e.to_string()))
+    }
+
+    fn silent(&self, address: &str) -> ConnectError {
+        ConnectError::Unreachable {
+            address: address.to_owned(),
+            reason: format!("no answer within {} s", self.limit.as_secs()),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What endpoints on sockets of every kind share.
+
+use std::{io, time::Duration};
+
+use quinn::{ConnectionId, ConnectionIdGenerator, EndpointConfig};
+
+use super::Credentials;
+
+/// The configuration of an endpoint that takes packets of up to `packet_max` bytes.
+pub(super) fn endpoint_config(
+    credentials: &Credentials,
+    packet_max: u16,
+) -> io::Result<EndpointConfig> {
+    let mut config = EndpointConfig::new(credentials.reset_key());
+    config.cid_generator(|| Box::new(RandomIds));
+    config
+        .max_udp_payload_size(packet_max)
+        .map_err(io::Error::other)?;
+    Ok(config)
+}
+
+/// Connection IDs that say nothing.
+///
+/// quinn's default gives IDs by which one run of an endpoint knows its own, and ignores packets with
+/// any other: then nobody whose connection a restart has ended would ever be sent a stateless reset.
+#[derive(Debug)]
+struct RandomIds;
+
+impl RandomIds {
+    /// Long enough that no two of a relay's connections share one (RFC 9000, section 5.1).
+    const LEN: usize = 8;
+}
+
+impl ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut bytes = [0; Self::LEN];
+        p2p_core::crypto::random(&mut bytes);
+        ConnectionId::new(&bytes)
+    }
+
+    fn cid_len(&self) -> usize {
+        Self::LEN
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}

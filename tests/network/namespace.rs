@@ -1,0 +1,144 @@
+//! Network namespaces, made and removed by the tests.
+
+use std::{
+    ffi::OsStr,
+    process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+/// Whether namespaces and nftables can be had; a line on standard error says it where not.
+pub fn available(test: &str) -> bool {
+    let works = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let probe = format!("p2p-probe-{}", std::process::id());
+    let available = works("nft", &["--version"]) && works("ip", &["netns", "add", &probe]);
+    let _ = Command::new("ip").args(["netns", "del", &probe]).output();
+    if !available {
+        eprintln!("skipped {test}: it needs root, iproute2 and nftables");
+    }
+    available
+}
+
+/// Whether a program is installed; a line on standard error says it where not.
+pub fn installed(program: &str, test: &str) -> bool {
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        let mut places: Vec<_> = std::env::split_paths(&path).collect();
+        places.push("/usr/sbin".into());
+        places.iter().any(|place| place.join(program).is_file())
+    });
+    if !found {
+        eprintln!("skipped {test}: {program} is not installed");
+    }
+    found
+}
+
+/// A namespace, removed when it is dropped.
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    pub fn new(label: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("p2p{}-{number}-{label}", std::process::id());
+        run("ip", ["netns", "add", &name]);
+        let namespace = Self { name };
+        namespace.ip("link set lo up");
+        namespace
+    }
+
+    /// A cable to another namespace, with these addresses at both ends.
+    ///
+    /// The name of the interface here.
+    pub fn connect(&self, other: &Self, (here, there): (&[&str], &[&str])) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (a, b) = (format!("veth{number}a"), format!("veth{number}b"));
+        run(
+            "ip",
+            [
+                "link",
+                "add",
+                &a,
+                "netns",
+                &self.name,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                &b,
+                "netns",
+                &other.name,
+            ],
+        );
+        for (namespace, device, addresses) in [(self, &a, here), (other, &b, there)] {
+            for address in addresses {
+                let nodad = if address.contains(':') { "nodad" } else { "" };
+                namespace.ip(&format!("addr add {address} dev {device} {nodad}"));
+            }
+            namespace.ip(&format!("link set {device} up"));
+        }
+        a
+    }
+
+    /// `ip` inside.
+    pub fn ip(&self, arguments: &str) {
+        let arguments = arguments.split_whitespace();
+        run("ip", ["-n", &self.name].into_iter().chain(arguments));
+    }
+
+    /// Loads these rules of nftables inside.
+    pub fn nft(&self, rules: &str) {
+        let mut command = self.command("nft");
+        command.args(["-f", "-"]);
+        let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, rules.as_bytes()).unwrap();
+        drop(stdin);
+        assert!(child.wait().unwrap().success(), "{rules}");
+    }
+
+    /// A command that runs inside.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).arg(program);
+        command
+    }
+
+    /// The same command, inside.
+    pub fn inside(&self, command: &Command) -> Command {
+        let mut inside = self.command(command.get_program());
+        inside.args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => inside.env(name, value),
+                None => inside.env_remove(name),
+            };
+        }
+        if let Some(directory) = command.get_current_dir() {
+            inside.current_dir(directory);
+        }
+        inside
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip")
+            .args(["netns", "del", &self.name])
+            .output();
+    }
+}
+
+#[track_caller]
+fn run<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Output {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let output = command.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {error}");
+    output
+}
