@@ -206,7 +206,7 @@ impl Attempt<'_> {
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
         config.transport_config(match tunnel {
             Some(_) => tunnel::tunnelled(self.tuning, self.role),
-            None => self.tuning.transport(self.role),
+            None => self.tuning.transport(self.role, address.ip()),
         });
         let unreachable = |reason: String| ConnectError::Unreachable {
             address: named.to_owned(),

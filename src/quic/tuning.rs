@@ -5,7 +5,7 @@
 //! batches in `batches.rs`, what is held out of order in `reassembly.rs`, the order of ciphers in `tls.rs`,
 //! priorities of streams in `link.rs`, threads in `workers.rs`.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
@@ -40,6 +40,13 @@ const CONTROL_SEND_WINDOW: u64 = 128 << 10;
 ///
 /// Two stream windows: a bulk file leaves room for the control stream and small files.
 const SEND_WINDOW: u64 = 16_000_000;
+
+/// [`STREAM_WINDOW`] where the round trip is no more than a system call: beyond, data only waits, out of the
+/// processors' caches. Over loopback, 8 MB measured a tenth slower and took twice the memory.
+const NEAR_STREAM_WINDOW: u32 = 2_500_000;
+
+/// [`SEND_WINDOW`] for such a path.
+const NEAR_SEND_WINDOW: u64 = 8_000_000;
 
 /// Packets that may overtake one before it counts as lost.
 ///
@@ -113,12 +120,18 @@ impl Tuning {
     /// What a connection of the relay may come to, over all of its streams, in bytes.
     pub const CONNECTION_WINDOW: u64 = CONNECTION_WINDOW as u64;
 
-    /// What is kept unacknowledged towards a peer that gets files, in bytes.
-    pub const SEND_WINDOW: u64 = SEND_WINDOW;
+    /// What is kept unacknowledged towards a peer at `remote` that gets files, in bytes.
+    #[must_use]
+    pub fn send_window(remote: IpAddr) -> u64 {
+        match remote.is_loopback() {
+            true => NEAR_SEND_WINDOW,
+            false => SEND_WINDOW,
+        }
+    }
 
-    /// The relay's parameters for a client that is not admitted yet: one stream for its `hello`.
-    pub(super) fn unadmitted(self) -> TransportConfig {
-        let mut config = self.configure(Role::Relay);
+    /// The relay's parameters for a client at `remote` that is not admitted yet: one stream for its `hello`.
+    pub(super) fn unadmitted(self, remote: IpAddr) -> TransportConfig {
+        let mut config = self.configure_for(Role::Relay, remote);
         Self::restrict(&mut config);
         config
     }
@@ -131,10 +144,19 @@ impl Tuning {
             .send_window(CONTROL_SEND_WINDOW);
     }
 
-    /// The parameters of a connection; what a comparison with bare quinn must use as well.
+    /// The parameters of a connection with `remote`; what a comparison with bare quinn must use as well.
     #[must_use]
-    pub fn transport(self, role: Role) -> Arc<TransportConfig> {
-        Arc::new(self.configure(role))
+    pub fn transport(self, role: Role, remote: IpAddr) -> Arc<TransportConfig> {
+        Arc::new(self.configure_for(role, remote))
+    }
+
+    fn configure_for(self, role: Role, remote: IpAddr) -> TransportConfig {
+        let mut config = self.configure(role);
+        if remote.is_loopback() {
+            config.stream_receive_window(NEAR_STREAM_WINDOW.into());
+        }
+        config.send_window(Self::send_window(remote));
+        config
     }
 
     pub(super) fn configure(self, role: Role) -> TransportConfig {
