@@ -51,6 +51,12 @@ impl CommandError {
         Self::new(failure.kind(), format!("{doing}: {failure:#}"))
     }
 
+    /// An error of another room, with every cause of it, and what was being done.
+    #[must_use]
+    pub fn caused(doing: &str, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::from_failure(doing, &Error::from_source(ErrorKind::Other, error))
+    }
+
     /// Standard output cannot be written to. That its reader has seen enough is no failure.
     #[must_use]
     pub fn output(error: io::Error) -> Self {
@@ -89,6 +95,15 @@ impl CommandError {
             let _ = print_json(
                 &serde_json::json!({"event": "error", "code": self.code, "reason": self.message}),
             );
+        }
+    }
+
+    /// The lines that people read.
+    #[cfg(test)]
+    pub(super) fn described(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}\n  hint: {hint}", self.message),
+            None => self.message.clone(),
         }
     }
 

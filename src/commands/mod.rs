@@ -11,6 +11,8 @@ mod join;
 mod listen;
 mod man;
 mod menu;
+#[cfg(test)]
+mod messages;
 mod output;
 mod peers;
 mod room;

@@ -37,7 +37,7 @@ pub(super) fn explain(error: &clap::Error) -> ExitCode {
     if error.kind() == ErrorKind::MissingRequiredArgument
         && let Some(line) = with_recipient(&std::env::args_os().skip(1).collect::<Vec<_>>())
     {
-        eprintln!("hint: a recipient is named with --to: {line}");
+        eprintln!("{}", recipient_hint(&line));
     }
     ExitCode::from(USAGE)
 }
@@ -64,6 +64,10 @@ fn scrub(text: &str) -> String {
 
 /// A word behind `#` that is shorter than this is no secret worth the name.
 const SECRET_LEAST: usize = 8;
+
+pub(super) fn recipient_hint(line: &str) -> String {
+    format!("hint: a recipient is named with --to: {line}")
+}
 
 /// `p2p send alice f`, with the name where it belongs.
 fn with_recipient(words: &[OsString]) -> Option<String> {

@@ -42,10 +42,10 @@ pub struct WhatArgs {
     /// How long a recipient may make no progress before it is given up.
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration, help_heading = "Time and speed")]
     pub timeout: Duration,
-    /// Bytes a second, counted as they are read from disk, before compression.
+    /// Bytes a second on the line: after compression and encryption.
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Time and speed")]
     pub limit: Option<u64>,
-    /// Whether to compress what shrinks.
+    /// Whether to compress what gets smaller by it.
     #[arg(
         long,
         value_name = "HOW",

@@ -68,13 +68,7 @@ pub(super) fn told(state: &mut State, news: News) -> Vec<Effect> {
             }
             state.warn(reason);
         }
-        News::NoRoom(reason) => {
-            state.warn(reason);
-            state.link = Link::None;
-            if state.mode == Mode::Main {
-                state.mode = Mode::Welcome(if state.invite.is_some() { 2 } else { 0 });
-            }
-        }
+        News::NoRoom(reason) => no_room(state, reason),
         News::Folder(folder) => {
             let text = format!("files go to {}", state.tilde(&folder));
             state.say(text);
@@ -83,6 +77,15 @@ pub(super) fn told(state: &mut State, news: News) -> Vec<Effect> {
         News::Warning(text) => state.warn(text),
     }
     Vec::new()
+}
+
+/// The room cannot be entered: there are other things to do about it than to wait.
+pub(super) fn no_room(state: &mut State, reason: String) {
+    state.warn(reason);
+    state.link = Link::None;
+    if state.mode == Mode::Main {
+        state.mode = Mode::Welcome(if state.invite.is_some() { 2 } else { 0 });
+    }
 }
 
 /// Begins a send: a row for everyone whom it is for.
