@@ -96,7 +96,8 @@ pub(super) fn entering(error: &Error, relay: &str) -> CommandError {
 
 /// Adds what usually helps against failures of this kind on the way into a room.
 pub(super) fn with_hint(described: CommandError, error: &Error) -> CommandError {
-    const NO_ANSWER: &str = "is `p2p server` running there, and can this machine reach its port?";
+    const NO_ANSWER: &str =
+        "is `p2p server` running there, and can this machine reach its port by UDP or TCP?";
     const NEW_KEY: &str = "if the relay was set up again, ask its operator for the new invite";
     const NOT_ADMITTED: &str = "the relay's operator admits it: `p2p server --admit ROOM-ID`";
     match (error.cause::<EnterError>(), error.kind()) {

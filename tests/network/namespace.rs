@@ -51,7 +51,9 @@ impl Namespace {
     }
 
     /// A cable to another namespace, with these addresses at both ends.
-    pub fn connect(&self, other: &Self, (here, there): (&[&str], &[&str])) {
+    ///
+    /// The name of the interface here.
+    pub fn connect(&self, other: &Self, (here, there): (&[&str], &[&str])) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (a, b) = (format!("veth{number}a"), format!("veth{number}b"));
@@ -79,6 +81,7 @@ impl Namespace {
             }
             namespace.ip(&format!("link set {device} up"));
         }
+        a
     }
 
     /// `ip` inside.

@@ -96,6 +96,8 @@ impl Proxies {
 
 /// A host and a port as HTTP writes them: IPv6 in brackets.
 pub(super) fn authority(host: &str, port: u16) -> String {
+    // A scope is this machine's own matter, and no part of a URL (RFC 9844).
+    let host = host.split('%').next().unwrap_or(host);
     if host.contains(':') {
         format!("[{host}]:{port}")
     } else {

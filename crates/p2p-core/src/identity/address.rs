@@ -4,7 +4,7 @@ use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 use crate::protocol::{IdError, PeerId};
 
-/// A host and a UDP port, as a person writes them: `relay.example:4433`, `[::1]:4433`.
+/// A host and a port, as a person writes them: `relay.example:4433`, `[::1]:4433`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostPort {
     host: String,
@@ -57,13 +57,17 @@ impl HostPort {
             return Err(HostPortError::Port);
         }
         let valid = match host.contains(':') {
-            true => host.parse::<Ipv6Addr>().is_ok(),
+            true => is_ipv6(host),
             false => is_host_name(host),
         };
         if !valid {
             return Err(HostPortError::Host);
         }
-        let host = host.to_ascii_lowercase();
+        // The names of interfaces, which a scope may hold, tell cases apart.
+        let host = match host.split_once('%') {
+            Some((address, scope)) => format!("{}%{scope}", address.to_ascii_lowercase()),
+            None => host.to_ascii_lowercase(),
+        };
         Ok(Self { host, port })
     }
 
@@ -151,6 +155,20 @@ impl fmt::Display for RelayAddress {
     }
 }
 
+/// An IPv6 address; a link-local one may name its scope, as in `fe80::1%eth0` (RFC 4007, section 11).
+fn is_ipv6(host: &str) -> bool {
+    let Some((address, scope)) = host.split_once('%') else {
+        return host.parse::<Ipv6Addr>().is_ok();
+    };
+    // The names that Linux gives to interfaces have at most 15 bytes.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (1..=15).contains(&scope.len())
+        && scope.bytes().all(plain)
+        && address
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|ip| ip.is_unicast_link_local())
+}
+
 /// A name that the resolver may be asked for (RFC 1123, section 2.1, and underscores).
 fn is_host_name(host: &str) -> bool {
     let label = |label: &str| {
@@ -179,6 +197,7 @@ mod tests {
             ("192.0.2.7:1", "192.0.2.7:1"),
             ("[2001:db8::1]:65535", "[2001:db8::1]:65535"),
             ("[::1]", "[::1]:4433"),
+            ("[FE80::1%Eth0.7]:9", "[fe80::1%Eth0.7]:9"),
             ("my_host-2.", "my_host-2.:4433"),
         ] {
             let parsed: HostPort = text.parse().unwrap();
@@ -202,6 +221,10 @@ mod tests {
             "é:1",
             "user@host:1",
             "[::g]:1",
+            "[2001:db8::1%eth0]:1",
+            "[fe80::1%]:1",
+            "[fe80::1%eth0 ]:1",
+            "[fe80::1%abcdefghijklmnop]:1",
         ] {
             assert_eq!(
                 host.parse::<HostPort>(),
