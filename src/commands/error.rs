@@ -2,11 +2,13 @@
 
 use std::{fmt::Display, io};
 
-use super::context::Context;
 use crate::{
     display::{Stage, print_json},
     transfer::{Error, ErrorKind},
 };
+
+/// Exit code for a command line that cannot be understood.
+pub(super) const USAGE: u8 = 2;
 
 /// A failed command.
 #[derive(Debug, Clone)]
@@ -40,7 +42,7 @@ impl CommandError {
     #[must_use]
     pub fn usage(message: impl Display) -> Self {
         Self {
-            code: super::usage::USAGE,
+            code: USAGE,
             ..Self::other(message)
         }
     }
@@ -88,9 +90,9 @@ impl CommandError {
     }
 
     /// Prints it for people on standard error, and for programs on standard output.
-    pub(super) fn report(&self, context: &Context) {
-        self.explain(&context.stage, &context.paint_error("p2p"));
-        if context.global.json && !self.is_quiet {
+    pub(super) fn report(&self, stage: &Stage, who: &str, json: bool) {
+        self.explain(stage, who);
+        if json && !self.is_quiet {
             // It has failed already, whether anybody reads why or not.
             let _ = print_json(
                 &serde_json::json!({"event": "error", "code": self.code, "reason": self.message}),

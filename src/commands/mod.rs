@@ -37,7 +37,7 @@ pub use error::CommandError;
 /// Parses the command line, runs it, and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
-    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+    clap_complete::CompleteEnv::with_factory(completions::command).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::explain(&error),
@@ -60,7 +60,11 @@ fn finish(context: &Context, result: Result<u8, CommandError>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            error.report(context);
+            error.report(
+                &context.stage,
+                &context.paint_error("p2p"),
+                context.global.json,
+            );
             ExitCode::from(error.exit_code())
         }
     }
@@ -95,5 +99,5 @@ fn menu(context: &Context) -> ExitCode {
         &mut std::io::stderr(),
         Cli::command().render_help().to_string().as_bytes(),
     );
-    ExitCode::from(usage::USAGE)
+    ExitCode::from(error::USAGE)
 }

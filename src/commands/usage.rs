@@ -9,11 +9,8 @@ use std::{
 
 use clap::error::ErrorKind;
 
-use super::CommandError;
+use super::error::{CommandError, USAGE};
 use crate::display::Stage;
-
-/// Exit code for a command line that cannot be understood.
-pub(super) const USAGE: u8 = 2;
 
 /// Prints what the parser has to say: help and version, or an error.
 pub(super) fn explain(error: &clap::Error) -> ExitCode {

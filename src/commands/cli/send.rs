@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::value::{parse_duration, parse_rate};
-use crate::commands::completions;
 
 /// What `send` and `broadcast` share.
 #[derive(Debug, Args)]
@@ -74,7 +73,7 @@ Examples:
   p2p send --to alice --text 'the build is done'")]
 pub struct SendArgs {
     /// A name, a peer ID, or `id:` and at least 10 characters of one; repeatable.
-    #[arg(long, value_name = "ID", required = true, add = clap_complete::ArgValueCompleter::new(completions::complete_peer))]
+    #[arg(long, value_name = "ID", required = true)]
     pub to: Vec<String>,
     /// What to send, and how.
     #[command(flatten)]
