@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
-use super::{Job, Movement, Picker};
+use super::{Audience, Job, Movement, Picker};
 use crate::{
     protocol::{PeerId, PeerName},
     transfer::receive::OfferView,
@@ -104,15 +104,6 @@ pub enum Pane {
     Movements,
     /// What arrived.
     Arrivals,
-}
-
-/// To whom something is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Audience {
-    /// Everyone in the room who listens.
-    Everyone,
-    /// These.
-    Peers(Vec<(PeerId, PeerName)>),
 }
 
 /// One peer.
@@ -277,6 +268,15 @@ impl State {
                 bad: false,
                 seen: false,
             });
+        }
+    }
+
+    /// The room cannot be entered: there are other things to do about it than to wait.
+    pub(super) fn no_room(&mut self, reason: String) {
+        self.warn(reason);
+        self.link = Link::None;
+        if self.mode == Mode::Main {
+            self.mode = Mode::Welcome(if self.invite.is_some() { 2 } else { 0 });
         }
     }
 

@@ -103,6 +103,7 @@ impl Slot {
 /// Starts the thread; it ends when every sender of jobs is gone.
 pub(super) fn start(
     shared: Arc<Shared>,
+    destination: Destination,
     sender: PeerId,
     journal: SharedJournal,
     settle: mpsc::UnboundedSender<Settlement>,
@@ -111,6 +112,7 @@ pub(super) fn start(
     tokio::task::spawn_blocking(move || {
         let mut store = Store {
             shared,
+            destination,
             sender,
             journal,
             settle,
@@ -127,11 +129,12 @@ pub(super) fn start(
 
 struct Store {
     shared: Arc<Shared>,
+    destination: Destination,
     sender: PeerId,
     journal: SharedJournal,
     settle: mpsc::UnboundedSender<Settlement>,
     /// Directories and the times that they are to have once nothing more is stored in them.
-    directories: Vec<(RelativePath, Modified)>,
+    directories: Vec<(RelativePath, Option<Modified>, Option<u32>)>,
 }
 
 /// A file that is written, verified, and not yet under its name.
@@ -160,7 +163,7 @@ impl Store {
                 Err(lost) => self.settled(index, Err(lost)),
             }
         }
-        let Destination::Directory(target) = &self.shared.config.destination else {
+        let Destination::Directory(target) = &self.destination else {
             return;
         };
         for (file, placed) in pending
@@ -238,7 +241,7 @@ impl Store {
             hash: digest.blake3.into(),
             resumed_from: 0,
         };
-        let target = match &self.shared.config.destination {
+        let target = match &self.destination {
             Destination::Directory(target) => target,
             Destination::Stdout if head.kind == HeadKind::File => {
                 let mut out = std::io::stdout().lock();
@@ -267,8 +270,10 @@ impl Store {
                 let made = target.create_dir(&path).map_err(here)?;
                 // Directories of one transfer, each a few hundred bytes: bounded by the depth of
                 // what a sender can make this side create anyway.
-                self.directories
-                    .extend(head.mtime.map(|time| (path.clone(), (time.0, time.1))));
+                let modified = head.mtime.map(|time| (time.0, time.1));
+                if modified.is_some() || head.mode.is_some() {
+                    self.directories.push((path.clone(), modified, head.mode));
+                }
                 Ok(Written::Settled(stored(made.to_path_buf(), whole, false)))
             }
             HeadKind::Symlink => {
@@ -350,12 +355,15 @@ impl Store {
 
     /// Gives directories the times that writing into them has changed.
     fn end(&self) {
-        if let Destination::Directory(target) = &self.shared.config.destination {
+        if let Destination::Directory(target) = &self.destination {
             // The deepest first: setting a time inside a directory changes nothing above it, but
             // a directory that is made late does.
-            for (path, modified) in self.directories.iter().rev() {
-                if let Err(error) = target.set_dir_modified(path, *modified) {
-                    tracing::debug!(%error, "directory time not set");
+            for (path, modified, mode) in self.directories.iter().rev() {
+                let set = modified
+                    .map_or(Ok(()), |modified| target.set_dir_modified(path, modified))
+                    .and(mode.map_or(Ok(()), |mode| target.restrict_dir(path, mode)));
+                if let Err(error) = set {
+                    tracing::debug!(%error, "time or mode of a directory not set");
                 }
             }
         }
