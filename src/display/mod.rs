@@ -7,12 +7,15 @@ mod bars;
 mod events;
 mod human;
 mod json;
+mod log;
 pub mod menu;
+mod pace;
 mod stage;
 
 pub use bars::Bars;
 pub use events::Events;
 pub use json::{print_json, print_line};
+pub use log::Log;
 pub use p2p_view as show;
 pub use p2p_view::format::{bytes, duration, rate};
 pub use stage::{Pause, Stage};

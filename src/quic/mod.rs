@@ -6,6 +6,7 @@
 mod batches;
 mod certificate;
 mod client;
+mod congestion;
 mod control;
 mod endpoint;
 mod endpoint_config;

@@ -27,8 +27,8 @@ const STREAM_RUNS: usize = 8_192;
 /// Runs of all streams of a connection.
 const CONNECTION_RUNS: usize = 16_384;
 
-/// The first piece of a run, in bytes: a packet fits.
-const FIRST_PIECE: usize = 2 << 10;
+/// The smallest piece of a run, in bytes.
+const FIRST_PIECE: usize = 64;
 
 /// The largest piece of a run, in bytes.
 const LAST_PIECE: usize = 64 << 10;
@@ -182,7 +182,10 @@ impl Reassembly {
                     bytes = rest;
                 }
                 None => {
-                    let size = usize::try_from(run.len).unwrap_or(LAST_PIECE);
+                    // As much as is there already: a run of few bytes costs little, one of many has few pieces.
+                    let size = usize::try_from(run.len)
+                        .unwrap_or(LAST_PIECE)
+                        .max(bytes.len());
                     let piece = Piece::new(size.clamp(FIRST_PIECE, LAST_PIECE));
                     allocated += piece.bytes.capacity();
                     run.pieces.push_back(piece);
