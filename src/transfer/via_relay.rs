@@ -278,7 +278,10 @@ fn from_relay(
             }
         },
         ServerToClient::PeersEnd {} => PeerEvent::Listed,
-        ServerToClient::Welcome { .. } | ServerToClient::Begun { .. } | ServerToClient::Unknown => {
+        ServerToClient::Welcome { .. }
+        | ServerToClient::Observed { .. }
+        | ServerToClient::Begun { .. }
+        | ServerToClient::Unknown => {
             return None;
         }
     })
