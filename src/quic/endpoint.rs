@@ -186,7 +186,7 @@ impl Knock {
     }
 }
 
-pub(super) fn endpoint(
+fn endpoint(
     address: SocketAddr,
     credentials: &Credentials,
     server: Option<quinn::ServerConfig>,
