@@ -3,6 +3,8 @@
 #![cfg(unix)]
 
 mod common;
+#[path = "bars/tmux.rs"]
+mod tmux;
 
 use std::{fs, path::Path, process::Command};
 

@@ -70,6 +70,9 @@ fn room() -> (Lab, Vec<common::Proc>) {
     // It makes carol's key; without one there is nobody to ask as.
     lab.run("carol", ["peers"]).expect(0);
     fs::write(lab.folder().join("holiday-photos.zip"), "x").unwrap();
+    fs::write(lab.folder().join("my summer (2024) $1.txt"), "x").unwrap();
+    fs::create_dir(lab.folder().join("old things")).unwrap();
+    fs::write(lab.folder().join("old things/one.txt"), "x").unwrap();
     (lab, running)
 }
 
@@ -91,6 +94,38 @@ fn shells_complete_commands_options_peers_of_the_room_and_files() {
             // Away with the line.
             terminal.press("\x15");
             terminal.loses(completed);
+        }
+    }
+}
+
+#[test]
+fn names_with_spaces_arrive_as_one_word() {
+    let (lab, _running) = room();
+    // Put before what was completed, it shows each word of it.
+    let words = "words() { printf '<%s>' \"$@\"; echo; }";
+    for shell in SHELLS.iter().filter(|shell| shell.name != "fish") {
+        let Some(mut terminal) = shell.open(&lab) else {
+            continue;
+        };
+        terminal.press(&format!("{words}; echo chan''ged\r"));
+        terminal.sees("changed");
+        for (typed, seen) in [
+            ("p2p send my\t", "<p2p><send><my summer (2024) $1.txt>"),
+            (
+                "p2p send my\\ sum\t",
+                "<p2p><send><my summer (2024) $1.txt>",
+            ),
+            (
+                "p2p send \"my sum\t",
+                "<p2p><send><my summer (2024) $1.txt>",
+            ),
+            ("p2p send old\tone\t", "<p2p><send><old things/one.txt>"),
+        ] {
+            terminal.press(typed);
+            terminal.press("\x01words \r");
+            terminal.sees(seen);
+            terminal.press("clear\r");
+            terminal.loses(seen);
         }
     }
 }

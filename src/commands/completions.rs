@@ -31,6 +31,25 @@ if [[ "${funcstack[1]}" == "_p2p" ]]; then
 fi
 "#;
 
+/// What bash is given as typed, and would have to be matched with a name, has backslashes before
+/// what is special in it.
+const BASH_TYPED: [&str; 2] = [
+    r#"words[COMP_CWORD]="$2""#,
+    r#"words[COMP_CWORD]="${2//\\/}""#,
+];
+
+/// Bash puts what is completed on the command line as it is, unless it knows it for a file's name:
+/// the end of the function, without and with a line that tells it.
+const BASH_END: [&str; 2] = [
+    "\n}\n",
+    r#"
+    if [[ -e "${COMPREPLY[0]/#\~/$HOME}" ]]; then
+        compopt -o filenames 2> /dev/null
+    fi
+}
+"#,
+];
+
 pub(super) fn run(shell: Shell) -> Result<u8, CommandError> {
     let name = shell.to_string();
     let shells = Shells::builtins();
@@ -44,10 +63,17 @@ pub(super) fn run(shell: Shell) -> Result<u8, CommandError> {
     completer
         .write_registration("COMPLETE", bin, bin, bin, &mut script)
         .map_err(failed)?;
-    if shell == Shell::Zsh {
-        script.extend_from_slice(ZSH_FIRST_CALL.as_bytes());
+    let mut script = String::from_utf8(script).map_err(|e| failed(std::io::Error::other(e)))?;
+    match shell {
+        Shell::Zsh => script.push_str(ZSH_FIRST_CALL),
+        Shell::Bash => {
+            for [from, to] in [BASH_TYPED, BASH_END] {
+                script = script.replacen(from, to, 1);
+            }
+        }
+        _ => {}
     }
-    output::document(&script)?;
+    output::document(script.as_bytes())?;
     Ok(0)
 }
 

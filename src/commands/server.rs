@@ -6,22 +6,70 @@ use std::{
     path::Path,
 };
 
-use super::{CommandError, cli::ServerArgs, context::Context, output, signal::Signals};
+use super::{
+    CommandError,
+    cli::{ServerArgs, ServerSettings},
+    context::Context,
+    output,
+    signal::Signals,
+};
 use crate::{
     home::{Home, load_invite, load_or_create_identity, save_invite},
-    identity::{HostPort, Invite, RoomSecret},
+    identity::{DEFAULT_PORT, HostPort, Invite, RoomSecret},
     quic::{Certificate, Credentials, Tuning},
     relay::{Admission, Relay, RelayConfig},
 };
 
+/// Every address of this machine, IPv4 and IPv6.
+const BIND: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
+
 pub(super) fn run(context: &Context, args: ServerArgs) -> Result<u8, CommandError> {
-    context.block_on(serve(context, &args))?
+    let mut settings = args.settings;
+    if let Some(path) = &args.config {
+        settings = settings.over(read_config(path)?);
+    }
+    if args.check {
+        return check(context, &settings);
+    }
+    context.block_on(serve(context, &settings))?
+}
+
+/// Reads a file of settings.
+fn read_config(path: &Path) -> Result<ServerSettings, CommandError> {
+    let wrong = |e: String| CommandError::usage(format!("{}: {e}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    toml::from_str(&text).map_err(|e| {
+        let line = e
+            .span()
+            .map_or(1, |span| text[..span.start].lines().count().max(1));
+        wrong(format!("line {line}: {}", e.message()))
+    })
+}
+
+/// Says whether a relay could start so. Binds nothing, makes nothing.
+fn check(context: &Context, settings: &ServerSettings) -> Result<u8, CommandError> {
+    let bind = settings.bind.unwrap_or(BIND);
+    public_address(settings.public.as_deref(), bind)?;
+    for (option, directory) in [("certs", &settings.certs), ("spool", &settings.spool)] {
+        if let Some(directory) = directory
+            && !directory.is_dir()
+        {
+            let directory = directory.display();
+            return Err(CommandError::usage(format!(
+                "{option}: {directory} is no directory"
+            )));
+        }
+    }
+    if !context.global.quiet {
+        eprintln!("the settings are right; a relay with them listens on {bind}");
+    }
+    Ok(0)
 }
 
 /// Binds a relay whose key, rooms and invite are under this home, and says how to reach it.
 ///
 /// Call it inside a runtime.
-pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), CommandError> {
+pub(super) fn open(home: &Home, args: &ServerSettings) -> Result<(Relay, Invite), CommandError> {
     home.make_directory(&home.relay())
         .map_err(CommandError::other)?;
     let certs = args.certs.clone().unwrap_or_else(|| home.relay());
@@ -33,7 +81,7 @@ pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), Co
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
 
     let rooms = certs.join("rooms");
-    let admission = Admission::load(&rooms, args.open)
+    let admission = Admission::load(&rooms, args.open.unwrap_or_default())
         .map_err(|e| CommandError::other(format!("admitted rooms in {}: {e}", rooms.display())))?;
     let secret = own_room(home)?;
     for room in args.admit.iter().copied().chain([secret.room_id()]) {
@@ -42,8 +90,12 @@ pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), Co
             .map_err(|e| CommandError::other(format!("{}: {e}", rooms.display())))?;
     }
 
-    let relay = bind_relay(config(args, admission), &credentials)
-        .map_err(|e| CommandError::other(format!("cannot listen on {}: {e}", args.bind)))?;
+    let relay = bind_relay(config(args, admission), &credentials).map_err(|e| {
+        CommandError::other(format!(
+            "cannot listen on {}: {e}",
+            args.bind.unwrap_or(BIND)
+        ))
+    })?;
     let address = relay.local_addr().map_err(CommandError::other)?;
     let invite = |relay| Invite {
         relay,
@@ -58,21 +110,22 @@ pub(super) fn open(home: &Home, args: &ServerArgs) -> Result<(Relay, Invite), Co
     Ok((relay, invite))
 }
 
-fn config(args: &ServerArgs, admission: Admission) -> RelayConfig {
+fn config(args: &ServerSettings, admission: Admission) -> RelayConfig {
+    let default = RelayConfig::new(args.bind.unwrap_or(BIND), admission);
     RelayConfig {
-        max_peers: args.max_peers,
-        memory_limit: args.memory_limit,
-        spool_limit: args.spool_limit,
+        max_peers: args.max_peers.unwrap_or(default.max_peers),
+        memory_limit: args.memory_limit.unwrap_or(default.memory_limit),
+        spool_limit: args.spool_limit.unwrap_or(default.spool_limit),
         spool: args.spool.clone().unwrap_or_else(std::env::temp_dir),
         limit_per_peer: args.limit,
         tuning: Tuning::from_env(),
         tcp: args.tcp.unwrap_or_default(),
         threads: args.threads.unwrap_or(NonZeroUsize::MIN),
-        ..RelayConfig::new(args.bind, admission)
+        ..default
     }
 }
 
-async fn serve(context: &Context, args: &ServerArgs) -> Result<u8, CommandError> {
+async fn serve(context: &Context, args: &ServerSettings) -> Result<u8, CommandError> {
     let signals = Signals::hear();
     let (relay, invite) = open(context.home()?, args)?;
     let address = relay.local_addr().map_err(CommandError::other)?;

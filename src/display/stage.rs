@@ -104,29 +104,37 @@ impl Stage {
 impl Inner {
     fn erase(&mut self, out: &mut String) {
         if std::mem::take(&mut self.drawn) {
-            out.push_str("\r\x1b[J");
+            // From the second column: what is erased from the very first cell of the screen on, tmux
+            // takes for a screen that is cleared, and keeps a copy of it to scroll back to.
+            out.push_str("\r\x1b[2K \x1b[J\r");
         }
     }
 
     fn paint(&mut self, out: &mut String) {
-        self.erase(out);
         if self.bars.is_empty() || self.pauses > 0 {
-            return;
+            return self.erase(out);
         }
         let (columns, rows) = window();
         // A line that fills the last column would wrap on some terminals; the prompt's line is
         // left to whatever is printed next.
         let shown = self.bars.len().min(rows.saturating_sub(1).max(1));
+        // The window may become narrower while this is on its way: what is too long then must not
+        // take a second row, of which nobody would know.
+        out.push_str("\r\x1b[?7l");
+        // Each row is erased whole before it is written: one that was too long when the window
+        // became narrower is joined with the next for good else.
         for (i, bar) in self.bars[self.bars.len() - shown..].iter().enumerate() {
             if i > 0 {
                 out.push_str("\r\n");
             }
+            out.push_str("\x1b[2K");
             out.push_str(&truncate_str(
                 &localised(bar),
                 columns.saturating_sub(1),
                 "",
             ));
         }
+        out.push_str("\x1b[J\x1b[?7h");
         if shown > 1 {
             out.push_str(&format!("\x1b[{}A", shown - 1));
         }

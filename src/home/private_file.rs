@@ -232,7 +232,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        let (done, read_it) = std::sync::mpsc::channel();
+        let (done, read_it) = std::sync::mpsc::sync_channel(1);
         std::thread::spawn(move || {
             done.send(matches!(
                 read(&path, 10),

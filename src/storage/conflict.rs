@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{LocalPath, StorageError, directory::Directory, existing, os};
+use super::{LocalPath, StorageError, content, directory::Directory, os};
 use crate::protocol::{FileName, RelativePath};
 
 /// What to do when the name of a file that arrives is taken.
@@ -54,7 +54,7 @@ pub(super) fn place(
     let how = Placing {
         create: |name: &str| os::rename_no_replace(handle, from, name),
         replace: |name: &str| handle.rename(from, handle, name),
-        is_same: |name: &str| existing::have_same_content(handle, from, name).unwrap_or(false),
+        is_same: |name: &str| content::have_same_content(handle, from, name).unwrap_or(false),
     };
     settle(directory, path, conflict, how)
 }

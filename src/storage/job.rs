@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_later_attempt_goes_on_in_the_directory_that_an_earlier_one_made() {
         let place = occupied();
-        let (note, noted) = mpsc::channel();
+        let (note, noted) = mpsc::sync_channel(8);
         let first = place
             .target
             .for_job(Conflict::Rename, HashMap::new(), move |sent, here| {

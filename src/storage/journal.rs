@@ -8,7 +8,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Seek, Write},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use data_encoding::HEXLOWER;
@@ -30,7 +30,7 @@ pub const PARTIAL_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 ///
 /// ```text
 /// {"top":{"out":"/home/me/in","sent":"photos","stored":"photos (1)"}}
-/// {"partial":{"out":"/home/me/in","path":"photos (1)/.p2p-….part"}}
+/// {"partial":{"out":"/home/me/in","path":"photos (1)/.p2p-….part","of":"photos/a.jpg"}}
 /// {"done":{"path":"photos/a.jpg","size":7,"modified":[1,0],"stored":"photos/a (1).jpg","len":7,"blake3":"…"}}
 /// ```
 /// It is a memory, not a proof: who is told by it that a file is there has to look.
@@ -45,7 +45,12 @@ pub struct Journal {
     /// The directories at the top that were made for the job, each with the target and the name that
     /// it was sent under.
     tops: HashMap<(String, String), String>,
+    /// The partial files noted, by what they are of.
+    parts: HashMap<RelativePath, Part>,
 }
+
+/// A partial file: the target, and the path below it.
+type Part = (String, String);
 
 /// A file that was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,15 +123,20 @@ impl Journal {
     fn of(file: File, path: PathBuf) -> Result<(Self, bool), JournalError> {
         let mut known = HashMap::new();
         let mut tops = HashMap::new();
+        let mut parts = HashMap::new();
         let mut any = false;
         let whole = each_line(&file, |at, line| {
             any = true;
             match line {
                 Line::Done(done) if known.len() < KNOWN_MAX => {
+                    parts.remove(&done.path);
                     known.insert(key_of(&done.path, done.size, done.modified), at);
                 }
                 Line::Top(top) if tops.len() < TOPS_MAX => {
                     tops.insert((top.out, top.sent), top.stored);
+                }
+                Line::Partial(part) if parts.len() < KNOWN_MAX => {
+                    parts.extend(part.of.map(|of| (of, (part.out, part.path))));
                 }
                 _ => {}
             }
@@ -139,6 +149,7 @@ impl Journal {
             len,
             known,
             tops,
+            parts,
         };
         Ok((journal, any))
     }
@@ -153,9 +164,18 @@ impl Journal {
         let Some(out) = target.path().to_str() else {
             return Ok(());
         };
+        let part = (out.to_owned(), partial.partial_path());
+        let of = partial.path().clone();
+        if let Some(old) = self.parts.insert(of.clone(), part.clone())
+            && old != part
+        {
+            // The source has changed since: of the part that was left nobody sends the rest.
+            remove_part(&old);
+        }
         self.append(&Line::Partial(PartialLine {
-            out: out.to_owned(),
-            path: partial.partial_path(),
+            out: part.0,
+            path: part.1,
+            of: Some(of),
         }))
     }
 
@@ -198,6 +218,10 @@ impl Journal {
         modified: Option<Modified>,
         done: &Done,
     ) -> Result<(), JournalError> {
+        // It has its final name by now, or it was the part of an older version.
+        if let Some(part) = self.parts.remove(path) {
+            remove_part(&part);
+        }
         self.append(&Line::Done(DoneLine {
             path: path.clone(),
             size,
@@ -260,13 +284,18 @@ impl Journal {
         held
     }
 
-    /// Removes the journal: the job is done, and nothing is left of it to resume.
+    /// Removes the journal: the job is done. Not so if a file failed and a part of it is left: then
+    /// it stays, for the next attempt to go on with and for [`Journal::clean`] to find.
     ///
-    /// Dropped instead, it stays for the next attempt.
+    /// Dropped instead, it stays as well.
     ///
     /// # Errors
     /// [`JournalError::Io`].
     pub fn finish(self) -> Result<(), JournalError> {
+        let is_left = |(out, path): &Part| Path::new(out).join(path).symlink_metadata().is_ok();
+        if self.parts.values().any(is_left) {
+            return Ok(());
+        }
         std::fs::remove_file(&self.path).map_err(failed("remove", &self.path))
     }
 
@@ -284,6 +313,14 @@ impl Journal {
                 Err(failed("write", &self.path)(error))
             }
         }
+    }
+}
+
+/// Removes a partial file, unless it is in use.
+fn remove_part((out, path): &Part) {
+    let soon = SystemTime::now() + Duration::from_secs(60);
+    if let Ok(target) = Target::open_existing(Path::new(out)) {
+        let _ = target.remove_abandoned(path, soon);
     }
 }
 
@@ -338,6 +375,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::storage::testing::{Place, incoming};
 
     const JOB: [u8; 16] = [9; 16];
 
@@ -404,6 +442,39 @@ mod tests {
         assert!(had_entries);
         journal.finish().unwrap();
         assert!(!open(temp.path()).1);
+    }
+
+    #[test]
+    fn a_part_that_is_left_keeps_the_journal_and_one_of_an_older_version_goes() {
+        let place = Place::new();
+        let journals = place.temp.path().join("journal");
+        let begin = |journal: &mut Journal, size: usize| {
+            let mut partial = place.target.begin(&incoming("t/a", size)).unwrap();
+            journal.partial(&place.target, &partial).unwrap();
+            partial.write_all(b"half").unwrap();
+            place.out().join(partial.partial_path())
+        };
+        let (mut journal, _) = open(&journals);
+        let old = begin(&mut journal, 8);
+        journal.finish().unwrap();
+        assert!(old.exists(), "a file that failed can be gone on with");
+
+        let (mut journal, had_entries) = open(&journals);
+        assert!(had_entries);
+        let new = begin(&mut journal, 9);
+        assert!(
+            !old.exists() && new.exists(),
+            "of the older version nothing stays"
+        );
+        drop(journal);
+        let (mut journal, _) = open(&journals);
+        // The file has become a small one, which has no part that is noted.
+        journal
+            .done(&path("t/a"), Some(3), None, &done("t/a"))
+            .unwrap();
+        assert!(!new.exists());
+        journal.finish().unwrap();
+        assert!(!open(&journals).1, "nothing is left of it");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 mod claim;
 mod conflict;
+mod content;
 mod directory;
 mod error;
 mod existing;
@@ -26,6 +27,7 @@ mod open_source;
 mod os;
 mod partial;
 mod source;
+mod source_error;
 mod sync;
 mod target;
 #[cfg(test)]
@@ -40,9 +42,10 @@ pub use filter::{Filter, FilterError};
 pub use incoming::IncomingFile;
 pub use journal::{Cleaned, Done, Journal, JournalError, PARTIAL_MAX_AGE};
 pub use local::LocalPath;
-pub use open_source::{Change, OpenSource};
+pub use open_source::OpenSource;
 pub use partial::Partial;
-pub use source::{Source, SourceError, Totals};
+pub use source::{Source, Totals};
+pub use source_error::{Change, SourceError};
 pub use sync::store_all;
 pub use target::Target;
 pub use time::Modified;

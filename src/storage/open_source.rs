@@ -1,11 +1,11 @@
 //! A file that is being sent.
 
-use std::{fmt, fs::File, io, path::PathBuf};
+use std::{fs::File, io, path::PathBuf};
 
 use cap_fs_ext::MetadataExt;
 use cap_std::fs::Metadata;
 
-use super::{Entry, Modified, SourceError, os, time, walk::EntryKind};
+use super::{Change, Entry, Modified, SourceError, os, time, walk::EntryKind};
 
 /// A file that is being sent, and what it was when it was opened.
 ///
@@ -19,22 +19,6 @@ pub struct OpenSource {
     follow: bool,
     opened: Stamp,
     position: u64,
-}
-
-/// How a file changed while it was being sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// It became shorter.
-    Truncated,
-    /// It became longer.
-    Grown,
-    /// It was written to, or its attributes were changed.
-    Modified,
-    /// Its name now belongs to another file.
-    Replaced,
-    /// Its name is gone.
-    Removed,
 }
 
 /// What tells one version of a file from another.
@@ -189,18 +173,6 @@ impl Stamp {
         } else {
             None
         }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Truncated => "became shorter",
-            Self::Grown => "became longer",
-            Self::Modified => "was modified",
-            Self::Replaced => "was replaced",
-            Self::Removed => "was removed",
-        })
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Partial {
     resumable: bool,
     settled: bool,
     len: u64,
+    /// From which length on the free space is looked at again.
+    look_at: u64,
     incoming: IncomingFile,
     local: LocalPath,
 }
@@ -42,8 +44,12 @@ impl Partial {
             path: directory.place(local.file_name()),
             error,
         };
-        let mut name = partial_name(&incoming.resume_key);
-        let mut resumable = true;
+        // Nobody can send the rest of what has no end that is known: it is a pipe.
+        let mut resumable = incoming.size.is_some();
+        let mut name = match resumable {
+            true => partial_name(&incoming.resume_key),
+            false => random_name(),
+        };
         // Each turn fails only if another process did something to the name in that moment.
         for _ in 0..TRIES_MAX {
             match claim(directory.handle(), &name).map_err(failed)? {
@@ -56,6 +62,7 @@ impl Partial {
                         resumable,
                         settled: false,
                         len,
+                        look_at: len,
                         incoming,
                         local,
                     };
@@ -88,7 +95,7 @@ impl Partial {
 
     /// Whether a later attempt will find what is written now.
     ///
-    /// Not so when the partial file of the same key is in use, or not fit for use.
+    /// Not so when the partial file of the same key is in use, or not fit for use, and for a pipe.
     #[must_use]
     pub fn is_resumable(&self) -> bool {
         self.resumable
@@ -119,9 +126,26 @@ impl Partial {
         if let Some(size) = self.incoming.size.filter(|size| end > *size) {
             return Err(self.wrong_size(size, end));
         }
+        if end > self.look_at {
+            self.leave_room(bytes.len() as u64)?;
+            self.look_at = end + LOOK_EVERY;
+        }
         let (written, result) = os::write_all_at(&self.file, bytes, self.len);
         self.len += written as u64;
         result.map_err(StorageError::io("write", self.place()))
+    }
+
+    /// Fails as on a full disk before it is full to its last byte, which would hurt others.
+    fn leave_room(&self, bytes: u64) -> Result<(), StorageError> {
+        let directory = &self.directory;
+        match os::space(directory.handle(), directory.path()) {
+            Ok(space) if space.usable() < bytes => {
+                let error = io::ErrorKind::StorageFull.into();
+                Err(StorageError::io("write", self.place())(error))
+            }
+            // A file system that cannot say how full it is will say when it is.
+            _ => Ok(()),
+        }
     }
 
     /// Drops everything after the first `len` bytes.
@@ -245,6 +269,9 @@ impl Drop for Partial {
 /// How often another process may come between before it counts as an error.
 const TRIES_MAX: usize = 16;
 
+/// After how many bytes the free space is looked at again: little beside what is left free.
+const LOOK_EVERY: u64 = 1024 * 1024;
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -308,6 +335,18 @@ mod tests {
         drop(place.target.begin(&incoming("a", 3)).unwrap());
         assert_eq!(names(place.out()), [""; 0]);
         place.arrived("a", b"abc").discard().unwrap();
+        assert_eq!(names(place.out()), [""; 0]);
+    }
+
+    #[test]
+    fn of_a_pipe_that_was_cut_off_nothing_stays() {
+        let place = Place::new();
+        let mut pipe = incoming("a", 0);
+        pipe.size = None;
+        let mut partial = place.target.begin(&pipe).unwrap();
+        partial.write_all(b"abc").unwrap();
+        assert!(!partial.is_resumable());
+        drop(partial);
         assert_eq!(names(place.out()), [""; 0]);
     }
 

@@ -2,14 +2,13 @@
 
 use std::{
     collections::HashMap,
-    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
 };
 
-use super::{Change, Filter, Walk, walk};
-use crate::protocol::{NameError, RelativePath};
+use super::{Filter, SourceError, Walk, walk, walk::Root};
+use crate::protocol::RelativePath;
 
 /// What is sent: files and directories that are there and can be named.
 ///
@@ -21,13 +20,6 @@ pub struct Source {
     filter: Filter,
 }
 
-/// One of the paths that were given.
-#[derive(Debug)]
-pub(super) struct Root {
-    pub(super) disk: PathBuf,
-    pub(super) path: RelativePath,
-}
-
 /// How much there is to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
@@ -37,66 +29,6 @@ pub struct Totals {
     pub bytes: u64,
     /// Whether all was counted.
     pub complete: bool,
-}
-
-/// Why something cannot be sent. Each names the file as this machine knows it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SourceError {
-    /// The operating system refused.
-    #[error("cannot {action} {path:?}: {error}")]
-    Io {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What it said.
-        error: io::Error,
-    },
-    /// A name that recipients refuse.
-    #[error("cannot send {path:?}: {error}")]
-    Name {
-        /// The file; what is below a directory is not looked at.
-        path: PathBuf,
-        /// What is wrong with its name.
-        error: NameError,
-    },
-    /// Two of the paths given end in the same name.
-    #[error("cannot send both {first:?} and {second:?}: they would have the same name")]
-    SameName {
-        /// The one given first.
-        first: PathBuf,
-        /// The other one.
-        second: PathBuf,
-    },
-    /// A socket, pipe or device.
-    #[error("cannot send {path:?}: it is neither file nor directory nor link")]
-    Special {
-        /// What it is called.
-        path: PathBuf,
-    },
-    /// What holds a key of this machine ([`Filter::without`]).
-    #[error("cannot send {path:?}: it holds this machine's keys")]
-    Secret {
-        /// As it was named.
-        path: PathBuf,
-    },
-    /// A symbolic link that leaves the tree, or could.
-    #[error("cannot send the link {path:?}: {error}")]
-    Symlink {
-        /// The link.
-        path: PathBuf,
-        /// What is wrong with its target.
-        error: NameError,
-    },
-    /// The file is no longer what it was when it was opened.
-    #[error("{path:?} {change} while it was being sent")]
-    Changed {
-        /// The file.
-        path: PathBuf,
-        /// What happened to it.
-        change: Change,
-    },
 }
 
 impl Source {
@@ -167,35 +99,6 @@ impl Source {
         }
         totals.complete = true;
         totals
-    }
-}
-
-impl SourceError {
-    /// The file or link that cannot be sent.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Io { path, .. }
-            | Self::Name { path, .. }
-            | Self::Special { path }
-            | Self::Secret { path }
-            | Self::Symlink { path, .. }
-            | Self::Changed { path, .. } => path,
-            Self::SameName { second, .. } => second,
-        }
-    }
-
-    /// For `map_err`: wraps what the operating system said.
-    pub(super) fn io(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |error| Self::Io {
-            action,
-            path,
-            error,
-        }
     }
 }
 

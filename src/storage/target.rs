@@ -92,12 +92,14 @@ impl Target {
         self.tree.path()
     }
 
-    /// Bytes that this user may still write here.
+    /// Bytes that may still be written here: what is free but for a reserve, so that other programs can
+    /// go on.
     ///
     /// # Errors
     /// [`StorageError::Io`].
     pub fn free_bytes(&self) -> Result<u64, StorageError> {
-        os::free_bytes(self.tree.root().handle(), self.path())
+        os::space(self.tree.root().handle(), self.path())
+            .map(os::Space::usable)
             .map_err(StorageError::io("ask for the free space of", self.path()))
     }
 

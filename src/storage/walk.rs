@@ -8,10 +8,7 @@ use std::{
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{
-    Filter, Modified, SourceError, claim::is_partial_name, filter::FilterWalk, os, source::Root,
-    time,
-};
+use super::{Filter, Modified, SourceError, claim::is_partial_name, filter::FilterWalk, os, time};
 use crate::protocol::{LinkTarget, RelativePath};
 
 /// A way through everything that is sent, one [`Entry`] at a time. Blocking.
@@ -21,6 +18,13 @@ pub struct Walk {
     filter: Filter,
     next_root: usize,
     below: Option<(walkdir::IntoIter, FilterWalk)>,
+}
+
+/// One of the paths that were given.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) disk: PathBuf,
+    pub(super) path: RelativePath,
 }
 
 /// One thing to send.

@@ -241,6 +241,46 @@ fn nothing_goes_through_a_link_that_was_sent_before_it() {
     victim.goes_on();
 }
 
+/// A repository that a person works in is not a place for a stranger's hooks.
+#[test]
+fn a_tree_is_never_merged_into_a_directory_that_is_there() {
+    let (lab, _relay) = Lab::new();
+    let hooks = lab.out("alice").join("repo/.git/hooks");
+    fs::create_dir_all(&hooks).unwrap();
+    fs::write(lab.out("alice").join("repo/README"), "mine").unwrap();
+    let _alice = lab.listen("alice", &[]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let evil = "repo/.git/hooks/post-checkout";
+    let fates = runtime.block_on(async {
+        let mut mallory = enter(&lab).await;
+        let sent = [
+            directory("repo"),
+            directory("repo/.git"),
+            directory("repo/.git/hooks"),
+            file(evil),
+            link("repo/l", "README"),
+            directory("repo/empty"),
+        ];
+        mallory.send(&sent, None).await.unwrap()
+    });
+    assert!(fates.iter().all(|fate| *fate == Fate::Stored), "{fates:?}");
+    assert_eq!(fs::read_dir(&hooks).unwrap().count(), 0);
+    let beside = lab.out("alice").join("repo (1)");
+    assert_eq!(
+        fs::read(beside.join(".git/hooks/post-checkout")).unwrap(),
+        file(evil).1
+    );
+    let mut left: Vec<_> = fs::read_dir(lab.out("alice").join("repo"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, [".git", "README"]);
+}
+
 #[test]
 fn nothing_goes_through_a_link_that_was_planted() {
     let victim = Victim::new();

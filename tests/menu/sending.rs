@@ -59,6 +59,42 @@ fn a_folder_is_broadcast_to_everyone_and_each_has_a_row() {
 }
 
 #[test]
+fn a_folder_is_opened_by_enter_and_paths_lead_to_where_they_are() {
+    let (lab, _relay) = Lab::new();
+    let _bob = lab.listen("bob", &[]);
+    lab.file("out-vera/asrc/no.txt", 100);
+    lab.file("out-vera/src/main.rs", 100);
+    lab.file("elsewhere/a b.txt", 100);
+    lab.file("notes/list.txt", 100);
+    let mut menu = joined(&lab, USUAL);
+    menu.sees("● bob");
+    // What is called exactly so is meant, although another comes first.
+    menu.press("s");
+    menu.sees("asrc/");
+    menu.press("src\r");
+    menu.sees("src/▏");
+    menu.sees("main.rs");
+    menu.press("\r");
+    menu.sees("✓ main.rs: delivered");
+    let pasted = |path: &str| format!("\x1b[200~{path}\x1b[201~");
+    let elsewhere = lab.folder().join("elsewhere/a b.txt");
+    let elsewhere = elsewhere.to_str().unwrap();
+    menu.press("s");
+    menu.sees("Send to bob");
+    menu.press(&pasted(&format!("'{elsewhere}'")));
+    menu.sees("elsewhere/a b.txt▏");
+    menu.press("\r");
+    menu.sees("✓ a b.txt: delivered");
+    menu.press("s");
+    menu.sees("Send to bob");
+    menu.press("~/notes/li\t");
+    menu.sees("~/notes/list.txt▏");
+    menu.press("\r");
+    menu.sees("✓ list.txt: delivered");
+    assert_eq!(lab.stored("bob"), ["a b.txt", "list.txt", "main.rs"]);
+}
+
+#[test]
 fn a_message_reaches_the_other_screen_and_moves_nothing_there() {
     let (lab, _relay) = Lab::new();
     let bob = lab.listen("bob", &[]);

@@ -260,3 +260,26 @@ fn every_name_that_both_systems_can_hold_arrives_as_it_is() {
             .is_some_and(|path| path.ends_with("Re: C:\\offer?."))
     });
 }
+
+#[test]
+fn a_tree_lands_beside_one_that_is_there_and_goes_on_there_after_a_kill() {
+    let (lab, _relay) = Lab::new();
+    fs::create_dir(lab.out("alice").join("t")).unwrap();
+    fs::write(lab.out("alice").join("t/mine"), "mine").unwrap();
+    let mut alice = lab.listen("alice", &[]);
+    for i in 0..40 {
+        lab.file(&format!("t/{i:02}"), 200_000);
+    }
+    let tree = lab.folder().join("t");
+    let mut sender = lab.send("sender", &["--to", "alice", "--limit", "2Mi"], &[&tree]);
+    alice.wait_where("received", 8, |_| true);
+    alice.kill();
+    let _alice = lab.listen("alice", &[]);
+    sender.expect(0);
+    let mut stored = lab.stored("alice");
+    stored.sort();
+    let mut expected: Vec<String> = (0..40).map(|i| format!("t (1)/{i:02}")).collect();
+    expected.push("t/mine".to_owned());
+    expected.sort();
+    assert_eq!(stored, expected);
+}

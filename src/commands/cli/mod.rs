@@ -18,7 +18,7 @@ pub use self::{
     listen::{Accept, CommandLine, ConflictArg, ListenArgs},
     room::{IdArgs, JoinArgs, PeersArgs, QrArgs, RoomCommand, RoomsArgs, TrustCommand},
     send::{BroadcastArgs, Compress, SendArgs, WhatArgs},
-    server::ServerArgs,
+    server::{ServerArgs, ServerSettings},
     show::{DemoArgs, ShowArgs},
 };
 use crate::home::RoomName;

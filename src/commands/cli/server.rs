@@ -1,26 +1,46 @@
 //! `p2p server`
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, ValueHint};
+use serde::{Deserialize, Deserializer, de};
 
 use super::value::{parse_rate, parse_size};
 use crate::{protocol::RoomId, relay::TcpListen};
 
 /// `p2p server`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
   p2p server                              listen on port 4433, one room, print its invite
   p2p server --public relay.example.org   what the invite should call this machine
-  p2p server --admit ROOM-ID              admit a room made elsewhere with `p2p room new`")]
+  p2p server --admit ROOM-ID              admit a room made elsewhere with `p2p room new`
+  p2p server --config relay.toml --check  say whether that file is right, and start nothing")]
 pub struct ServerArgs {
-    /// Address to listen on; port 0 picks one.
-    #[arg(long, value_name = "ADDR", default_value = "[::]:4433")]
-    pub bind: SocketAddr,
+    #[command(flatten)]
+    pub settings: ServerSettings,
+    /// Read options from this TOML file; those on the command line go before it.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Operation")]
+    pub config: Option<PathBuf>,
+    /// Check the options and the file, and end.
+    #[arg(long, help_heading = "Operation")]
+    pub check: bool,
+}
+
+/// What a relay can be told, on the command line or in a file, where names and values are the same.
+///
+/// Everything is optional, so that one can be laid over the other; what neither says is the default
+/// that the help names.
+#[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ServerSettings {
+    /// Address to listen on; port 0 picks one [default: [::]:4433].
+    #[arg(long, value_name = "ADDR")]
+    pub bind: Option<SocketAddr>,
     /// Where to listen on TCP, for peers whose network blocks UDP; `off` for nowhere [default: the
     /// same address and port, where it is free].
     #[arg(long, value_name = "ADDR")]
+    #[serde(deserialize_with = "from_text")]
     pub tcp: Option<TcpListen>,
     /// What the invite calls this machine: a name or address that peers can reach.
     #[arg(long, value_name = "HOST[:PORT]")]
@@ -28,33 +48,169 @@ pub struct ServerArgs {
     /// Where the relay's key, certificate and admitted rooms are [default: inside the home].
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub certs: Option<PathBuf>,
-    /// Admit this room, now and after every restart.
+    /// Admit this room, now and after every restart; repeatable.
     #[arg(long, value_name = "ROOM-ID", help_heading = "Rooms")]
     pub admit: Vec<RoomId>,
     /// Admit every room.
-    #[arg(long, help_heading = "Rooms")]
-    pub open: bool,
-    /// Connections at once.
     #[arg(
         long,
-        value_name = "N",
-        default_value_t = 1024,
-        help_heading = "Limits"
+        num_args = 0,
+        default_missing_value = "true",
+        help_heading = "Rooms"
     )]
-    pub max_peers: usize,
+    pub open: Option<bool>,
+    /// Connections at once [default: 1024].
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub max_peers: Option<usize>,
     /// Where recipients that fall behind are served from [default: the system's temporary directory].
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Limits")]
     pub spool: Option<PathBuf>,
-    /// Bytes on disk for recipients that fall behind.
-    #[arg(long, value_name = "SIZE", default_value = "1Gi", value_parser = parse_size, help_heading = "Limits")]
-    pub spool_limit: u64,
-    /// Bytes of content in memory.
-    #[arg(long, value_name = "SIZE", default_value = "32Mi", value_parser = parse_size, help_heading = "Limits")]
-    pub memory_limit: u64,
+    /// Bytes on disk for recipients that fall behind [default: 1Gi].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Limits")]
+    #[serde(deserialize_with = "size")]
+    pub spool_limit: Option<u64>,
+    /// Bytes of content in memory [default: 32Mi].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Limits")]
+    #[serde(deserialize_with = "size")]
+    pub memory_limit: Option<u64>,
     /// Bytes a second that each peer may send.
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Limits")]
+    #[serde(deserialize_with = "rate")]
     pub limit: Option<u64>,
     /// Threads that encrypt, decrypt and send [default: 1].
     #[arg(long, value_name = "N", help_heading = "Limits")]
-    pub threads: Option<std::num::NonZeroUsize>,
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl ServerSettings {
+    /// These settings, and where they say nothing, those of `under`. Rooms are admitted by either.
+    #[must_use]
+    pub fn over(mut self, under: Self) -> Self {
+        self.admit.extend(under.admit);
+        Self {
+            bind: self.bind.or(under.bind),
+            tcp: self.tcp.or(under.tcp),
+            public: self.public.or(under.public),
+            certs: self.certs.or(under.certs),
+            admit: self.admit,
+            open: self.open.or(under.open),
+            max_peers: self.max_peers.or(under.max_peers),
+            spool: self.spool.or(under.spool),
+            spool_limit: self.spool_limit.or(under.spool_limit),
+            memory_limit: self.memory_limit.or(under.memory_limit),
+            limit: self.limit.or(under.limit),
+            threads: self.threads.or(under.threads),
+        }
+    }
+}
+
+/// A size in a file: a number of bytes, or text as on the command line.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Size {
+    Bytes(u64),
+    Text(String),
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    match Size::deserialize(deserializer)? {
+        Size::Bytes(bytes) => Ok(Some(bytes)),
+        Size::Text(text) => parse_size(&text).map(Some).map_err(de::Error::custom),
+    }
+}
+
+fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    match Size::deserialize(deserializer)? {
+        Size::Bytes(0) => Err(de::Error::custom("a rate is above 0")),
+        Size::Bytes(bytes) => Ok(Some(bytes)),
+        Size::Text(text) => parse_rate(&text).map(Some).map_err(de::Error::custom),
+    }
+}
+
+fn from_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ServerArgs,
+    }
+
+    #[test]
+    fn a_file_takes_every_option_of_the_command_line_and_no_other() {
+        let room = RoomId::from_bytes([7; 32]);
+        let text = format!(
+            "bind = \"[::]:5000\"\ntcp = \"off\"\npublic = \"relay.example.org\"\ncerts = \"/c\"\n\
+             admit = [\"{room}\"]\nopen = true\nmax-peers = 7\nspool = \"/s\"\nspool-limit = \"2Gi\"\n\
+             memory-limit = 67108864\nlimit = \"5M/s\"\nthreads = 2\n"
+        );
+        let file: ServerSettings = toml::from_str(&text).unwrap();
+        let room = room.to_string();
+        let line = Line::parse_from([
+            "server",
+            "--bind",
+            "[::]:5000",
+            "--tcp",
+            "off",
+            "--public",
+            "relay.example.org",
+            "--certs",
+            "/c",
+            "--admit",
+            &room,
+            "--open",
+            "--max-peers",
+            "7",
+            "--spool",
+            "/s",
+            "--spool-limit",
+            "2Gi",
+            "--memory-limit",
+            "64Mi",
+            "--limit",
+            "5M",
+            "--threads",
+            "2",
+        ]);
+        assert_eq!(file, line.args.settings);
+        // Whatever is added to the command line is added to the file.
+        let options = <ServerSettings as Args>::augment_args(clap::Command::new("server"));
+        for option in options.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(
+                text.contains(&format!("{option} = ")),
+                "{option} is not in this test"
+            );
+        }
+        for wrong in [
+            "max_peers = 7",
+            "memory-limit = \"much\"",
+            "threads = 0",
+            "limit = 0",
+        ] {
+            assert!(toml::from_str::<ServerSettings>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_goes_before_the_file() {
+        let line = Line::parse_from(["server", "--max-peers", "9"]);
+        let file = toml::from_str("max-peers = 7\nthreads = 2").unwrap();
+        let both = line.args.settings.over(file);
+        assert_eq!(
+            (both.max_peers, both.threads.map(NonZeroUsize::get)),
+            (Some(9), Some(2))
+        );
+    }
 }

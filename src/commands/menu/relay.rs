@@ -1,14 +1,11 @@
 //! The relay that the menu runs when it is asked to; it ends with the menu.
 
-use clap::Parser;
+use std::net::Ipv6Addr;
+
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    commands::{
-        CommandError,
-        cli::{Cli, Command},
-        server,
-    },
+    commands::{CommandError, cli::ServerSettings, server},
     home::{Home, load_invite},
     identity::Invite,
 };
@@ -28,15 +25,13 @@ pub(super) fn start(
     tasks: &TaskTracker,
     end: &CancellationToken,
 ) -> Result<Hosted, CommandError> {
-    let open = |options: &[&str]| {
-        let line = ["p2p", "server"].iter().chain(options);
-        match Cli::try_parse_from(line).map(|cli| cli.command) {
-            Ok(Some(Command::Server(args))) => server::open(home, &args),
-            _ => Err(CommandError::other("no relay can be started")),
-        }
-    };
     // Where the usual port is taken, any other serves.
-    let (relay, elsewhere) = open(&[]).or_else(|_| open(&["--bind", "[::]:0"]))?;
+    let any_port = ServerSettings {
+        bind: Some((Ipv6Addr::UNSPECIFIED, 0).into()),
+        ..ServerSettings::default()
+    };
+    let (relay, elsewhere) = server::open(home, &ServerSettings::default())
+        .or_else(|_| server::open(home, &any_port))?;
     let here = load_invite(&home.relay_invite())
         .map_err(CommandError::other)?
         .unwrap_or_else(|| elsewhere.clone());

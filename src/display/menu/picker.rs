@@ -65,6 +65,8 @@ pub struct Picker {
     pub reading: bool,
     /// Keys that were pressed meanwhile; they are meant for what will be listed.
     pub typed: Vec<KeyEvent>,
+    /// Whether `~` was pressed last, so that a slash after it means nothing more.
+    pub went_home: bool,
     entries: Vec<Entry>,
 }
 
@@ -81,6 +83,7 @@ impl Picker {
             problem: None,
             reading: true,
             typed: Vec::new(),
+            went_home: false,
             entries: Vec::new(),
         }
     }
@@ -103,15 +106,25 @@ impl Picker {
         }
     }
 
-    /// Entries that match what was typed; hidden ones only when a dot is.
+    /// Entries that match what was typed, the better the earlier: those of exactly this name, those
+    /// that begin with it, those that hold it. Hidden ones only when a dot is typed.
     #[must_use]
     pub fn matching(&self) -> Vec<&Entry> {
         let wanted = self.filter.to_lowercase();
-        let matches = |entry: &&Entry| {
-            (!entry.name.starts_with('.') || wanted.starts_with('.'))
-                && entry.name.to_lowercase().contains(&wanted)
+        let is_shown = |entry: &&Entry| !entry.name.starts_with('.') || wanted.starts_with('.');
+        let distance = |entry: &Entry| {
+            let name = entry.name.to_lowercase();
+            match name.find(&wanted)? {
+                0 if entry.name == self.filter => Some(0),
+                0 if name == wanted => Some(1),
+                0 => Some(2),
+                _ => Some(3),
+            }
         };
-        self.entries.iter().filter(matches).collect()
+        let shown = self.entries.iter().filter(is_shown);
+        let mut matching: Vec<_> = shown.filter_map(|it| Some((distance(it)?, it))).collect();
+        matching.sort_by_key(|(distance, _)| *distance);
+        matching.into_iter().map(|(_, entry)| entry).collect()
     }
 
     /// The path under the cursor.
@@ -131,6 +144,19 @@ impl Picker {
         self.entries.clear();
     }
 
+    /// Shows where a path leads that was pasted: the folder that it is in, narrowed to its name.
+    pub fn follow(&mut self, path: &Path) {
+        let path = self.folder.join(path);
+        let is_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) if !is_folder => {
+                self.go(parent.to_owned());
+                self.filter = name.to_string_lossy().into_owned();
+            }
+            _ => self.go(path),
+        }
+    }
+
     /// Goes into the folder under the cursor, if it is one.
     pub fn descend(&mut self) -> bool {
         let Some(entry) = self.matching().get(self.cursor).copied().cloned() else {
@@ -140,6 +166,16 @@ impl Picker {
             self.go(self.folder.join(entry.on_disk));
         }
         !entry.is_file
+    }
+
+    /// Whether Enter opens what is under the cursor: a folder is sent only if it is marked.
+    #[must_use]
+    pub fn opens(&self) -> bool {
+        let is_folder = |entry: &&Entry| !entry.is_file;
+        let entry = self.matching().get(self.cursor).copied();
+        self.purpose != Purpose::Folder
+            && self.marked.is_empty()
+            && entry.as_ref().is_some_and(is_folder)
     }
 
     /// Goes to the folder above, if there is one.
@@ -253,6 +289,34 @@ mod tests {
         assert_eq!(picker.matching()[0].name, ".secret");
         picker.filter.clear();
         assert_eq!(picker.chosen(), [PathBuf::from("/a/two")]);
+    }
+
+    #[test]
+    fn what_is_called_exactly_so_comes_before_what_only_holds_it() {
+        let mut picker = picker(&[("asrc", false), ("src-old", false), ("src", false)]);
+        let found = |picker: &Picker| picker.current().unwrap();
+        assert_eq!(found(&picker), Path::new("/a/asrc"));
+        picker.push('s');
+        assert_eq!(found(&picker), Path::new("/a/src"));
+        picker.filter = "SRC".to_owned();
+        assert_eq!(found(&picker), Path::new("/a/src"));
+        assert_eq!(picker.matching()[1].name, "src-old");
+    }
+
+    #[test]
+    fn a_pasted_path_is_followed_from_wherever_it_begins() {
+        for (path, folder, filter) in [
+            ("/var/log/sys log", "/var/log", "sys log"),
+            ("/var/log/", "/var/log/", ""),
+            ("/", "/", ""),
+            ("b/c.txt", "/a/b", "c.txt"),
+        ] {
+            let mut picker = picker(&[("one", true)]);
+            picker.follow(Path::new(path));
+            assert_eq!(picker.folder, Path::new(folder), "{path}");
+            assert_eq!(picker.filter, filter, "{path}");
+            assert!(picker.reading);
+        }
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub(super) enum Line {
 pub(super) struct PartialLine {
     pub(super) out: String,
     pub(super) path: String,
+    /// What it is a part of, as the sender says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) of: Option<RelativePath>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

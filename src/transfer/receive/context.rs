@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    Destination, Shared,
+    Destination, ListenConfig, Shared,
     allowance::Allowance,
     store::{self, Slot},
 };
@@ -19,6 +19,8 @@ use crate::{
 /// What every file of one transfer shares.
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
+    /// Where this transfer's files go: never into a directory that was there before its job.
+    pub(super) destination: Destination,
     pub(super) transfer: TransferId,
     /// The sender.
     pub(super) from: PeerId,
@@ -38,8 +40,7 @@ pub(super) struct Context {
 impl Context {
     /// Notes a partial file, so that it is found and removed when it is never finished.
     pub(super) fn note_partial(&self, slot: &Slot) {
-        if let (Slot::Partial(partial), Destination::Directory(target)) =
-            (slot, &self.shared.config.destination)
+        if let (Slot::Partial(partial), Destination::Directory(target)) = (slot, &self.destination)
         {
             self.journal
                 .with(|journal| journal.partial(target, partial));
@@ -67,6 +68,20 @@ pub(super) struct SharedJournal(Arc<Mutex<Option<Journal>>>);
 impl SharedJournal {
     pub(super) fn new(journal: Journal) -> Self {
         Self(Arc::new(Mutex::new(Some(journal))))
+    }
+
+    /// The destination as the job of these notes may use it.
+    pub(super) fn destination(&self, config: &ListenConfig) -> Destination {
+        let Destination::Directory(target) = &config.destination else {
+            return config.destination.clone();
+        };
+        let tops = self.lock().as_ref().map(|journal| journal.tops(target));
+        let (journal, noted) = (self.clone(), target.clone());
+        let note = move |sent: &str, here: &str| {
+            journal.with(|journal| journal.top(&noted, sent, here));
+        };
+        let target = target.for_job(config.conflict, tops.unwrap_or_default(), note);
+        Destination::Directory(Arc::new(target))
     }
 
     /// Bytes of this job that are in the target directory already, whole files and parts.

@@ -177,7 +177,7 @@ impl FileTask {
         path: &RelativePath,
         mut opener: FileOpener,
     ) -> Result<(Here, FileOpener), Lost> {
-        let Destination::Directory(target) = self.context.shared.config.destination.clone() else {
+        let Destination::Directory(target) = self.context.destination.clone() else {
             return Ok((Here::Part(None), opener));
         };
         let (head, path, context) = (head.clone(), path.clone(), self.context.clone());
@@ -244,7 +244,7 @@ impl FileTask {
         let writing = tokio::task::spawn_blocking(move || {
             let mut slot = match partial {
                 Some(partial) => Slot::Partial(partial),
-                None => match Slot::open(&context.shared.config.destination, &file) {
+                None => match Slot::open(&context.destination, &file) {
                     Ok(slot) => slot,
                     Err(error) => return (Slot::Nothing, Err(Writing::Storage(error))),
                 },

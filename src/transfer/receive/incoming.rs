@@ -193,14 +193,17 @@ impl Incoming {
         (opener, mut receipts): Keys,
     ) -> Ended {
         let (settle, mut settled) = mpsc::unbounded_channel::<Settlement>();
+        let destination = journal.destination(&self.shared.config);
         let store = store::start(
             self.shared.clone(),
+            destination.clone(),
             self.sender.id,
             journal.clone(),
             settle.clone(),
         );
         let context = Arc::new(Context {
             shared: self.shared.clone(),
+            destination,
             transfer: self.transfer,
             from: self.sender.id,
             opener,

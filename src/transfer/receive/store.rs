@@ -103,6 +103,7 @@ impl Slot {
 /// Starts the thread; it ends when every sender of jobs is gone.
 pub(super) fn start(
     shared: Arc<Shared>,
+    destination: Destination,
     sender: PeerId,
     journal: SharedJournal,
     settle: mpsc::UnboundedSender<Settlement>,
@@ -111,6 +112,7 @@ pub(super) fn start(
     tokio::task::spawn_blocking(move || {
         let mut store = Store {
             shared,
+            destination,
             sender,
             journal,
             settle,
@@ -127,6 +129,7 @@ pub(super) fn start(
 
 struct Store {
     shared: Arc<Shared>,
+    destination: Destination,
     sender: PeerId,
     journal: SharedJournal,
     settle: mpsc::UnboundedSender<Settlement>,
@@ -160,7 +163,7 @@ impl Store {
                 Err(lost) => self.settled(index, Err(lost)),
             }
         }
-        let Destination::Directory(target) = &self.shared.config.destination else {
+        let Destination::Directory(target) = &self.destination else {
             return;
         };
         for (file, placed) in pending
@@ -238,7 +241,7 @@ impl Store {
             hash: digest.blake3.into(),
             resumed_from: 0,
         };
-        let target = match &self.shared.config.destination {
+        let target = match &self.destination {
             Destination::Directory(target) => target,
             Destination::Stdout if head.kind == HeadKind::File => {
                 let mut out = std::io::stdout().lock();
@@ -350,7 +353,7 @@ impl Store {
 
     /// Gives directories the times that writing into them has changed.
     fn end(&self) {
-        if let Destination::Directory(target) = &self.shared.config.destination {
+        if let Destination::Directory(target) = &self.destination {
             // The deepest first: setting a time inside a directory changes nothing above it, but
             // a directory that is made late does.
             for (path, modified) in self.directories.iter().rev() {

@@ -126,10 +126,7 @@ pub fn update(state: &mut State, input: Input) -> Vec<Effect> {
             }
             keyed(state, key)
         }
-        Input::Paste(text) => {
-            pasted(state, &text);
-            Vec::new()
-        }
+        Input::Paste(text) => pasted(state, &text),
         Input::Resized => lists::preview(state),
         Input::News(news) => news::told(state, news),
     }
@@ -187,15 +184,10 @@ fn keyed(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     }
 }
 
-fn pasted(state: &mut State, text: &str) {
+fn pasted(state: &mut State, text: &str) -> Vec<Effect> {
     match &mut state.mode {
-        Mode::Paste(field) => field::paste(field, text),
-        Mode::Message(_, field) => field::paste(field, text),
-        Mode::Pick(picker) => text
-            .trim()
-            .chars()
-            .filter(|c| !c.is_control())
-            .for_each(|c| picker.push(c)),
+        Mode::Pick(_) => return pick::pasted(state, text),
+        Mode::Paste(field) | Mode::Message(_, field) => field::paste(field, text),
         Mode::Welcome(_) => {
             let mut field = String::new();
             field::paste(&mut field, text);
@@ -203,4 +195,5 @@ fn pasted(state: &mut State, text: &str) {
         }
         _ => {}
     }
+    Vec::new()
 }

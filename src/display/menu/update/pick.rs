@@ -24,9 +24,11 @@ pub(super) fn keyed(state: &mut State, key: KeyEvent, mut picker: Picker) -> Vec
         return Vec::new();
     }
     let last = picker.matching().len().saturating_sub(1);
+    let went_home = std::mem::take(&mut picker.went_home);
     let mut moved = false;
     match key.code {
         KeyCode::Esc => return Vec::new(),
+        KeyCode::Enter if picker.opens() => moved = picker.descend(),
         KeyCode::Enter => return picked(state, picker),
         KeyCode::Down => picker.cursor = (picker.cursor + 1).min(last),
         KeyCode::Up => picker.cursor = picker.cursor.saturating_sub(1),
@@ -46,15 +48,21 @@ pub(super) fn keyed(state: &mut State, key: KeyEvent, mut picker: Picker) -> Vec
             picker.mark();
             picker.cursor = (picker.cursor + 1).min(last);
         }
-        KeyCode::Char('/') if picker.filter.is_empty() => {
-            picker.go(PathBuf::from("/"));
-            moved = true;
-        }
+        KeyCode::Char('/') if went_home => {}
+        KeyCode::Char('/') => match picker.filter.as_str() {
+            "" => {
+                picker.go(PathBuf::from("/"));
+                moved = true;
+            }
+            "." => picker.filter.clear(),
+            ".." => moved = picker.ascend(),
+            _ => moved = picker.descend(),
+        },
         KeyCode::Char('~') if picker.filter.is_empty() && state.home.is_some() => {
             picker.go(state.home.clone().unwrap_or_default());
+            picker.went_home = true;
             moved = true;
         }
-        KeyCode::Char('/') => moved = picker.descend(),
         KeyCode::Char(c) => picker.push(c),
         _ => {}
     }
@@ -65,6 +73,34 @@ pub(super) fn keyed(state: &mut State, key: KeyEvent, mut picker: Picker) -> Vec
     } else {
         Vec::new()
     }
+}
+
+/// Takes text that was pasted: a path leads to where it is, anything else is as if it were typed.
+pub(super) fn pasted(state: &mut State, text: &str) -> Vec<Effect> {
+    let Mode::Pick(picker) = &mut state.mode else {
+        return Vec::new();
+    };
+    let text: String = text.trim().chars().filter(|c| !c.is_control()).collect();
+    // Terminals quote what is dropped on them, as for a shell.
+    let is_quoted = text.contains(['\'', '"', '\\']);
+    let words = is_quoted.then(|| shell_words::split(&text).unwrap_or_default());
+    let text = match words.as_deref() {
+        Some([one]) => one.clone(),
+        _ => text,
+    };
+    let path = match (text.strip_prefix('~'), &state.home) {
+        (Some(""), Some(home)) => home.clone(),
+        (Some(rest), Some(home)) if rest.starts_with('/') => {
+            home.join(rest.trim_start_matches('/'))
+        }
+        _ => PathBuf::from(&text),
+    };
+    if !text.contains('/') && path.as_os_str() == text.as_str() {
+        text.chars().for_each(|c| picker.push(c));
+        return Vec::new();
+    }
+    picker.follow(&path);
+    vec![Effect::List(picker.folder.clone())]
 }
 
 /// Takes a folder's content, and then the keys that were pressed before it was there.

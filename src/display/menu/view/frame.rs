@@ -141,6 +141,7 @@ pub(super) fn footer(state: &State, width: u16) -> Line<'static> {
         }
         Mode::Pick(picker) => {
             match picker.marked.len() {
+                0 if picker.opens() => key("⏎", "open"),
                 0 => key("⏎", "send"),
                 n => key("⏎", &format!("send {n} marked")),
             }
