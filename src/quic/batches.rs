@@ -205,36 +205,38 @@ mod tests {
         let packet = |len: usize| vec![0x41; len];
         let other = |n: u8| [vec![n], vec![7; DATAGRAM_LEN - 1]].concat();
         let kept = |packets: &[Vec<u8>]| packets.concat();
-        let batches: [(Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<Vec<u8>>); 7] = [
-            (
+        // What came, what of it quinn keeps, and what the others get.
+        type Batch = [Vec<Vec<u8>>; 3];
+        let batches: [Batch; 7] = [
+            [
                 vec![packet(1452), packet(1452)],
                 vec![packet(1452), packet(1452)],
                 vec![],
-            ),
-            (vec![other(1)], vec![], vec![other(1)]),
-            (
+            ],
+            [vec![other(1)], vec![], vec![other(1)]],
+            [
                 vec![packet(1452), other(2)],
                 vec![packet(1452)],
                 vec![other(2)],
-            ),
-            (
+            ],
+            [
                 vec![packet(1452), packet(64)],
                 vec![packet(1452), packet(64)],
                 vec![],
-            ),
-            (
+            ],
+            [
                 vec![other(1), packet(64), other(2), packet(64)],
                 vec![packet(64), packet(64)],
                 vec![other(1), other(2)],
-            ),
-            (vec![other(1), packet(30)], vec![packet(30)], vec![other(1)]),
-            (
+            ],
+            [vec![other(1), packet(30)], vec![packet(30)], vec![other(1)]],
+            [
                 vec![vec![1; 63], vec![1; 40]],
                 vec![vec![1; 63], vec![1; 40]],
                 vec![],
-            ),
+            ],
         ];
-        for (batch, packets, others) in batches {
+        for [batch, packets, others] in batches {
             assert_eq!(split(&batch), (kept(&packets), others));
         }
     }

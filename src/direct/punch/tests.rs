@@ -112,13 +112,13 @@ fn run(nats: (Nat, Nat)) -> (Option<(Path, Duration)>, [End; 2]) {
                 ends[end].punch.received(&probe, from, now);
             }
         }
-        for end in 0..2 {
-            while let Some((probe, to)) = ends[end].punch.poll_transmit(now) {
-                if ends[end].nat == Nat::Closed {
+        for (index, end) in ends.iter_mut().enumerate() {
+            while let Some((probe, to)) = end.punch.poll_transmit(now) {
+                if end.nat == Nat::Closed {
                     continue;
                 }
-                let from = ends[end].mapped(to);
-                flying.push((now + DELAY, 1 - end, from, to, probe));
+                let from = end.mapped(to);
+                flying.push((now + DELAY, 1 - index, from, to, probe));
             }
         }
         if let Some(path) = ends[0].punch.path(now) {
