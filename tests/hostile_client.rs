@@ -14,6 +14,7 @@ mod raw;
 use std::{
     future::Future,
     net::UdpSocket,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
