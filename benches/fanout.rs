@@ -106,7 +106,7 @@ fn fan_out(bencher: Bencher, at_most: usize, recipients: usize, behind: usize) {
             (PeerId::from_bytes([id; 32]), ready(Ok(sink)))
         };
         let recipients = (0..recipients).map(outlet).collect();
-        runtime.block_on(relay_file(inlet, recipients, &config, &budget))
+        runtime.block_on(relay_file(inlet, recipients, &config, &budget.share()))
     });
 }
 
@@ -142,7 +142,7 @@ fn a_thousand_files_of_4_kib(bencher: Bencher, recipients: usize) {
                     (PeerId::from_bytes([slot; 32]), ready(Ok(sink)))
                 };
                 let recipients = (0..u8::try_from(recipients).expect("few")).map(outlet);
-                relay_file(inlet, recipients.collect(), &config, &budget).await;
+                relay_file(inlet, recipients.collect(), &config, &budget.share()).await;
             }
         });
     });

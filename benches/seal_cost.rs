@@ -146,6 +146,8 @@ fn seal_and_open(mib: u64) -> f64 {
         size: None,
         target: None,
         exec: false,
+        mode: None,
+        sparse: false,
         mtime: None,
         blake3: None,
     };

@@ -169,6 +169,8 @@ fn head() -> Head {
         size: None,
         target: None,
         exec: false,
+        mode: None,
+        sparse: false,
         mtime: None,
         blake3: None,
     }

@@ -4,12 +4,20 @@
 //! QUIC room, which lets it say whatever it wants, or through quinn itself.
 
 mod common;
+#[path = "hostile_client/crowds.rs"]
+mod crowds;
 #[path = "hostile_client/member.rs"]
 mod member;
+#[path = "hostile_client/memory.rs"]
+mod memory;
 #[path = "hostile_client/names.rs"]
 mod names;
 #[path = "hostile_client/raw.rs"]
 mod raw;
+#[path = "hostile_client/siege.rs"]
+mod siege;
+#[path = "hostile_client/wire.rs"]
+mod wire;
 
 use std::{
     future::Future,
@@ -21,15 +29,14 @@ use std::{
 use common::{Lab, MIB, assert_same};
 use p2p::{
     identity::{Bundle, Identity, Invite},
-    protocol::{
-        ClientToServer, Code, FileClass, FileHeader, FileIndex, ServerToClient, TransferId,
-    },
+    protocol::{ClientToServer, Code, ServerToClient},
     quic::{
         Certificate, ClientEndpoint, ConnectError, Credentials, Link, LinkError, Roads, Role,
         Tuning,
     },
 };
 use serde_json::{Value, json};
+use wire::{Attacker, Control};
 
 /// Longer than every deadline that the relay has for a newcomer.
 const CUT_OFF: Duration = Duration::from_secs(20);
@@ -69,34 +76,6 @@ async fn connect(invite: &Invite) -> (ClientEndpoint, Link, Identity) {
     .await;
     let (endpoint, link) = connected.unwrap();
     (endpoint, link, identity)
-}
-
-/// Enters the room as a member does.
-async fn enter(invite: &Invite, link: &Link, identity: &Identity) {
-    let bundle = Bundle {
-        key: identity.public_key(),
-        name: "mallory".parse().unwrap(),
-        chosen: false,
-        hpke: None,
-        expires_unix: u64::MAX,
-    };
-    let bundle = bundle.sign(identity, &invite.secret.member_key());
-    let (mut sender, mut receiver) = link
-        .open_control::<ClientToServer, ServerToClient>()
-        .await
-        .unwrap();
-    let hello = ClientToServer::Hello {
-        room: invite.secret.room_id(),
-        bundle,
-        listening: false,
-    };
-    sender.send(&hello).await.unwrap();
-    assert!(matches!(
-        receiver.receive().await.unwrap(),
-        Some(ServerToClient::Welcome { .. })
-    ));
-    // Kept open: a control stream that ends is a peer that leaves.
-    std::mem::forget((sender, receiver));
 }
 
 /// The code with which the relay ends the connection.
@@ -183,65 +162,61 @@ fn a_bundle_of_someone_else_does_not_open_the_door() {
 }
 
 #[test]
+fn nobody_gets_a_file_stream_before_it_has_offered_a_transfer() {
+    while_honest_peers_go_on(|invite| async move {
+        let (member, _control) = Attacker::member(&invite, false).await;
+        let opening = member.connection.open_uni();
+        let opened = tokio::time::timeout(Duration::from_secs(1), opening).await;
+        assert!(opened.is_err(), "no stream was granted");
+    });
+}
+
+#[test]
 fn a_file_of_a_transfer_that_was_never_offered_is_stopped() {
     while_honest_peers_go_on(|invite| async move {
-        let (_endpoint, link, identity) = connect(&invite).await;
-        enter(&invite, &link, &identity).await;
-        let mut stream = link.open_file(FileClass::Bulk).await.unwrap();
-        let transfer = TransferId::from_bytes([7; 16]);
-        let header = FileHeader {
-            transfer,
-            file: FileIndex(0),
-            class: FileClass::Bulk,
-        };
-        stream.write(header.encode().to_vec().into()).await.unwrap();
-        let stopped = tokio::time::timeout(CUT_OFF, stream.stopped())
-            .await
-            .unwrap();
-        assert_eq!(stopped, Some(Code::UnknownTransfer));
+        let (member, _control) = with_streams(&invite).await;
+        let mut stream = member.connection.open_uni().await.unwrap();
+        let header = wire::file_header(wire::transfer(7), 0);
+        stream.write_all(&header).await.unwrap();
+        assert_eq!(stopped(&stream).await, Code::UnknownTransfer);
     });
 }
 
 #[test]
 fn headers_that_are_wrong_or_never_finished_end_their_stream_and_no_other() {
     while_honest_peers_go_on(|invite| async move {
-        let (_endpoint, link, identity) = connect(&invite).await;
-        enter(&invite, &link, &identity).await;
-        let mut wrong = link.open_file(FileClass::Bulk).await.unwrap();
-        wrong.write(vec![0xff; 25].into()).await.unwrap();
-        let mut open = link.open_file(FileClass::Bulk).await.unwrap();
-        open.write(vec![0; 3].into()).await.unwrap();
-        let mut short = link.open_file(FileClass::Bulk).await.unwrap();
-        short.write(vec![0; 3].into()).await.unwrap();
+        let (member, _control) = with_streams(&invite).await;
+        let mut wrong = member.connection.open_uni().await.unwrap();
+        wrong.write_all(&[0xff; 25]).await.unwrap();
+        let mut open = member.connection.open_uni().await.unwrap();
+        open.write_all(&[0; 3]).await.unwrap();
+        let mut short = member.connection.open_uni().await.unwrap();
+        short.write_all(&[0; 3]).await.unwrap();
         short.finish().unwrap();
-        let stopped = async |stream: &p2p::quic::FileSender| {
-            tokio::time::timeout(CUT_OFF, stream.stopped())
-                .await
-                .unwrap()
-        };
-        assert_eq!(stopped(&wrong).await, Some(Code::Protocol));
-        assert_eq!(stopped(&open).await, Some(Code::Timeout));
+        assert_eq!(stopped(&wrong).await, Code::Protocol);
+        assert_eq!(stopped(&open).await, Code::Timeout);
+        let ended = member.connection.close_reason();
         assert!(
-            link.close_reason().is_none(),
+            ended.is_none(),
             "one bad stream does not end the connection"
         );
     });
 }
 
-#[test]
-fn many_streams_that_are_never_finished_starve_nobody() {
-    while_honest_peers_go_on(|invite| async move {
-        let (endpoint, link, identity) = connect(&invite).await;
-        enter(&invite, &link, &identity).await;
-        let mut streams = Vec::new();
-        for _ in 0..p2p::quic::STREAMS_MAX {
-            let mut stream = link.open_file(FileClass::Small).await.unwrap();
-            stream.write(vec![0; 3].into()).await.unwrap();
-            streams.push(stream);
-        }
-        // They stay open while the honest file is sent.
-        std::mem::forget((endpoint, link, streams));
-    });
+/// A member that has offered a transfer, to nobody: it may open streams.
+async fn with_streams(invite: &Invite) -> (Attacker, Control) {
+    let (member, mut control) = Attacker::member(invite, false).await;
+    let nobody = Identity::generate().id();
+    let offer = wire::tell(wire::transfer(1), nobody, wire::garbage_offer(64));
+    control.say(&offer).await;
+    (member, control)
+}
+
+/// The code with which the relay stops a stream.
+async fn stopped(stream: &quinn::SendStream) -> Code {
+    let stopped = tokio::time::timeout(CUT_OFF, stream.stopped()).await;
+    let code = stopped.expect("it is stopped").unwrap();
+    Code::from_number(code.expect("it is stopped early").into_inner())
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc};
 use self::{after::AfterReceiving, ask::Ask};
 use super::{
     CommandError,
-    cli::{Accept, ConflictArg, ListenArgs},
+    cli::{Accept, ConflictArg, ListenArgs, NamesArg},
     context::Context,
     join::with_hint,
     signal::Signals,
@@ -44,7 +44,7 @@ pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandErro
         }
     };
     let known = context.known(&member.invite)?;
-    let destination = destination(&args.out)?;
+    let destination = destination(&args.out, args.names)?;
     let to_stdout = matches!(destination, Destination::Stdout);
     if to_stdout && (!args.once || context.global.json) {
         return Err(CommandError::usage(
@@ -115,7 +115,7 @@ async fn serve(
     }
 }
 
-fn destination(out: &Path) -> Result<Destination, CommandError> {
+fn destination(out: &Path, names: NamesArg) -> Result<Destination, CommandError> {
     if out == Path::new("-") {
         return Ok(Destination::Stdout);
     }
@@ -125,6 +125,10 @@ fn destination(out: &Path) -> Result<Destination, CommandError> {
             format!("cannot receive into {}: {e}", out.display()),
         )
     })?;
+    let target = match names {
+        NamesArg::Replace => target,
+        NamesArg::Strict => target.strict_names(),
+    };
     Ok(Destination::Directory(Arc::new(target)))
 }
 

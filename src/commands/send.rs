@@ -94,6 +94,9 @@ fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError>
     if what.gitignore {
         filter = filter.with_gitignore();
     }
+    if what.preserve {
+        filter = filter.with_modes();
+    }
     let roots = distinct(what.paths);
     for path in filter.own_below(&roots) {
         context.stage.line(&format!(

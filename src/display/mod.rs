@@ -8,6 +8,7 @@ mod events;
 mod human;
 mod json;
 pub mod menu;
+mod pace;
 mod stage;
 
 pub use bars::Bars;

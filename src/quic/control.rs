@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use super::StreamError;
-use crate::protocol::{Code, encode_control, parse_control, parse_length};
+use crate::protocol::{CONTROL_MESSAGE_MAX, Code, encode_control, parse_control, parse_length};
 
 /// From a message's first byte to its last. Between messages a peer may be silent for ever; in the
 /// middle of one only a peer that wants to hold on to us is.
@@ -39,6 +39,16 @@ impl<M: Serialize> ControlSender<M> {
     pub async fn send(&mut self, message: &M) -> Result<(), StreamError> {
         let bytes = encode_control(message)?;
         Ok(self.stream.write_chunk(bytes.into()).await?)
+    }
+
+    /// Sends one message that [`encode_control`] has encoded already.
+    ///
+    /// Not cancel-safe: a dropped future may leave half a message on the stream.
+    ///
+    /// # Errors
+    /// When the stream is over.
+    pub async fn send_encoded(&mut self, message: bytes::Bytes) -> Result<(), StreamError> {
+        Ok(self.stream.write_chunk(message).await?)
     }
 
     /// Says that no message follows, and waits until the other end has everything.
@@ -75,22 +85,35 @@ impl<M: DeserializeOwned> ControlReceiver<M> {
     /// [`StreamError::Ended`] with [`Code::Timeout`] for one that is begun and not finished;
     /// otherwise the stream is over.
     pub async fn receive(&mut self) -> Result<Option<M>, StreamError> {
+        self.receive_within(CONTROL_MESSAGE_MAX).await
+    }
+
+    /// The same, of at most `max` bytes: before it is known who speaks.
+    ///
+    /// # Errors
+    /// As for [`receive`](Self::receive).
+    pub async fn receive_within(&mut self, max: usize) -> Result<Option<M>, StreamError> {
         let mut prefix = [0; 4];
         match self.stream.read_exact(&mut prefix[..1]).await {
             Err(quinn::ReadExactError::FinishedEarly(0)) => return Ok(None),
             other => other?,
         }
         // Boxed: an idle peer waits for its first byte, and needs no room for the rest.
-        Box::pin(timeout(MESSAGE_LIMIT, self.rest(prefix)))
+        Box::pin(timeout(MESSAGE_LIMIT, self.rest(prefix, max)))
             .await
             .unwrap_or(Err(StreamError::Ended(Code::Timeout)))
             .map(Some)
     }
 
     /// The rest of a message whose first byte is there.
-    async fn rest(&mut self, mut prefix: [u8; 4]) -> Result<M, StreamError> {
+    async fn rest(&mut self, mut prefix: [u8; 4], max: usize) -> Result<M, StreamError> {
         self.stream.read_exact(&mut prefix[1..]).await?;
-        let mut body = vec![0; parse_length(prefix)?];
+        let length = parse_length(prefix)?;
+        if length > max {
+            let what = format!("a message of {length} bytes, where {max} are allowed");
+            return Err(StreamError::Malformed(what));
+        }
+        let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;
         Ok(parse_control(&body)?)
     }

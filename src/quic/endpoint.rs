@@ -1,4 +1,4 @@
-//! Endpoints: the relay's, which is knocked at, and what a client's is made of.
+//! Endpoints: the relay's, which accepts, and what a client's is made of.
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -8,15 +8,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
-    Credentials, Link, LinkError, Role, SocketBuffers, Tuning, batches::batching,
+    Credentials, Link, LinkError, SocketBuffers, Tuning, batches::batching,
     endpoint_config::endpoint_config, socket, stagger::canonical, tls, tunnel::TunnelListener,
     workers::Workers,
 };
 use crate::protocol::{Code, Road};
 
-/// Handshakes that may be in progress at once before every new address has to show, by a Retry
-/// packet, that it can receive (RFC 9000, section 8.1.2).
-const UNVALIDATED_MAX: usize = 64;
+/// Clients whose handshake has not begun.
+const INCOMING_MAX: usize = 1024;
+/// What each of them may send ahead, in bytes, and all of them: a first flight is two or three packets.
+const INCOMING_BUFFER: u64 = 16 << 10;
+const INCOMING_BUFFERS: u64 = 2 << 20;
 
 /// The relay's endpoint.
 #[derive(Debug)]
@@ -43,8 +45,10 @@ impl RelayEndpoint {
         let crypto = tls::server(credentials).map_err(io::Error::other)?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         server
-            .transport_config(tuning.transport(Role::Relay))
-            .max_incoming(1024);
+            .transport_config(Arc::new(tuning.unadmitted()))
+            .max_incoming(INCOMING_MAX)
+            .incoming_buffer_size(INCOMING_BUFFER)
+            .incoming_buffer_size_total(INCOMING_BUFFERS);
         let workers = Workers::start(threads)?;
         let (endpoint, buffers) = endpoint(address, credentials, Some(server), workers.clone())?;
         Ok(Self {
@@ -93,8 +97,8 @@ impl RelayEndpoint {
 
     /// Waits for the next client; `None` once the endpoint is closed.
     ///
-    /// Cancel-safe. The handshake has not begun: give the [`Knock`] to a task of its own.
-    pub async fn accept(&self) -> Option<Knock> {
+    /// Cancel-safe. The handshake has not begun: give the [`Incoming`] to a task of its own.
+    pub async fn accept(&self) -> Option<Incoming> {
         let tunnelled = async {
             match &self.tunnels {
                 Some(tunnels) => tunnels.accept().await,
@@ -102,15 +106,12 @@ impl RelayEndpoint {
             }
         };
         tokio::select! {
-            incoming = self.endpoint.accept() => Some(Knock {
+            incoming = self.endpoint.accept() => Some(Incoming {
                 incoming: incoming?,
-                crowded: self.endpoint.open_connections() >= UNVALIDATED_MAX,
                 tunnel: None,
             }),
-            arrival = tunnelled => arrival.map(|arrival| Knock {
+            arrival = tunnelled => arrival.map(|arrival| Incoming {
                 incoming: arrival.incoming,
-                // Whoever has completed TCP's handshake can receive.
-                crowded: false,
                 tunnel: Some((arrival.remote, arrival.ended, arrival.decided)),
             }),
         }
@@ -136,16 +137,15 @@ impl RelayEndpoint {
     }
 }
 
-/// A client that wants in, before its handshake.
+/// A client that wants in, before its handshake: it costs its first packets and nothing else.
 #[derive(Debug)]
-pub struct Knock {
+pub struct Incoming {
     incoming: quinn::Incoming,
-    crowded: bool,
     tunnel: Option<(SocketAddr, CancellationToken, oneshot::Sender<()>)>,
 }
 
-impl Knock {
-    /// Where it comes from; not validated yet.
+impl Incoming {
+    /// Where it says that it comes from.
     #[must_use]
     pub fn remote(&self) -> SocketAddr {
         match &self.tunnel {
@@ -163,26 +163,34 @@ impl Knock {
         }
     }
 
-    /// Turns the client away without a handshake.
-    pub fn refuse(self) {
-        self.incoming.refuse();
+    /// Whether it has shown that it receives at that address.
+    #[must_use]
+    pub fn is_validated(&self) -> bool {
+        // Whoever has completed TCP's handshake can receive.
+        self.tunnel.is_some() || self.incoming.remote_address_validated()
     }
 
-    /// Completes the handshake; `None` when the client was asked to prove its address first.
+    /// Asks it to show that, with a Retry packet (RFC 9000, section 8.1.2); it comes again then.
+    pub fn validate(self) {
+        let _ = self.incoming.retry();
+    }
+
+    /// Answers nothing: it takes its packet for lost, and sends it again after a second or so.
+    pub fn ignore(self) {
+        self.incoming.ignore();
+    }
+
+    /// Completes the handshake.
     ///
     /// # Errors
     /// When the handshake fails, or is not over within `limit`.
-    pub async fn admit(self, limit: Duration) -> Result<Option<Link>, LinkError> {
-        if self.crowded && !self.incoming.remote_address_validated() {
-            let _ = self.incoming.retry();
-            return Ok(None);
-        }
+    pub async fn accept(self, limit: Duration) -> Result<Link, LinkError> {
         let connecting = self.incoming.accept()?;
         let connection = tokio::time::timeout(limit, connecting)
             .await
             .map_err(|_| LinkError::TimedOut)??;
         let ended = self.tunnel.as_ref().map(|(_, ended, _)| ended.clone());
-        Link::new(connection, ended).map(Some)
+        Link::new(connection, ended)
     }
 }
 

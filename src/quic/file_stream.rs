@@ -1,5 +1,7 @@
 //! A file's unidirectional stream, whose end is never mistaken for success.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 
@@ -238,7 +240,8 @@ impl FileReceiver {
     /// Cancel-safe.
     async fn more(&mut self) -> Result<bool, StreamError> {
         while self.ready().is_empty() {
-            let most = if self.behind.takes() { PIECE } else { 1 };
+            let takes = self.behind.takes();
+            let most = if takes { PIECE } else { 1 };
             let Some(chunk) = self.stream.read_chunk(most, false).await? else {
                 return Ok(false);
             };
@@ -247,11 +250,17 @@ impl FileReceiver {
             } else if self.behind.hold(chunk.offset, &chunk.bytes).is_err() {
                 // The stream can be gone on with by another; it is not the connection's fault.
                 return Err(StreamError::Ended(Code::Behind));
+            } else if !takes {
+                // Or one byte after the other of what is there would be taken.
+                tokio::time::sleep(PROBE_PAUSE).await;
             }
         }
         Ok(true)
     }
 }
+
+/// Between two looks whether the byte that is missing has come, while as much is held as may be.
+const PROBE_PAUSE: Duration = Duration::from_millis(5);
 
 /// The most that is taken out of the transport at once, in bytes; a packet has less.
 const PIECE: usize = 64 << 10;

@@ -49,8 +49,12 @@ async fn linked() -> (quinn::Connection, Link, (RelayEndpoint, quinn::Endpoint))
         .connect_with(config, address, tls::SERVER_NAME)
         .unwrap();
     let accepting = async {
-        let knock = receiver.accept().await.unwrap();
-        knock.admit(LIMIT).await.unwrap().unwrap()
+        let incoming = receiver.accept().await.unwrap();
+        let link = incoming.accept(LIMIT).await.unwrap();
+        // As for a peer that was admitted and sends.
+        link.set_receive_window(Tuning::CONNECTION_WINDOW);
+        link.set_file_streams(16);
+        link
     };
     let (connection, link) = tokio::join!(connecting, accepting);
     (connection.unwrap(), link, (receiver, endpoint))

@@ -6,8 +6,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, reassembly::Held,
-    stagger::canonical, tls,
+    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError,
+    reassembly::{Held, HeldMemory},
+    stagger::canonical,
+    tls,
 };
 use crate::protocol::{Code, FileClass, PeerId, Road};
 
@@ -162,6 +164,30 @@ impl Link {
     pub async fn accept_file(&self) -> Result<FileReceiver, LinkError> {
         let stream = self.connection.accept_uni().await?;
         Ok(FileReceiver::new(stream, self.held.clone()))
+    }
+
+    /// Counts what file streams hold out of order, where connections share memory.
+    pub fn count_held(&self, memory: std::sync::Arc<dyn HeldMemory>) {
+        self.held.count(memory);
+    }
+
+    /// Lets the other end send so many bytes, over all streams, before any of them is read.
+    ///
+    /// What was granted already is not taken back.
+    pub fn set_receive_window(&self, bytes: u64) {
+        let bytes = quinn::VarInt::from_u64(bytes).unwrap_or(quinn::VarInt::MAX);
+        self.connection.set_receive_window(bytes);
+    }
+
+    /// Keeps so many bytes, over all streams, until they are acknowledged.
+    pub fn set_send_window(&self, bytes: u64) {
+        self.connection.set_send_window(bytes);
+    }
+
+    /// Lets the other end have so many file streams open.
+    pub fn set_file_streams(&self, streams: u32) {
+        self.connection
+            .set_max_concurrent_uni_streams(streams.into());
     }
 
     /// Ends the connection at once; what was not acknowledged may be lost.

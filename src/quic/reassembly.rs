@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -27,11 +27,24 @@ const STREAM_RUNS: usize = 8_192;
 /// Runs of all streams of a connection.
 const CONNECTION_RUNS: usize = 16_384;
 
-/// The first piece of a run, in bytes: a packet fits.
-const FIRST_PIECE: usize = 2 << 10;
+/// The smallest piece of a run, in bytes.
+const FIRST_PIECE: usize = 64;
 
 /// The largest piece of a run, in bytes.
 const LAST_PIECE: usize = 64 << 10;
+
+/// How much further a stream may go where memory is short, likewise.
+const SLACK_WHEN_SHORT: usize = 32 << 10;
+
+/// Counts what is held for the streams of a connection, where more than one connection shares memory.
+pub trait HeldMemory: std::fmt::Debug + Send + Sync {
+    /// So many bytes more are held.
+    fn add(&self, bytes: usize);
+    /// So many bytes less are held.
+    fn sub(&self, bytes: usize);
+    /// Whether nothing should be held that need not be.
+    fn is_short(&self) -> bool;
+}
 
 /// What the streams of one connection hold together; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +54,32 @@ pub(super) struct Held(Arc<HeldCounts>);
 struct HeldCounts {
     bytes: AtomicUsize,
     runs: AtomicUsize,
+    memory: OnceLock<Arc<dyn HeldMemory>>,
+}
+
+impl Held {
+    /// From now on counts here as well.
+    pub(super) fn count(&self, memory: Arc<dyn HeldMemory>) {
+        let _ = self.0.memory.set(memory);
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.bytes.fetch_add(bytes, Relaxed);
+        if let Some(memory) = self.0.memory.get() {
+            memory.add(bytes);
+        }
+    }
+
+    fn sub(&self, bytes: usize) {
+        self.0.bytes.fetch_sub(bytes, Relaxed);
+        if let Some(memory) = self.0.memory.get() {
+            memory.sub(bytes);
+        }
+    }
+
+    fn is_short(&self) -> bool {
+        self.0.memory.get().is_some_and(|memory| memory.is_short())
+    }
 }
 
 /// That a stream or its connection holds more than an honest sender causes.
@@ -61,6 +100,8 @@ pub(super) struct Reassembly {
     runs: BTreeMap<u64, Run>,
     /// Bytes that are allocated.
     bytes: usize,
+    /// Bytes that were held although memory was short.
+    over_when_short: usize,
     connection: Held,
 }
 
@@ -87,6 +128,7 @@ impl Reassembly {
             front: Run::default(),
             runs: BTreeMap::new(),
             bytes: 0,
+            over_when_short: 0,
             connection,
         }
     }
@@ -96,7 +138,9 @@ impl Reassembly {
     /// What is left there uses up the sender's credit, and so stops it. To see whether the byte
     /// that is missing has come, one byte at a time may still be taken.
     pub(super) fn takes(&self) -> bool {
-        self.bytes < STREAM_HELD && self.connection.0.bytes.load(Relaxed) < CONNECTION_HELD
+        self.bytes < STREAM_HELD
+            && self.connection.0.bytes.load(Relaxed) < CONNECTION_HELD
+            && !self.connection.is_short()
     }
 
     /// Whether it is these bytes' turn; then they are to be handed on, and count as such.
@@ -128,7 +172,7 @@ impl Reassembly {
                 (offset, self.runs.entry(offset).or_default())
             }
         };
-        let mut allocated = 0;
+        let (mut allocated, taken) = (0, bytes.len());
         while !bytes.is_empty() {
             match run.pieces.back_mut().filter(|piece| piece.room() > 0) {
                 Some(piece) => {
@@ -138,7 +182,10 @@ impl Reassembly {
                     bytes = rest;
                 }
                 None => {
-                    let size = usize::try_from(run.len).unwrap_or(LAST_PIECE);
+                    // As much as is there already: a run of few bytes costs little, one of many has few pieces.
+                    let size = usize::try_from(run.len)
+                        .unwrap_or(LAST_PIECE)
+                        .max(bytes.len());
                     let piece = Piece::new(size.clamp(FIRST_PIECE, LAST_PIECE));
                     allocated += piece.bytes.capacity();
                     run.pieces.push_back(piece);
@@ -146,7 +193,12 @@ impl Reassembly {
             }
         }
         self.bytes += allocated;
-        self.connection.0.bytes.fetch_add(allocated, Relaxed);
+        self.connection.add(allocated);
+        // What was held before memory became short may go on.
+        self.over_when_short = match self.connection.is_short() {
+            true => self.over_when_short + taken,
+            false => 0,
+        };
         if let Some(mut after) = self.runs.remove(&end) {
             self.connection.0.runs.fetch_sub(1, Relaxed);
             let run = match self.runs.get_mut(&start) {
@@ -158,6 +210,7 @@ impl Reassembly {
         }
         let over = self.bytes > STREAM_HELD + SLACK
             || self.connection.0.bytes.load(Relaxed) > CONNECTION_HELD + 2 * SLACK
+            || self.over_when_short > SLACK_WHEN_SHORT
             || self.runs.len() > STREAM_RUNS
             || self.connection.0.runs.load(Relaxed) > CONNECTION_RUNS;
         if over { Err(TooManyGaps) } else { Ok(()) }
@@ -181,7 +234,7 @@ impl Reassembly {
         if let Some(freed) = freed {
             self.front.pieces.pop_front();
             self.bytes -= freed;
-            self.connection.0.bytes.fetch_sub(freed, Relaxed);
+            self.connection.sub(freed);
             self.advance();
         }
     }
@@ -200,7 +253,7 @@ impl Reassembly {
 
 impl Drop for Reassembly {
     fn drop(&mut self) {
-        self.connection.0.bytes.fetch_sub(self.bytes, Relaxed);
+        self.connection.sub(self.bytes);
         self.connection.0.runs.fetch_sub(self.runs.len(), Relaxed);
     }
 }

@@ -1,13 +1,15 @@
 //! Every transport parameter, with the reason for its value.
 //!
-//! Left as quinn has them: the frequency of acknowledgements and the congestion controller, CUBIC.
-//! Fewer acknowledgements made no difference beyond the noise; a start that overshoots, as BBR's does,
-//! loses more than a stream's reassembly takes. Elsewhere: socket buffers in `socket.rs`, batches in
-//! `batches.rs`, the order of ciphers in `tls.rs`, priorities of streams in `link.rs`, threads in `workers.rs`.
+//! The controller of congestion is our own, in `congestion/`. Left as quinn has it: the frequency of
+//! acknowledgements; fewer made no difference beyond the noise. Elsewhere: socket buffers in `socket.rs`,
+//! batches in `batches.rs`, what is held out of order in `reassembly.rs`, the order of ciphers in `tls.rs`,
+//! priorities of streams in `link.rs`, threads in `workers.rs`.
 
 use std::{sync::Arc, time::Duration};
 
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+
+use super::congestion::Congestion;
 
 /// File streams that one end may have open towards the other.
 ///
@@ -17,21 +19,39 @@ pub const STREAMS_MAX: u32 = 256;
 
 /// What a stream's sender may send before the receiver has read any of it, in bytes.
 ///
-/// quinn-proto closes a connection with more than 1,024 gaps in one stream's reassembly buffer. At
-/// worst every other packet of 1,452 bytes is lost, so 2.9 MB is the largest safe window; small
-/// windows also measured a third faster on loopback and lose nothing (see `docs/performance.md`).
-const STREAM_WINDOW: u32 = 2_500_000;
+/// It bounds one file to so much in a round trip: 800 Mbit/s at 80 ms. Streams are read in any order
+/// (`reassembly.rs`): ordered, 2.9 MB would be the largest safe window, since quinn-proto closes a
+/// connection with more than 1,024 gaps in what one stream was not asked for.
+const STREAM_WINDOW: u32 = 8_000_000;
 
 /// What a connection's sender may send before any of it is read, over all streams, in bytes.
 ///
-/// Not unlimited, or a peer could pin `STREAMS_MAX` times the stream window; large enough that 25
+/// Not unlimited, or a peer could pin `STREAMS_MAX` times the stream window; large enough that 8
 /// unread streams starve no other.
 const CONNECTION_WINDOW: u32 = 64 << 20;
 
+/// What a client may send the relay before it is admitted, in bytes, over all streams: its `hello`.
+const UNADMITTED_WINDOW: u32 = 16 << 10;
+
+/// What the relay keeps unacknowledged towards a peer that gets no files, in bytes: control messages.
+const CONTROL_SEND_WINDOW: u64 = 128 << 10;
+
 /// Bytes written to a connection's streams and not yet acknowledged.
 ///
-/// Three stream windows: two bulk files at once leave room for the control stream and small files.
-const SEND_WINDOW: u64 = 8_000_000;
+/// Two stream windows: a bulk file leaves room for the control stream and small files.
+const SEND_WINDOW: u64 = 16_000_000;
+
+/// Packets that may overtake one before it counts as lost.
+///
+/// So many that only time decides (see [`TIME_THRESHOLD`]): where packets are late, as many overtake them as
+/// the link carries meanwhile, 130 in 5 ms of 300 Mbit/s.
+const PACKET_THRESHOLD: u32 = 2_048;
+
+/// How long after one that was sent later a packet may arrive before it counts as lost, in round trips.
+///
+/// RFC 9002, section 6.1.2, has 9/8; a quarter stands packets that are 5 ms late at 20 ms. A loss that is
+/// noticed later costs nothing, since streams are read in any order.
+const TIME_THRESHOLD: f32 = 1.25;
 
 /// The largest UDP payload tried, in bytes: an eighth of what one call hands to the kernel (see
 /// `batches.rs`), and nearly what jumbo frames of 9,000 carry.
@@ -92,6 +112,27 @@ impl Tuning {
         MTU_MAX
     }
 
+    /// What a connection of the relay may come to, over all of its streams, in bytes.
+    pub const CONNECTION_WINDOW: u64 = CONNECTION_WINDOW as u64;
+
+    /// What is kept unacknowledged towards a peer that gets files, in bytes.
+    pub const SEND_WINDOW: u64 = SEND_WINDOW;
+
+    /// The relay's parameters for a client that is not admitted yet: one stream for its `hello`.
+    pub(super) fn unadmitted(self) -> TransportConfig {
+        let mut config = self.configure(Role::Relay);
+        Self::restrict(&mut config);
+        config
+    }
+
+    /// Grants what a `hello` takes, and no more.
+    pub(super) fn restrict(config: &mut TransportConfig) {
+        config
+            .max_concurrent_uni_streams(0u32.into())
+            .receive_window(UNADMITTED_WINDOW.into())
+            .send_window(CONTROL_SEND_WINDOW);
+    }
+
     /// The parameters of a connection; what a comparison with bare quinn must use as well.
     #[must_use]
     pub fn transport(self, role: Role) -> Arc<TransportConfig> {
@@ -122,6 +163,9 @@ impl Tuning {
             .stream_receive_window(STREAM_WINDOW.into())
             .receive_window(CONNECTION_WINDOW.into())
             .send_window(SEND_WINDOW)
+            .packet_threshold(PACKET_THRESHOLD)
+            .time_threshold(TIME_THRESHOLD)
+            .congestion_controller_factory(Arc::new(Congestion::default()))
             // Round-robin among files of one priority would finish them all late.
             .send_fairness(false)
             .mtu_discovery_config(Some(discovery))

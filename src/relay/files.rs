@@ -12,10 +12,11 @@ use tracing::debug;
 use super::{
     FileHook, Shared,
     fanout::{Inlet, Outlet, relay_file},
-    rooms::Session,
+    rooms::{Member, SharedRoom},
+    session::Session,
 };
 use crate::{
-    protocol::{Code, FileHeader, PeerId, RoomId, TransferId},
+    protocol::{Code, FileHeader, PeerId, TransferId},
     quic::{FileReceiver, FileSender, RateLimit, StreamError},
 };
 
@@ -29,22 +30,23 @@ const QUIET_LIMIT: Duration = Duration::from_secs(600);
 const FILES_WAITING_MAX: usize = 4096;
 
 /// Takes the peer's file streams until its connection ends.
-pub(super) async fn accept(shared: Arc<Shared>, session: Arc<Session>) {
-    let limit = shared.limit_of(session.peer);
-    while let Ok(stream) = session.link.accept_file().await {
-        let (shared, session, limit) = (shared.clone(), session.clone(), limit.clone());
+pub(super) async fn accept(shared: Arc<Shared>, member: Arc<Member>) {
+    let limit = shared.limit_of(member.session.peer());
+    while let Ok(stream) = member.session.link.accept_file().await {
+        let (shared, member, limit) = (shared.clone(), member.clone(), limit.clone());
         // Not tied to the session: what a sender has finished is delivered even when it is gone.
-        tokio::spawn(async move { pass_on(&shared, &session, stream, limit).await });
+        tokio::spawn(async move { pass_on(&shared, &member, stream, limit).await });
     }
 }
 
 /// Reads one file's header and fans the rest out to the transfer's recipients.
 async fn pass_on(
     shared: &Arc<Shared>,
-    session: &Arc<Session>,
+    member: &Member,
     mut stream: FileReceiver,
     limit: Option<Arc<RateLimit>>,
 ) {
+    let session = &member.session;
     let header = match timeout(HEADER_LIMIT, stream.header()).await {
         Ok(Ok(header)) => header,
         Ok(Err(error)) => {
@@ -53,64 +55,64 @@ async fn pass_on(
         }
         Err(_) => return stream.stop(Code::Timeout),
     };
-    let recipients =
-        match timeout(HEADER_LIMIT, participants(shared, session, header.transfer)).await {
-            Ok(Some(recipients)) => recipients,
-            Ok(None) => return stream.stop(Code::UnknownTransfer),
-            Err(_) => return stream.stop(Code::Timeout),
-        };
+    let recipients = match timeout(HEADER_LIMIT, participants(member, header.transfer)).await {
+        Ok(Some(recipients)) => recipients,
+        Ok(None) => return stream.stop(Code::UnknownTransfer),
+        Err(_) => return stream.stop(Code::Timeout),
+    };
     let recipients = recipients
         .into_iter()
-        .filter_map(|to| recipient(shared, header, to, session.room))
+        .filter_map(|to| recipient(shared, header, (&member.room, to)))
         .collect();
     let report = relay_file(
-        StreamInlet { stream, limit },
+        StreamInlet {
+            stream,
+            limit,
+            session: session.clone(),
+        },
         recipients,
         &shared.fanout,
-        &shared.budget,
+        &shared.budget.share_of(member.room_id, session.peer()),
     )
     .await;
+    if report.end.is_ok() {
+        session.windows.ended();
+    }
     debug!(file = header.file.0, bytes = report.bytes_in, "passed on");
 }
 
 /// The settled recipients of a transfer that this session sends.
-async fn participants(
-    shared: &Arc<Shared>,
-    session: &Arc<Session>,
-    id: TransferId,
-) -> Option<Vec<Arc<Session>>> {
-    let find = || {
-        shared.rooms.with(session.room, |room| {
-            let transfer = room.transfers.get(&id).filter(|t| t.is_sent_by(session))?;
-            Some((transfer.begun(), transfer.participants()))
-        })
-    };
+async fn participants(member: &Member, id: TransferId) -> Option<Vec<Arc<Session>>> {
+    let (session, room) = (&member.session, &member.room);
     // The file's stream may overtake the control stream's `Begin`.
-    let (mut begun, _) = find()?;
+    let mut begun = room.lock().sent_by(id, &session.mailbox)?.begun();
     begun.wait_for(|begun| *begun).await.ok()?;
-    find().map(|(_, participants)| participants)
+    let mut room = room.lock();
+    let participants = room.sent_by(id, &session.mailbox)?.participants();
+    let ids: Vec<_> = participants.map(|mailbox| mailbox.id).collect();
+    Some(
+        ids.into_iter()
+            .filter_map(|id| room.session(id).cloned())
+            .collect(),
+    )
 }
 
 /// One recipient's way out: a stream on its connection, opened when it takes one.
 fn recipient(
     shared: &Arc<Shared>,
     header: FileHeader,
-    to: Arc<Session>,
-    room: RoomId,
+    (room, to): (&SharedRoom, Arc<Session>),
 ) -> Option<(
     PeerId,
     impl Future<Output = Result<StreamOutlet, Code>> + Send + use<>,
 )> {
-    let peer = to.peer;
-    let waiting = Waiting::enter(to.clone());
-    if waiting.is_none() {
-        shared.rooms.with(room, |room| {
-            if let Some(transfer) = room.transfers.get_mut(&header.transfer) {
-                transfer.drop_recipient(header.transfer, peer, Code::Behind);
-            }
-        });
-    }
-    let waiting = waiting?;
+    let peer = to.peer();
+    let Some(waiting) = Waiting::enter(to.clone()) else {
+        let mut room = room.lock();
+        room.drop_recipient(header.transfer, &to.mailbox, Code::Behind);
+        return None;
+    };
+    to.windows.receives();
     let hook = shared
         .hook
         .as_ref()
@@ -150,6 +152,7 @@ impl Drop for Waiting {
 struct StreamInlet {
     stream: FileReceiver,
     limit: Option<Arc<RateLimit>>,
+    session: Arc<Session>,
 }
 
 impl Inlet for StreamInlet {
@@ -158,6 +161,7 @@ impl Inlet for StreamInlet {
             Ok(read) => read.map_err(|e| e.code())?,
             Err(_) => return Err(Code::Timeout),
         };
+        self.session.windows.read(count);
         if let Some(limit) = &self.limit {
             limit.pass(count).await;
         }

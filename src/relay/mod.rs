@@ -3,21 +3,34 @@
 //! It sees who, when, and how many bytes; never names, types or content.
 //!
 //! - [`admission`](Admission): which rooms may use it
-//! - `session`: one peer's connection
-//! - `rooms`: who is where
+//! - `arrivals`, `places`: who is let in, and how many
+//! - `serve`, `session`, `requests`: one peer's connection, and what it asks
+//! - `rooms`, `room`: who is where
 //! - `transfer`: who takes part in what
+//! - `mailbox`, `outbox`: what each is still to be told
+//! - [`Budget`]: what may be held of all that
 //! - `files`: one file's streams
 //! - [`fanout`]: one file's bytes, from one inlet to many outlets
 
 mod admission;
+mod arrivals;
+mod budget;
 pub mod fanout;
 mod files;
 mod hook;
+mod mailbox;
 mod outbox;
+mod pace;
+mod places;
+mod prefix;
+mod requests;
+mod room;
 mod rooms;
+mod serve;
 mod session;
 mod tcp;
 mod transfer;
+mod windows;
 
 use std::{
     collections::HashMap,
@@ -25,25 +38,30 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use admission::Admission;
+pub use budget::{Budget, Share};
 pub use hook::{FileHook, Hook};
 pub use tcp::{TcpListen, TcpListenError};
 
 use self::{
-    fanout::{Budget, FanoutConfig},
-    outbox::Outbox,
+    arrivals::{Arrivals, Newcomer},
+    fanout::FanoutConfig,
+    mailbox::SessionId,
+    places::Places,
     rooms::Rooms,
-    transfer::Transfer,
 };
 use crate::{
     protocol::{Code, PeerId},
-    quic::{Credentials, RateLimit, RelayEndpoint, SocketBuffers, Tuning},
+    quic::{Credentials, Incoming, RateLimit, RelayEndpoint, SocketBuffers, Tuning},
 };
 
 /// What a relay is told at its start.
@@ -55,7 +73,7 @@ pub struct RelayConfig {
     pub tcp: TcpListen,
     /// Which rooms may use it.
     pub admission: Admission,
-    /// Connections at once.
+    /// Peers in rooms at once.
     pub max_peers: usize,
     /// Bytes of content in memory, over all files.
     pub memory_limit: u64,
@@ -98,14 +116,15 @@ impl RelayConfig {
 pub struct Relay {
     endpoint: RelayEndpoint,
     shared: Arc<Shared>,
-    max_peers: usize,
 }
 
 /// What every session of one relay shares.
 #[derive(Debug)]
 struct Shared {
     admission: Admission,
+    places: Arc<Places>,
     rooms: Rooms,
+    sessions: AtomicU64,
     fanout: FanoutConfig,
     budget: Budget,
     limit_per_peer: Option<u64>,
@@ -115,6 +134,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// What this peer's connections may send together.
     fn limit_of(&self, peer: PeerId) -> Option<Arc<RateLimit>> {
         let rate = self.limit_per_peer?;
@@ -149,7 +172,9 @@ impl Relay {
         }
         let shared = Shared {
             admission: config.admission,
+            places: Places::new(config.max_peers),
             rooms: Rooms::default(),
+            sessions: AtomicU64::new(0),
             fanout: FanoutConfig::new(config.spool),
             budget: Budget::new(config.memory_limit, config.spool_limit),
             limit_per_peer: config.limit_per_peer,
@@ -159,7 +184,6 @@ impl Relay {
         Ok(Self {
             endpoint,
             shared: Arc::new(shared),
-            max_peers: config.max_peers,
         })
     }
 
@@ -186,17 +210,19 @@ impl Relay {
     /// Serves until `shutdown`, then tells every peer and ends within [`SHUTDOWN_LIMIT`].
     pub async fn run(self, shutdown: CancellationToken) {
         let sessions = TaskTracker::new();
+        let mut arrivals = Arrivals::new();
         loop {
-            let knock = tokio::select! {
+            tokio::select! {
                 () = shutdown.cancelled() => break,
-                knock = self.endpoint.accept() => knock,
-            };
-            let Some(knock) = knock else { break };
-            if sessions.len() >= self.max_peers {
-                knock.refuse();
-                continue;
+                incoming = self.endpoint.accept() => match incoming {
+                    Some(incoming) => arrivals.push(incoming),
+                    None => break,
+                },
+                () = arrivals.due() => {}
             }
-            sessions.spawn(session::serve(self.shared.clone(), knock));
+            while let Some((incoming, seat)) = arrivals.next() {
+                sessions.spawn(serve::serve(self.shared.clone(), incoming, seat));
+            }
         }
         self.endpoint.close(Code::Shutdown, Code::Shutdown.reason());
         sessions.close();
@@ -207,3 +233,21 @@ impl Relay {
 
 /// How long sessions, and then the last packets, may take when the relay ends.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+
+impl Newcomer for Incoming {
+    fn address(&self) -> SocketAddr {
+        self.remote()
+    }
+
+    fn is_validated(&self) -> bool {
+        Incoming::is_validated(self)
+    }
+
+    fn validate(self) {
+        Incoming::validate(self);
+    }
+
+    fn ignore(self) {
+        Incoming::ignore(self);
+    }
+}

@@ -1,139 +1,283 @@
 //! What is still to be said to one peer on its control stream.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Notify, mpsc};
+use bytes::Bytes;
+use tokio::sync::Notify;
 
+use super::budget::{Charge, Purpose, Share};
 use crate::{
-    protocol::{CONTROL_MESSAGE_MAX, Code, ServerToClient},
+    protocol::{Code, PeerId, ServerToClient},
     quic::{ControlSender, StreamError},
 };
 
-/// Messages, by their rough size in bytes, that may wait for one peer.
+/// Messages of the relay itself that may wait for one peer, in bytes as they go on the wire.
 ///
-/// A peer that reads slower than others speak to it is cut off rather than waited for: control
-/// messages are few, and holding them would let one peer take the relay's memory.
-const WAITING_MAX: usize = 4 << 20;
+/// A peer that reads none of them is cut off rather than waited for: they are few, and what they tell
+/// cannot be left out.
+const OWN_MAX: usize = 4 << 20;
+/// The same of them while the relay's memory is used up.
+const OWN_MAX_WHEN_SHORT: usize = 64 << 10;
+/// Messages of one other peer that may wait, in bytes.
+const OF_ONE_MAX: usize = 512 << 10;
+/// Messages of all other peers that may wait, in bytes.
+const OF_OTHERS_MAX: usize = 2 << 20;
 
-/// A message and its weight. Boxed, since an idle peer's queue keeps room for 32 of them.
-type Queued = (usize, Box<ServerToClient>);
-
-/// The sending side: cheap to clone, never blocks.
-#[derive(Debug, Clone)]
-pub(super) struct Outbox {
-    queue: mpsc::UnboundedSender<Queued>,
-    waiting: Arc<Waiting>,
-}
-
+/// The queue of one peer's messages, in the order in which they are sent.
 #[derive(Debug, Default)]
-struct Waiting {
-    bytes: AtomicUsize,
+pub(super) struct Outbox {
+    queue: Mutex<Queue>,
+    /// To the writer: there is something, or it is over.
+    ready: Notify,
+    /// To those who wait for room.
     drained: Notify,
 }
 
-/// The side that writes to the stream.
-#[derive(Debug)]
-pub(super) struct OutboxWriter {
-    queue: mpsc::UnboundedReceiver<Queued>,
-    waiting: Arc<Waiting>,
+#[derive(Debug, Default)]
+struct Queue {
+    messages: VecDeque<Message>,
+    own: usize,
+    of_others: usize,
+    by_peer: HashMap<PeerId, usize>,
+    state: State,
 }
 
-/// The peer does not read what it is told.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// The peer does not read what the relay tells it.
+    Overflowed,
+    Closed,
+}
+
 #[derive(Debug)]
-pub(super) struct Overflow;
+struct Message {
+    bytes: Bytes,
+    from: Option<PeerId>,
+}
+
+/// Others' messages fill what they may: this one is not queued.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full;
 
 impl Outbox {
-    pub(super) fn new() -> (Self, OutboxWriter) {
-        let (sender, queue) = mpsc::unbounded_channel();
-        let waiting = Arc::new(Waiting::default());
-        (
-            Self {
-                queue: sender,
-                waiting: waiting.clone(),
-            },
-            OutboxWriter { queue, waiting },
-        )
+    /// Queues a message of the relay's own, which counts for `share`, the peer's own.
+    ///
+    /// Where there is no room the peer is cut off.
+    pub(super) fn push(&self, message: Bytes, share: &Share) {
+        let len = message.len();
+        let charge = share.charge(Purpose::Messages, len);
+        let mut queue = self.lock();
+        let max = match charge {
+            Some(_) => OWN_MAX,
+            None => OWN_MAX_WHEN_SHORT,
+        };
+        if queue.own + len > max {
+            queue.state = State::Overflowed;
+        } else {
+            let charge = charge.unwrap_or_else(|| share.forced(Purpose::Messages, len));
+            queue.push(&message, None, &charge);
+        }
+        drop(queue);
+        self.ready.notify_one();
     }
 
-    /// Queues a message; a peer that is gone is no error.
-    pub(super) fn send(&self, message: ServerToClient) -> Result<(), Overflow> {
-        let size = weight(&message);
-        if self.waiting.bytes.fetch_add(size, Ordering::Relaxed) + size > WAITING_MAX {
-            return Err(Overflow);
+    /// Queues what the peer `from` says, which counts for that one's share.
+    ///
+    /// # Errors
+    /// When that peer, or all others together, have as much here as they may.
+    pub(super) fn push_from(
+        &self,
+        from: PeerId,
+        message: &Bytes,
+        share: &Share,
+    ) -> Result<(), Full> {
+        let len = message.len();
+        let mut queue = self.lock();
+        let of_one = queue.by_peer.get(&from).copied().unwrap_or_default();
+        if of_one + len > OF_ONE_MAX || queue.of_others + len > OF_OTHERS_MAX {
+            return Err(Full);
         }
-        let _ = self.queue.send((size, Box::new(message)));
+        let charge = share.charge(Purpose::Messages, len).ok_or(Full)?;
+        queue.push(message, Some(from), &charge);
+        drop(queue);
+        self.ready.notify_one();
         Ok(())
     }
 
-    /// Queues a message once at most half of the room is taken: for long answers to one question.
-    pub(super) async fn send_when_room(&self, message: ServerToClient) {
+    /// Waits until at most half of what the relay may say is waiting: for long answers to one question.
+    pub(super) async fn room(&self) {
         loop {
-            let drained = self.waiting.drained.notified();
-            if self.queue.is_closed() {
-                return;
-            }
-            if self.waiting.bytes.load(Ordering::Relaxed) < WAITING_MAX / 2 {
-                break;
+            let drained = self.drained.notified();
+            {
+                let queue = self.lock();
+                if queue.state != State::Open || queue.own < OWN_MAX_WHEN_SHORT / 2 {
+                    return;
+                }
             }
             drained.await;
         }
-        let _ = self.send(message);
     }
-}
 
-impl OutboxWriter {
-    /// Writes until the peer is gone or says that it wants no more.
-    pub(super) async fn run(
-        mut self,
-        mut stream: ControlSender<ServerToClient>,
+    /// Writes until the peer is gone, or reads too little.
+    ///
+    /// # Errors
+    /// [`Code::Behind`] where the peer does not read; otherwise the stream is over.
+    pub(super) async fn write_to(
+        &self,
+        stream: &mut ControlSender<ServerToClient>,
     ) -> Result<(), StreamError> {
-        while let Some((size, message)) = self.queue.recv().await {
-            let sent = stream.send(&*message).await;
-            self.waiting.bytes.fetch_sub(size, Ordering::Relaxed);
-            self.waiting.drained.notify_waiters();
-            match sent {
-                // What does not fit came from another peer; only that one message is lost.
-                Err(StreamError::Malformed(why)) => tracing::warn!(%why, "message not passed on"),
-                other => other?,
+        let _closed = CloseOnDrop(self);
+        loop {
+            let ready = self.ready.notified();
+            let next = {
+                let mut queue = self.lock();
+                match queue.state {
+                    State::Open => queue.pop(),
+                    State::Overflowed => return Err(StreamError::Ended(Code::Behind)),
+                    State::Closed => return Ok(()),
+                }
+            };
+            match next {
+                Some(message) => {
+                    let sending = stream.send_encoded(message);
+                    tokio::select! {
+                        sent = sending => sent?,
+                        () = self.overflowed() => return Err(StreamError::Ended(Code::Behind)),
+                    }
+                    self.drained.notify_waiters();
+                }
+                None => ready.await,
             }
         }
-        stream.finish().await;
-        Ok(())
+    }
+
+    async fn overflowed(&self) {
+        loop {
+            let ready = self.ready.notified();
+            if self.lock().state == State::Overflowed {
+                return;
+            }
+            ready.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for OutboxWriter {
+/// Nobody writes any more: nothing is kept.
+struct CloseOnDrop<'a>(&'a Outbox);
+
+impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
-        self.queue.close();
-        self.waiting.drained.notify_waiters();
+        let mut queue = self.0.lock();
+        if queue.state == State::Open {
+            queue.state = State::Closed;
+        }
+        queue.messages.clear();
+        drop(queue);
+        self.0.drained.notify_waiters();
     }
 }
 
-/// A message's share of [`WAITING_MAX`]: its variable parts and a fixed rest.
-fn weight(message: &ServerToClient) -> usize {
-    use crate::protocol::PeerMessage as Say;
-    let variable = match message {
-        ServerToClient::Peer { bundle, .. } => bundle.body.0.len(),
-        ServerToClient::Told {
-            message: Say::Offer { offer },
-            ..
-        } => offer.body.0.len() + offer.manifest.0.len(),
-        ServerToClient::Told {
-            message: Say::Receipts { batch },
-            ..
-        } => batch.0.len(),
-        ServerToClient::Told {
-            message: Say::Start { have, .. },
-            ..
-        } => have.0.len(),
-        _ => 0,
-    };
-    (256 + variable).min(CONTROL_MESSAGE_MAX)
+impl Queue {
+    fn push(&mut self, message: &Bytes, from: Option<PeerId>, charge: &Charge) {
+        if self.state != State::Open {
+            return;
+        }
+        match from {
+            Some(peer) => {
+                self.of_others += message.len();
+                *self.by_peer.entry(peer).or_default() += message.len();
+            }
+            None => self.own += message.len(),
+        }
+        // Tied to its charge: the transport holds it until it is acknowledged.
+        self.messages.push_back(Message {
+            bytes: charge.attach(message.clone()),
+            from,
+        });
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let message = self.messages.pop_front()?;
+        let len = message.bytes.len();
+        match message.from {
+            Some(peer) => {
+                self.of_others -= len;
+                if let Some(held) = self.by_peer.get_mut(&peer) {
+                    *held -= len;
+                    if *held == 0 {
+                        self.by_peer.remove(&peer);
+                    }
+                }
+            }
+            None => self.own -= len,
+        }
+        if self.messages.is_empty() {
+            // An idle peer's queue takes no room.
+            self.messages = VecDeque::new();
+        }
+        Some(message.bytes)
+    }
 }
 
-impl Overflow {
-    pub(super) const CODE: Code = Code::Behind;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::Budget;
+
+    fn peer(n: u8) -> PeerId {
+        PeerId::from_bytes([n; 32])
+    }
+
+    #[test]
+    fn one_peer_cannot_take_the_room_of_another() {
+        let (outbox, budget) = (Outbox::default(), Budget::default());
+        let (share, message) = (budget.share(), Bytes::from(vec![7; 50_000]));
+        let mut taken = 0;
+        while outbox.push_from(peer(1), &message, &share).is_ok() {
+            taken += message.len();
+        }
+        assert!(taken > OF_ONE_MAX - message.len() && taken <= OF_ONE_MAX);
+        assert_eq!(budget.memory_in_use(), taken as u64);
+        assert_eq!(outbox.push_from(peer(2), &message, &share), Ok(()));
+        outbox.push(message, &share);
+        assert_eq!(outbox.lock().state, State::Open, "the victim stays");
+    }
+
+    #[test]
+    fn a_flooder_pays_from_its_own_share_and_all_flooders_stop_at_the_limit() {
+        let budget = Budget::new(100_000, 0);
+        let (outbox, share) = (Outbox::default(), budget.share());
+        let message = Bytes::from(vec![7; 1_000]);
+        for n in 0..200 {
+            let _ = outbox.push_from(peer(n), &message, &share);
+        }
+        let most = 100_000 + Purpose::Messages.guaranteed();
+        assert!(budget.memory_in_use() <= most);
+        assert!(outbox.push_from(peer(201), &message, &share).is_err());
+    }
+
+    #[test]
+    fn who_reads_nothing_of_the_relay_is_cut_off_earlier_while_memory_is_short() {
+        let outboxes = [Budget::default(), Budget::new(0, 0)].map(|budget| {
+            let (outbox, share) = (Outbox::default(), budget.share());
+            let message = Bytes::from(vec![7; 1_000]);
+            let mut pushed = 0;
+            while outbox.lock().state == State::Open {
+                outbox.push(message.clone(), &share);
+                pushed += message.len();
+            }
+            pushed
+        });
+        assert!(outboxes[0] > OWN_MAX && outboxes[0] < OWN_MAX + 2_000);
+        assert!(outboxes[1] > OWN_MAX_WHEN_SHORT && outboxes[1] < OWN_MAX_WHEN_SHORT + 2_000);
+    }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::rooms::Session;
+use super::mailbox::Mailbox;
 use crate::protocol::{Answer, Code, PeerId, PeerMessage, ServerToClient, TransferId};
 
 /// Recipients of one transfer.
@@ -13,14 +13,14 @@ const RECIPIENTS_MAX: usize = 10_000;
 /// The relay's record of one transfer.
 #[derive(Debug)]
 pub(super) struct Transfer {
-    sender: Arc<Session>,
+    sender: Arc<Mailbox>,
     recipients: HashMap<PeerId, Recipient>,
     begun: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
 struct Recipient {
-    session: Arc<Session>,
+    mailbox: Arc<Mailbox>,
     state: State,
 }
 
@@ -31,7 +31,7 @@ enum State {
 }
 
 impl Transfer {
-    pub(super) fn new(sender: Arc<Session>) -> Self {
+    pub(super) fn new(sender: Arc<Mailbox>) -> Self {
         Self {
             sender,
             recipients: HashMap::new(),
@@ -39,8 +39,20 @@ impl Transfer {
         }
     }
 
-    pub(super) fn is_sent_by(&self, session: &Arc<Session>) -> bool {
-        Arc::ptr_eq(&self.sender, session)
+    pub(super) fn is_sent_by(&self, session: &Mailbox) -> bool {
+        self.sender.id == session.id
+    }
+
+    /// Whether this session sends it, or may take part.
+    pub(super) fn concerns(&self, session: &Mailbox) -> bool {
+        let recipient = self.recipients.get(&session.peer);
+        self.is_sent_by(session) || recipient.is_some_and(|r| r.mailbox.id == session.id)
+    }
+
+    /// The sessions that it concerns.
+    pub(super) fn everyone(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
+        let recipients = self.recipients.values().map(|r| &r.mailbox);
+        recipients.chain([&self.sender])
     }
 
     /// Whether the recipients are settled; to be awaited by files that arrive early.
@@ -49,47 +61,58 @@ impl Transfer {
     }
 
     /// Those who take part, once the transfer has begun.
-    pub(super) fn participants(&self) -> Vec<Arc<Session>> {
+    pub(super) fn participants(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
         let accepted = |r: &&Recipient| r.state == State::Accepted;
         self.recipients
             .values()
             .filter(accepted)
-            .map(|r| r.session.clone())
-            .collect()
+            .map(|r| &r.mailbox)
     }
 
-    /// Passes on what the sender says.
-    pub(super) fn hear_sender(&mut self, id: TransferId, to: Option<PeerId>, message: PeerMessage) {
-        let told = |message| ServerToClient::Told {
+    /// Passes on what the sender says; the recipients that are out after it.
+    ///
+    /// One that reads so little that the sender's messages fill their room is taken out: nobody waits
+    /// for it, and its messages from others are not touched.
+    pub(super) fn on_sender_message(
+        &mut self,
+        id: TransferId,
+        to: Option<PeerId>,
+        message: PeerMessage,
+    ) -> Vec<Arc<Mailbox>> {
+        let is_cancel = matches!(message, PeerMessage::Cancel { .. });
+        let told = ServerToClient::Told {
             transfer: id,
             from: self.sender.peer,
             message,
         };
-        match to {
-            Some(peer) => {
-                if let Some(recipient) = self.recipients.get(&peer) {
-                    recipient.session.say(told(message.clone()));
-                    if let PeerMessage::Cancel { .. } = message {
-                        self.recipients.remove(&peer);
-                    }
-                }
-            }
-            None => {
-                let everyone = matches!(message, PeerMessage::Cancel { .. });
-                for recipient in self.recipients.values() {
-                    if everyone || recipient.state == State::Accepted {
-                        recipient.session.say(told(message.clone()));
-                    }
-                }
+        let (mut out, mut failed) = (Vec::new(), Vec::new());
+        let hears = |(peer, recipient): &(&PeerId, &Recipient)| match to {
+            Some(to) => **peer == to,
+            None => is_cancel || recipient.state == State::Accepted,
+        };
+        for (peer, recipient) in self.recipients.iter().filter(hears) {
+            if let Err(code) = recipient.mailbox.pass(&self.sender, told.clone()) {
+                failed.push((*peer, code));
+                out.push(recipient.mailbox.clone());
             }
         }
+        for (peer, code) in failed {
+            self.drop_recipient(id, peer, code);
+        }
+        if is_cancel && let Some(cancelled) = to.and_then(|to| self.recipients.remove(&to)) {
+            out.push(cancelled.mailbox);
+        }
+        out
     }
 
     /// Passes an offer on to one more recipient, whose listening connection this is.
+    ///
+    /// # Errors
+    /// Why it is not offered to this one.
     pub(super) fn offer(
         &mut self,
         id: TransferId,
-        to: &Arc<Session>,
+        to: &Arc<Mailbox>,
         message: PeerMessage,
     ) -> Result<(), Code> {
         if *self.begun.borrow() {
@@ -98,18 +121,20 @@ impl Transfer {
         if self.recipients.len() >= RECIPIENTS_MAX {
             return Err(Code::TooLarge);
         }
-        let recipient = Recipient {
-            session: to.clone(),
-            state: State::Offered,
-        };
-        if self.recipients.insert(to.peer, recipient).is_some() {
+        if self.recipients.contains_key(&to.peer) {
             return Err(Code::Protocol);
         }
-        to.say(ServerToClient::Told {
+        let told = ServerToClient::Told {
             transfer: id,
             from: self.sender.peer,
             message,
-        });
+        };
+        to.pass(&self.sender, told)?;
+        let recipient = Recipient {
+            mailbox: to.clone(),
+            state: State::Offered,
+        };
+        self.recipients.insert(to.peer, recipient);
         Ok(())
     }
 
@@ -117,36 +142,27 @@ impl Transfer {
     ///
     /// # Errors
     /// [`Code::UnknownTransfer`] from anyone to whom this transfer was not offered.
-    pub(super) fn hear_recipient(
+    pub(super) fn on_recipient_message(
         &mut self,
         id: TransferId,
-        session: &Arc<Session>,
+        from: &Mailbox,
         message: PeerMessage,
     ) -> Result<(), Code> {
         let begun = *self.begun.borrow();
         let recipient = self
             .recipients
-            .get_mut(&session.peer)
-            .filter(|r| Arc::ptr_eq(&r.session, session));
+            .get_mut(&from.peer)
+            .filter(|r| r.mailbox.id == from.id);
         let Some(recipient) = recipient else {
             return Err(Code::UnknownTransfer);
         };
+        let mut is_out = false;
         match &message {
             PeerMessage::Answer {
                 answer: Answer::Accept { .. },
             } if recipient.state == State::Offered => {
                 if begun {
-                    self.recipients.remove(&session.peer);
-                    session.say(ServerToClient::Gone {
-                        transfer: id,
-                        peer: self.sender.peer,
-                        code: Code::TooLate,
-                    });
-                    self.sender.say(ServerToClient::Gone {
-                        transfer: id,
-                        peer: session.peer,
-                        code: Code::TooLate,
-                    });
+                    self.drop_recipient(id, from.peer, Code::TooLate);
                     return Ok(());
                 }
                 recipient.state = State::Accepted;
@@ -155,29 +171,28 @@ impl Transfer {
                 answer: Answer::Decline { .. },
             }
             | PeerMessage::Cancel { .. }
-            | PeerMessage::Failed { file: None, .. } => {
-                self.recipients.remove(&session.peer);
-            }
+            | PeerMessage::Failed { file: None, .. } => is_out = true,
             _ => {}
         }
-        self.sender.say(ServerToClient::Told {
+        let told = ServerToClient::Told {
             transfer: id,
-            from: session.peer,
+            from: from.peer,
             message,
-        });
+        };
+        if let Err(code) = self.sender.pass(from, told) {
+            self.drop_recipient(id, from.peer, code);
+        } else if is_out {
+            self.recipients.remove(&from.peer);
+        }
         Ok(())
     }
 
     /// Settles who takes part.
     pub(super) fn begin(&mut self, id: TransferId) {
         self.begun.send_replace(true);
-        let recipients = self
-            .recipients
-            .values()
-            .filter(|r| r.state == State::Accepted)
-            .count();
+        let recipients = self.participants().count();
         let recipients = u32::try_from(recipients).expect("at most RECIPIENTS_MAX");
-        self.sender.say(ServerToClient::Begun {
+        self.sender.send(ServerToClient::Begun {
             transfer: id,
             recipients,
         });
@@ -186,43 +201,35 @@ impl Transfer {
     /// Takes one recipient out, and tells both ends why.
     pub(super) fn drop_recipient(&mut self, id: TransferId, peer: PeerId, code: Code) {
         if let Some(recipient) = self.recipients.remove(&peer) {
-            recipient.session.say(ServerToClient::Gone {
-                transfer: id,
-                peer: self.sender.peer,
-                code,
-            });
-            self.sender.say(ServerToClient::Gone {
-                transfer: id,
-                peer,
-                code,
-            });
+            recipient
+                .mailbox
+                .send(self.gone(id, self.sender.peer, code));
+            self.sender.send(self.gone(id, peer, code));
         }
     }
 
-    /// Takes a session's part out of the transfer; whether the transfer goes on.
-    pub(super) fn leave(&mut self, id: TransferId, session: &Arc<Session>, code: Code) -> bool {
-        if self.is_sent_by(session) {
-            for recipient in self.recipients.values() {
-                recipient.session.say(ServerToClient::Gone {
-                    transfer: id,
-                    peer: session.peer,
-                    code,
-                });
-            }
-            return false;
+    /// Tells the recipients that the sender's connection has ended.
+    pub(super) fn sender_is_gone(&self, id: TransferId, code: Code) {
+        for recipient in self.recipients.values() {
+            recipient
+                .mailbox
+                .send(self.gone(id, self.sender.peer, code));
         }
-        let theirs = self
-            .recipients
-            .get(&session.peer)
-            .is_some_and(|r| Arc::ptr_eq(&r.session, session));
-        if theirs {
+    }
+
+    /// Takes a recipient out whose connection has ended.
+    pub(super) fn recipient_is_gone(&mut self, id: TransferId, session: &Mailbox, code: Code) {
+        if self.concerns(session) {
             self.recipients.remove(&session.peer);
-            self.sender.say(ServerToClient::Gone {
-                transfer: id,
-                peer: session.peer,
-                code,
-            });
+            self.sender.send(self.gone(id, session.peer, code));
         }
-        true
+    }
+
+    fn gone(&self, transfer: TransferId, peer: PeerId, code: Code) -> ServerToClient {
+        ServerToClient::Gone {
+            transfer,
+            peer,
+            code,
+        }
     }
 }

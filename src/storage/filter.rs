@@ -24,6 +24,7 @@ pub struct Filter {
     rules: Option<Arc<Gitignore>>,
     gitignore: bool,
     own: Arc<[PathBuf]>,
+    modes: bool,
 }
 
 /// Why rules cannot be used.
@@ -86,6 +87,18 @@ impl Filter {
     pub fn with_gitignore(mut self) -> Self {
         self.gitignore = true;
         self
+    }
+
+    /// Sends permission bits as well, which are left out otherwise, but for whether a file may be
+    /// executed.
+    #[must_use]
+    pub fn with_modes(mut self) -> Self {
+        self.modes = true;
+        self
+    }
+
+    pub(super) fn sends_modes(&self) -> bool {
+        self.modes
     }
 
     /// Leaves these out wherever they are found, such as the keys of this program.

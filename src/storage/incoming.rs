@@ -12,6 +12,10 @@ pub struct IncomingFile {
     pub size: Option<u64>,
     /// Whether it may be executed.
     pub executable: bool,
+    /// Permission bits to keep to: they take away what the file would have otherwise, and add nothing.
+    pub mode: Option<u32>,
+    /// Whether blocks of zeros are to be holes.
+    pub sparse: bool,
     /// When it was last modified.
     pub modified: Option<Modified>,
     /// What an earlier attempt at the same file must have had for its bytes to be of use.

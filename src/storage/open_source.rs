@@ -17,6 +17,7 @@ pub struct OpenSource {
     file: File,
     disk: PathBuf,
     follow: bool,
+    sparse: bool,
     opened: Stamp,
     position: u64,
 }
@@ -50,6 +51,7 @@ impl OpenSource {
         }
         os::will_read_all(&file);
         Ok(Self {
+            sparse: os::is_sparse(&file),
             file,
             disk,
             follow,
@@ -76,6 +78,12 @@ impl OpenSource {
         self.opened.modified
     }
 
+    /// Whether there are holes in it.
+    #[must_use]
+    pub fn is_sparse(&self) -> bool {
+        self.sparse
+    }
+
     /// Fills the buffer from where the last read ended; fewer bytes only at the end, then none.
     ///
     /// Buffers of 256 KiB and more keep the number of calls small.
@@ -85,6 +93,20 @@ impl OpenSource {
     pub fn read(&mut self, buf: &mut [u8]) -> Result<usize, SourceError> {
         let left = self.len() - self.position;
         let wanted = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+        let end = self.position + wanted as u64;
+        // A hole is not read: there is nothing of it on the disk or in the cache.
+        if self.sparse && os::next_data(&self.file, self.position).is_some_and(|at| at >= end) {
+            let left = self
+                .file
+                .metadata()
+                .map_err(SourceError::io("read", &self.disk))?;
+            if left.len() < end {
+                return Err(self.changed(Change::Truncated));
+            }
+            buf[..wanted].fill(0);
+            self.position = end;
+            return Ok(wanted);
+        }
         let read = os::read_at(&self.file, &mut buf[..wanted], self.position)
             .map_err(SourceError::io("read", &self.disk))?;
         if read < wanted {
@@ -95,14 +117,19 @@ impl OpenSource {
     }
 
     /// A hasher that has been given the first `len` bytes; the next read goes on after them.
+    /// `progress` is told how many bytes are hashed, now and then.
     ///
     /// # Errors
     /// [`SourceError::Changed`] if there are not so many.
-    pub fn hash_prefix(&mut self, len: u64) -> Result<blake3::Hasher, SourceError> {
+    pub fn hash_prefix(
+        &mut self,
+        len: u64,
+        progress: impl FnMut(u64),
+    ) -> Result<blake3::Hasher, SourceError> {
         if len > self.len() {
             return Err(self.changed(Change::Truncated));
         }
-        let (hasher, got) = os::hash_prefix(&self.file, len, |_| ())
+        let (hasher, got) = os::hash_prefix(&self.file, len, progress)
             .map_err(SourceError::io("read", &self.disk))?;
         if got < len {
             return Err(self.changed(Change::Truncated));
@@ -211,7 +238,7 @@ mod tests {
         let (_temp, path, content) = file();
         let mut source = open(&path);
         for start in [0, 300_000, content.len()] {
-            let hasher = source.hash_prefix(start as u64).unwrap();
+            let hasher = source.hash_prefix(start as u64, |_| ()).unwrap();
             assert_eq!(hasher.finalize(), blake3::hash(&content[..start]));
             let mut read = content[..start].to_vec();
             let mut buf = vec![0; 256 * 1024];
@@ -223,7 +250,11 @@ mod tests {
             }
             assert_eq!(read, content);
         }
-        assert!(source.hash_prefix(content.len() as u64 + 1).is_err());
+        assert!(
+            source
+                .hash_prefix(content.len() as u64 + 1, |_| ())
+                .is_err()
+        );
         assert_eq!(change(&source), None);
     }
 

@@ -74,6 +74,30 @@ pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> (usize, io
     (done, Ok(()))
 }
 
+/// Appends at `offset`, the file's end, and leaves a hole where there are blocks of zeros; says how
+/// much was written before an error.
+pub(super) fn write_with_holes(file: &File, bytes: &[u8], offset: u64) -> (usize, io::Result<()>) {
+    let mut done = 0;
+    for block in bytes.chunks(BLOCK) {
+        if !crate::sealing::is_blank(block) {
+            let (written, result) = write_all_at(file, block, offset + done as u64);
+            if result.is_err() {
+                return (done + written, result);
+            }
+        }
+        done += block.len();
+    }
+    let end = offset + done as u64;
+    match file.metadata().map(|found| found.len() < end) {
+        Ok(true) => (done, file.set_len(end)),
+        Ok(false) => (done, Ok(())),
+        Err(error) => (done, Err(error)),
+    }
+}
+
+/// The blocks that are looked at for zeros: file systems have no smaller holes.
+const BLOCK: usize = 4096;
+
 /// Opening must not wait: on a pipe that someone put in a file's place it would, for ever.
 pub(super) fn never_wait(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
@@ -267,11 +291,59 @@ pub(super) fn is_executable(metadata: &std::fs::Metadata) -> bool {
     }
 }
 
-/// Lets everyone execute a file who may read it, or nobody.
+/// The permission bits of a file or directory; `None` where the system has none.
+pub(super) fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Some(metadata.mode() & 0o777)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
+    }
+}
+
+/// Whether a file has holes: fewer blocks than its length needs.
+pub(super) fn is_sparse(file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        file.metadata()
+            .is_ok_and(|found| found.blocks().saturating_mul(512) < found.len())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        false
+    }
+}
+
+/// Where the next byte of a file is that is not in a hole, at `offset` or after it; `None` if there
+/// is none, or the system cannot tell.
+pub(super) fn next_data(file: &File, offset: u64) -> Option<u64> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(offset)) {
+            Ok(at) => Some(at),
+            // A hole up to the end.
+            Err(rustix::io::Errno::NXIO) => Some(u64::MAX),
+            Err(_) => None,
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (file, offset);
+        None
+    }
+}
+
+/// Lets everyone execute a file who may read it, or nobody; of that, `mode` may take away.
 ///
 /// The file was made under the umask, so following its read bits obeys the umask, which cannot be
 /// asked for without changing it under all threads.
-pub(super) fn set_executable(file: &File, executable: bool) -> io::Result<()> {
+pub(super) fn set_mode(file: &File, executable: bool, kept: Option<u32>) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -280,13 +352,35 @@ pub(super) fn set_executable(file: &File, executable: bool) -> io::Result<()> {
             true => (mode & 0o666) | ((mode & 0o444) >> 2),
             false => mode & 0o666,
         };
+        let wanted = match kept {
+            // Executable for those that its mode says, readable for its owner in any case: it is theirs.
+            Some(kept) => (wanted | (mode & 0o444) >> 2) & kept | 0o400,
+            None => wanted,
+        };
         if wanted != mode {
             file.set_permissions(std::fs::Permissions::from_mode(wanted))?;
         }
     }
     #[cfg(not(unix))]
-    let _ = (file, executable);
+    let _ = (file, executable, kept);
     Ok(())
+}
+
+/// Takes away what a directory grants beyond `kept`; its owner can always use it.
+pub(super) fn restrict_dir(dir: &Dir, name: &str, kept: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Mode, OFlags, fchmod, openat};
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = openat(dir, name, flags, Mode::empty())?;
+        let now = rustix::fs::fstat(&opened)?.st_mode & 0o777;
+        Ok(fchmod(&opened, Mode::from_raw_mode(now & kept | 0o700))?)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (dir, name, kept);
+        Ok(())
+    }
 }
 
 /// Sets the modification time of something in a directory, without following a link; fails with

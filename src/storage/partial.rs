@@ -130,7 +130,11 @@ impl Partial {
             self.leave_room(bytes.len() as u64)?;
             self.look_at = end + LOOK_EVERY;
         }
-        let (written, result) = os::write_all_at(&self.file, bytes, self.len);
+        let write = match self.incoming.sparse {
+            true => os::write_with_holes,
+            false => os::write_all_at,
+        };
+        let (written, result) = write(&self.file, bytes, self.len);
         self.len += written as u64;
         result.map_err(StorageError::io("write", self.place()))
     }
@@ -198,7 +202,7 @@ impl Partial {
         if let Some(size) = self.incoming.size.filter(|size| self.len != *size) {
             return Err(self.wrong_size(size, self.len));
         }
-        os::set_executable(&self.file, self.incoming.executable)
+        os::set_mode(&self.file, self.incoming.executable, self.incoming.mode)
             .map_err(StorageError::io("set the mode of", self.place()))?;
         // A file system that cannot hold this time is no reason to lose the content.
         if let Some(time) = self.incoming.modified.and_then(time::to_system) {
@@ -432,6 +436,63 @@ mod tests {
             assert_eq!(found.permissions().mode() & 0o7777, expected);
             let modified = time::from_system(found.modified().unwrap());
             assert_eq!(modified, file.modified);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn holes_stay_holes_and_nothing_else_becomes_one() {
+        use std::os::unix::fs::MetadataExt;
+        let place = Place::new();
+        let mut content = vec![0; 3 << 20];
+        content[1_000_000] = 7;
+        for sparse in [true, false] {
+            let mut file = incoming("a", content.len() + 1);
+            file.sparse = sparse;
+            let mut partial = place.target.begin(&file).unwrap();
+            for piece in content.chunks(100_000) {
+                partial.write_all(piece).unwrap();
+            }
+            // A part that ends in a hole is as long as it says.
+            drop(partial);
+            let mut partial = place.target.begin(&file).unwrap();
+            assert_eq!(partial.len(), content.len() as u64);
+            partial.write_all(&[0]).unwrap();
+            let stored = partial.finish(Conflict::Overwrite).unwrap();
+            let path = place.out().join(stored.path.as_str());
+            let found = fs::read(&path).unwrap();
+            assert!(found[..content.len()] == content && found.len() == content.len() + 1);
+            let room = fs::metadata(&path).unwrap().blocks() * 512;
+            assert_eq!(room < 200_000, sparse, "{room} bytes");
+            fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_mode_takes_away_and_never_adds() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = Place::new();
+        let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        rustix::process::umask(umask);
+        for (kept, mode) in [
+            (0o600, 0o600),
+            (0o640, 0o640),
+            (0o444, 0o444),
+            (0o777, 0o755),
+            (0o666, 0o644),
+            (0o700, 0o700),
+            (0o7755, 0o755),
+            (0o000, 0o400),
+        ] {
+            let mut file = incoming(&format!("{kept:o}"), 0);
+            file.executable = kept & 0o111 != 0;
+            file.mode = Some(kept);
+            let partial = place.target.begin(&file).unwrap();
+            let stored = partial.finish(Conflict::Rename).unwrap();
+            let found = fs::metadata(place.out().join(stored.path.as_str())).unwrap();
+            let expected = mode & !umask.as_raw_mode();
+            assert_eq!(found.permissions().mode() & 0o7777, expected, "{kept:o}");
         }
     }
 

@@ -156,6 +156,22 @@ impl Target {
         }
     }
 
+    /// Takes away what a directory of the job's own grants beyond these permission bits; its owner can
+    /// always use it.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn restrict_dir(&self, path: &RelativePath, mode: u32) -> Result<(), StorageError> {
+        let (local, is_ours) = self.find(path, true)?;
+        if !is_ours {
+            return Ok(());
+        }
+        let parent = self.tree.directory(local.parent(), Missing::Fail)?;
+        let name = local.file_name();
+        os::restrict_dir(parent.handle(), name, mode)
+            .map_err(StorageError::io("set the mode of", parent.place(name)))
+    }
+
     /// Makes the directories and links made so far durable.
     ///
     /// # Errors

@@ -61,6 +61,8 @@ pub(super) fn incoming(path: &str, size: usize) -> IncomingFile {
         path,
         size,
         executable: false,
+        mode: None,
+        sparse: false,
         modified: None,
     }
 }

@@ -36,8 +36,10 @@ pub struct Entry {
     pub path: RelativePath,
     /// What it is.
     pub kind: EntryKind,
-    /// Whether it is a file that may be executed. No other mode bit is sent.
+    /// Whether it is a file that may be executed.
     pub executable: bool,
+    /// Its permission bits, where they are sent; not for links.
+    pub mode: Option<u32>,
     /// When it was last modified; not for links.
     pub modified: Option<Modified>,
     /// A root may be a link, and is followed: it was named by whoever sends.
@@ -94,6 +96,10 @@ impl Walk {
             };
             let metadata = metadata.map_err(SourceError::io("read", found.path()))?;
             describe(found, path, &metadata, is_root)
+        });
+        let entry = entry.map(|entry| Entry {
+            mode: entry.mode.filter(|_| self.filter.sends_modes()),
+            ..entry
         });
         if matches!(entry, Err(SourceError::Name { .. })) {
             // Nothing below a directory has a name if it has none.
@@ -174,6 +180,10 @@ fn describe(
     let is_link = matches!(kind, EntryKind::Symlink { .. });
     Ok(Entry {
         executable: matches!(kind, EntryKind::File { .. }) && os::is_executable(metadata),
+        mode: match is_link {
+            true => None,
+            false => os::mode(metadata),
+        },
         modified: match is_link {
             true => None,
             false => metadata.modified().ok().and_then(time::from_system),

@@ -380,8 +380,13 @@ impl Proc {
         self.status("VmRSS:")
     }
 
+    /// What the system says of the process in this file of `/proc`.
+    pub fn proc_file(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.child.id()))
+    }
+
     fn status(&self, field: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(self.proc_file("status")).unwrap();
         let line = status.lines().find_map(|l| l.strip_prefix(field));
         let kib = line.unwrap().trim().trim_end_matches(" kB");
         kib.parse::<u64>().unwrap() * 1024

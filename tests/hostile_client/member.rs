@@ -35,6 +35,8 @@ pub fn file(path: &str) -> (Head, Vec<u8>) {
         size: Some(content.len() as u64),
         target: None,
         exec: false,
+        mode: None,
+        sparse: false,
         mtime: None,
         blake3: None,
     };

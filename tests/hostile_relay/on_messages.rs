@@ -36,10 +36,10 @@ async fn offers_refused(changes: impl Fn(&Stage) -> Vec<Change>) {
         });
         assert_unverified(alice.send(&["bob"], &[&path]).await);
         bob.refuses().await;
-        let carols = carol.received().len();
+        carol.clear();
         assert_split(alice.broadcast(&[&path]).await, bob.id, carol.id);
         bob.refuses().await;
-        assert_eq!(carol.received().len(), carols + 1);
+        assert_eq!(carol.received().len(), 1);
         assert_eq!(bob.received(), []);
     }
     stage.liar.be_honest();
@@ -169,7 +169,7 @@ async fn an_offer_to_another_recipient_of_the_broadcast_is_refused() {
     assert_eq!((bob.received().len(), carol.received().len()), (1, 0));
     stage.liar.be_honest();
     assert_delivered(alice.broadcast(&[&path]).await);
-    assert_eq!((bob.received().len(), carol.received().len()), (2, 1));
+    assert_eq!((bob.received().len(), carol.received().len()), (1, 1));
 }
 
 /// Keeps what goes to one peer about its first transfer.
@@ -268,7 +268,7 @@ async fn a_whole_transfer_that_is_delivered_again_is_refused() {
 
     stage.liar.be_honest();
     assert_delivered(alice.send(&["bob"], &[&path]).await);
-    assert_eq!(restarted.received().len(), 2);
+    assert_eq!(restarted.received(), received, "it was there already");
 }
 
 #[tokio::test]

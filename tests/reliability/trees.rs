@@ -283,3 +283,67 @@ fn a_tree_lands_beside_one_that_is_there_and_goes_on_there_after_a_kill() {
     expected.sort();
     assert_eq!(stored, expected);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hole_of_ten_gibibytes_costs_next_to_nothing_and_stays_one() {
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    let (lab, _relay) = Lab::new();
+    let alice = lab.listen("alice", &[]);
+    let image = lab.folder().join("disk.img");
+    let size = match std::env::var_os("P2P_TEST_SCALE") {
+        Some(_) => 10 << 30,
+        None => 256 << 20,
+    };
+    let file = fs::File::create(&image).unwrap();
+    file.set_len(size).unwrap();
+    file.write_all_at(b"begin", 0).unwrap();
+    file.write_all_at(b"middle", size / 2).unwrap();
+    drop(file);
+    lab.send("sender", &["--to", "alice"], &[&image]).expect(0);
+    alice.wait_event("received");
+    let stored = lab.out("alice").join("disk.img");
+    let found = fs::metadata(&stored).unwrap();
+    assert_eq!(found.len(), size);
+    assert!(found.blocks() * 512 < 2 << 20, "{} blocks", found.blocks());
+    let mut middle = [0; 6];
+    fs::File::open(&stored)
+        .unwrap()
+        .read_exact_at(&mut middle, size / 2)
+        .unwrap();
+    assert_eq!(&middle, b"middle");
+}
+
+#[test]
+fn modes_are_kept_where_that_is_asked_for() {
+    let (lab, _relay) = Lab::new();
+    let _alice = lab.listen("alice", &[]);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    for (tree, options, expected) in [
+        (
+            "kept",
+            &["--to", "alice", "--preserve"][..],
+            (0o600, 0o500, 0o700),
+        ),
+        ("usual", &["--to", "alice"], (0o644, 0o755, 0o755)),
+    ] {
+        let root = lab.folder().join(tree);
+        lab.file(&format!("{tree}/private/secret"), 10);
+        lab.file(&format!("{tree}/run"), 10);
+        for (name, mode) in [
+            ("private/secret", 0o600),
+            ("run", 0o4500),
+            ("private", 0o700),
+        ] {
+            fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        lab.send("sender", options, &[&root]).expect(0);
+        let out = lab.out("alice").join(tree);
+        let found = (
+            mode(&out.join("private/secret")),
+            mode(&out.join("run")),
+            mode(&out.join("private")),
+        );
+        assert_eq!(found, expected, "{tree}");
+    }
+}

@@ -63,6 +63,20 @@ pub fn show(path: &Path, options: &ShowOptions, out: &mut dyn Write) -> Result<K
     Ok(kind)
 }
 
+impl ShowOptions {
+    /// Asks the terminal itself whether it draws pixels, if that is not known yet.
+    ///
+    /// Worth the wait, of a second at most and a moment mostly, only where a picture is to be
+    /// drawn. Not to be called while anything else reads from the terminal. A terminal that
+    /// does not answer, or not to this process, changes nothing.
+    pub fn ask_terminal(&mut self) {
+        #[cfg(unix)]
+        if self.graphics == Graphics::HalfBlocks {
+            self.graphics = ask::graphics().unwrap_or(self.graphics);
+        }
+    }
+}
+
 /// Tells what a file would be shown as, from its first bytes and its name.
 ///
 /// # Errors

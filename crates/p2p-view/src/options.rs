@@ -132,18 +132,6 @@ impl ShowOptions {
         options
     }
 
-    /// Asks the terminal itself whether it draws pixels, if that is not known yet.
-    ///
-    /// Worth the wait, of a second at most and a moment mostly, only where a picture is to be
-    /// drawn. Not to be called while anything else reads from the terminal. A terminal that
-    /// does not answer, or not to this process, changes nothing.
-    pub fn ask_terminal(&mut self) {
-        #[cfg(unix)]
-        if self.graphics == Graphics::HalfBlocks {
-            self.graphics = super::ask::graphics().unwrap_or(self.graphics);
-        }
-    }
-
     /// How many rows to show where `fitting` of them fit.
     pub(super) fn rows_or(&self, fitting: usize) -> usize {
         match self.rows {

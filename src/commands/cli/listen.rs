@@ -41,6 +41,16 @@ pub struct ListenArgs {
         help_heading = "Policy"
     )]
     pub conflict: ConflictArg,
+    /// What to do with a name that this file system cannot hold: store it with the characters in
+    /// question replaced by %XX, or refuse it.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "POLICY",
+        default_value = "replace",
+        help_heading = "Policy"
+    )]
+    pub names: NamesArg,
     /// The largest transfer to take.
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Policy")]
     pub max_size: Option<u64>,
@@ -73,6 +83,15 @@ pub enum Accept {
     Trusted,
     /// You are asked each time.
     Ask,
+}
+
+/// What to do about a name that the file system cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NamesArg {
+    /// Store it with %XX for each character in question: a:b becomes a%3Ab.
+    Replace,
+    /// Refuse the file.
+    Strict,
 }
 
 /// What to do about a name that is taken.

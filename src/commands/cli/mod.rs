@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use self::value::any_path;
 pub use self::{
-    listen::{Accept, CommandLine, ConflictArg, ListenArgs},
+    listen::{Accept, CommandLine, ConflictArg, ListenArgs, NamesArg},
     room::{IdArgs, JoinArgs, PeersArgs, QrArgs, RoomCommand, RoomsArgs, TrustCommand},
     send::{BroadcastArgs, Compress, SendArgs, WhatArgs},
     server::{ServerArgs, ServerSettings},

@@ -28,6 +28,9 @@ pub struct WhatArgs {
     /// Leave out what git ignores.
     #[arg(long, help_heading = "What to send")]
     pub gitignore: bool,
+    /// Send permissions too. The recipient grants no more than it would without them.
+    #[arg(long, conflicts_with = "text", help_heading = "What to send")]
+    pub preserve: bool,
     /// List what would be sent, and send nothing.
     #[arg(
         short = 'n',

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use super::pace::Pace;
+use super::super::pace::Pace;
 use crate::{
     protocol::{PeerId, PeerName},
     transfer::PeerRef,
@@ -41,7 +41,7 @@ pub(super) struct Lane {
     /// What an earlier attempt had brought.
     resumed: u64,
     pub(super) under_way: Vec<File>,
-    pace: Pace,
+    pace: Pace<Instant>,
     since: Instant,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct File {
     pub(super) total: Option<u64>,
     pub(super) resumed_from: u64,
     since: Instant,
-    pace: Pace,
+    pace: Pace<Instant>,
 }
 
 /// How far something is, for whoever draws it.

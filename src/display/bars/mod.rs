@@ -2,13 +2,11 @@
 //!
 //! - [`Bars`]: is told what happens, and draws ten times a second while anything moves
 //! - `job`: what is known of a send, or of a transfer that is received
-//! - `pace`: how fast something moves
 //! - `view`: what is told of all that, in rows for a window of any width
 //! - `canvas`: the rows as indicatif's progress bars, and those as lines for the stage
 
 mod canvas;
 mod job;
-mod pace;
 mod view;
 
 use std::{

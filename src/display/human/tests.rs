@@ -172,9 +172,12 @@ fn bars_and_log_lines_bring_none_either() {
     }
     stage.make_writer().write_all(HOSTILE.as_bytes()).unwrap();
     drop(human);
-    // All that is left are the bars' own sequences, which move the cursor and erase below it.
-    let text = paper.text();
-    let mut rest = text.replace("\x1b[J", "").replace("\r", "");
+    // All that is left are the bars' own sequences, which move the cursor, erase its row and what
+    // is below it, and keep long lines from taking a second row.
+    let mut rest = paper.text().replace('\r', "");
+    for own in ["\x1b[J", "\x1b[2K", "\x1b[?7l", "\x1b[?7h"] {
+        rest = rest.replace(own, "");
+    }
     for rows in 1..9 {
         rest = rest.replace(&format!("\x1b[{rows}A"), "");
     }

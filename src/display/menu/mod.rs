@@ -4,7 +4,7 @@
 //! - [`update`]: from a key or a piece of [`News`] to the next state, and [`Effect`]s to carry out
 //! - [`view`]: draws a state
 //! - [`Picker`]: chooses files, or a folder
-//! - `movement`, `speed`: one row of what is sent or received, and how fast it moves
+//! - `movement`: one row of what is sent or received
 //! - `ansi`: what the viewer prints, as styled lines
 //!
 //! It touches neither disk nor network nor terminal nor clock: whoever runs it does.
@@ -12,13 +12,12 @@
 mod ansi;
 mod movement;
 mod picker;
-mod speed;
 mod state;
 mod update;
 mod view;
 
 pub use movement::{Job, Movement, Outcome};
-pub use picker::{Entry, Picker, Purpose};
-pub use state::{Arrival, Arrived, Audience, Link, Mode, Notice, Pane, PeerRow, Preview, State};
+pub use picker::{Audience, Entry, Picker, Purpose};
+pub use state::{Arrival, Arrived, Link, Mode, Notice, Pane, PeerRow, Preview, State};
 pub use update::{Effect, Input, News, Parcel, Served, update};
 pub use view::{preview_size, view};

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path, time::Duration};
 
-use super::speed::Speed;
+use crate::display::pace::Pace;
 use crate::protocol::{PeerId, PeerName, TransferId};
 
 /// What a row belongs to.
@@ -48,7 +48,7 @@ pub struct Movement {
     pub outcome: Outcome,
     arrived: u64,
     moving: HashMap<String, u64>,
-    speed: Speed,
+    pace: Pace<Duration>,
     began: Duration,
     ended: Option<Duration>,
 }
@@ -71,7 +71,7 @@ impl Movement {
             outcome: Outcome::Waiting,
             arrived: 0,
             moving: HashMap::new(),
-            speed: Speed::default(),
+            pace: Pace::default(),
             began: now,
             ended: None,
         }
@@ -90,7 +90,7 @@ impl Movement {
         if self.moving.len() < MOVING_MAX || self.moving.contains_key(&file) {
             self.moving.insert(file, bytes);
         }
-        self.speed.note(now, self.bytes());
+        self.pace.note(now, self.bytes());
     }
 
     /// Notes that a file has arrived whole.
@@ -99,7 +99,7 @@ impl Movement {
         self.moving.retain(|moving, _| !file.ends_with(moving));
         self.arrived = self.arrived.saturating_add(bytes);
         self.files += 1;
-        self.speed.note(now, self.bytes());
+        self.pace.note(now, self.bytes());
         if self.count == Some(self.files) {
             self.end(Outcome::Done, now);
         }
@@ -146,7 +146,9 @@ impl Movement {
     /// Bytes per second; `None` while nothing is known, or nothing moves.
     #[must_use]
     pub fn rate(&self, now: Duration) -> Option<u64> {
-        self.speed.rate(now)
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let rate = self.pace.rate(now)? as u64;
+        (rate > 0).then_some(rate)
     }
 
     /// How long it will take at this rate.

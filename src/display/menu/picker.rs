@@ -8,7 +8,16 @@ use std::{
 
 use crossterm::event::KeyEvent;
 
-use super::Audience;
+use crate::protocol::{PeerId, PeerName};
+
+/// To whom something is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// Everyone in the room who listens.
+    Everyone,
+    /// These.
+    Peers(Vec<(PeerId, PeerName)>),
+}
 
 /// What a choice is for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
-use super::{Job, Movement, Picker};
+use super::{Audience, Job, Movement, Picker};
 use crate::{
     protocol::{PeerId, PeerName},
     transfer::receive::OfferView,
@@ -104,15 +104,6 @@ pub enum Pane {
     Movements,
     /// What arrived.
     Arrivals,
-}
-
-/// To whom something is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Audience {
-    /// Everyone in the room who listens.
-    Everyone,
-    /// These.
-    Peers(Vec<(PeerId, PeerName)>),
 }
 
 /// One peer.

@@ -121,11 +121,6 @@ impl DeliveryRate {
         self.rounds[self.round].max(self.rounds[last])
     }
 
-    /// Bytes acknowledged so far.
-    pub(super) fn delivered(&self) -> u64 {
-        self.delivered
-    }
-
     /// Forgets all but the latest rate: the path carries less than it did.
     pub(super) fn forget(&mut self) {
         let latest = self.latest();

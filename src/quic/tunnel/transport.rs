@@ -30,6 +30,9 @@ pub(in crate::quic) fn tunnelled(tuning: Tuning, role: Role) -> Arc<TransportCon
         .mtu_discovery_config(None)
         .packet_threshold(PACKET_THRESHOLD)
         .time_threshold(TIME_THRESHOLD);
+    if role == Role::Relay {
+        Tuning::restrict(&mut config);
+    }
     Arc::new(config)
 }
 

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use bytes::BytesMut;
 use tracing::debug;
 
 use super::{
-    allocations::Allocations,
+    allocations::{Allocation, Allocations},
     ports::Inlet,
     preamble::{Found, Preamble},
     shared::Shared,
@@ -27,20 +26,25 @@ pub(super) async fn ingest<I: Inlet>(
 ) -> Result<(), Code> {
     let mut preamble = Preamble::new();
     let mut allocations = Allocations::default();
-    let mut block = BytesMut::new();
+    let mut block: Option<Allocation> = None;
     let mut takes_more = false;
     loop {
-        if !takes_more || block.capacity() < LEAST_READ {
-            let size = shared.room().await;
-            block = allocations.next(block, size);
+        if !takes_more
+            || block
+                .as_ref()
+                .is_none_or(|b| b.memory.capacity() < LEAST_READ)
+        {
+            block.take().into_iter().for_each(|b| allocations.keep(b));
+            block = Some(shared.room(&mut allocations).await);
         }
-        let read = inlet.read(&mut block).await?;
+        let block = block.as_mut().expect("made above");
+        let read = inlet.read(&mut block.memory).await?;
         if read == 0 {
             return preamble.finish().map_err(protocol);
         }
         *received += read as u64;
         takes_more = true;
-        let mut piece = block.split().freeze();
+        let mut piece = block.charge.attach(block.memory.split().freeze());
         while let Some(found) = preamble.next(&mut piece).map_err(protocol)? {
             match found {
                 Found::Content(piece) => takes_more &= shared.publish(piece),

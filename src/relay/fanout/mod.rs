@@ -15,9 +15,11 @@
 //!   and from memory again once it has caught up. It delays nobody, also when it never moves at all.
 //!   All recipients together may hold a file up by [`FanoutConfig::grace`], so that a hiccup costs
 //!   no disk.
-//! - **Bounds.** [`Budget`] bounds memory and disk over all files; every file is guaranteed a little
-//!   memory, so transfers that stall cannot stop others. Over the disk's limit, the recipient that is
-//!   furthest behind is reset with [`Code::Behind`](crate::protocol::Code::Behind); it may resume.
+//! - **Bounds.** [`Budget`] bounds memory and disk over all files. An identity may hold half of the
+//!   memory, and is guaranteed a little, so transfers that stall cannot stop those of others. Bytes
+//!   count until the recipient's transport lets go of them. Over the disk's limit, whoever holds most
+//!   of it, over all files, loses the recipient that is furthest behind: it is reset with
+//!   [`Code::Behind`](crate::protocol::Code::Behind), and may resume.
 //! - **Plan.** The relay takes the sender's plan out of the stream; recipients that need not all
 //!   chunks get theirs through a filter, all others get bytes that nobody has looked at.
 //!
@@ -28,7 +30,6 @@
 
 mod allocations;
 mod block;
-mod budget;
 mod config;
 mod cursor;
 mod filter;
@@ -45,7 +46,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 
-pub use budget::Budget;
+pub use super::budget::Budget;
 pub use config::FanoutConfig;
 pub use ports::{Inlet, Outlet};
 pub use relay::{Delivery, Outcome, Report, relay_file};

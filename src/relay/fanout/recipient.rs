@@ -3,12 +3,15 @@
 use std::{future::Future, pin::pin, time::Duration};
 
 use bytes::Bytes;
-use tokio::{select, time::timeout};
+use tokio::{
+    select,
+    time::{Instant, timeout},
+};
 use tracing::warn;
 
 use super::{
+    super::budget::{Counted, Purpose, Share},
     Delivery, Outcome,
-    budget::{Budget, Lease},
     filter::FrameFilter,
     ports::Outlet,
     ring::Source,
@@ -22,7 +25,7 @@ pub(super) struct Recipient<'a> {
     pub(super) peer: PeerId,
     pub(super) slot: usize,
     pub(super) shared: &'a Shared,
-    pub(super) budget: &'a Budget,
+    pub(super) share: &'a Share,
     pub(super) stall_limit: Duration,
 }
 
@@ -76,8 +79,8 @@ impl Recipient<'_> {
         let outlet = outlet.0.insert(opened);
         let mut filter = None;
         while let Some((source, skip)) = self.shared.next(self.slot).await? {
-            let (mut piece, _held) = match source {
-                Source::Memory(piece) => (piece, None),
+            let mut piece = match source {
+                Source::Memory(piece) => piece,
                 Source::Spool(read) => self.read(read).await?,
             };
             if let (None, Some(skip)) = (&filter, skip) {
@@ -105,9 +108,16 @@ impl Recipient<'_> {
     ) -> Result<(), Code> {
         while !piece.is_empty() {
             let before = piece.len();
-            match timeout(self.stall_limit, outlet.write(&mut piece)).await {
-                Ok(written) => written?,
-                Err(_) => return Err(Code::Behind),
+            let began = Instant::now();
+            loop {
+                let step = STALL_WHEN_SHORT.min(self.stall_limit);
+                match timeout(step, outlet.write(&mut piece)).await {
+                    Ok(written) => break written?,
+                    Err(_) if began.elapsed() >= self.stall_limit => return Err(Code::Behind),
+                    // Others need the memory that its bytes take.
+                    Err(_) if self.share.budget().is_short() => return Err(Code::Behind),
+                    Err(_) => {}
+                }
             }
             *bytes += (before - piece.len()) as u64;
         }
@@ -115,19 +125,27 @@ impl Recipient<'_> {
     }
 
     /// Reads from the spool: a large piece, or while memory is short a small one.
-    async fn read(&self, read: SpoolRead) -> Result<(Bytes, Option<Lease>), Code> {
-        let mut held = self.budget.for_read();
-        let mut len = read.available();
-        if !held.try_grow(len) {
-            len = len.min(Budget::GUARANTEED_READ as usize);
-            let granted = held.try_grow(len);
-            debug_assert!(granted, "the guaranteed part is always granted");
-        }
+    async fn read(&self, read: SpoolRead) -> Result<Bytes, Code> {
+        let wanted = read.available();
+        let small = wanted.min(Purpose::Reads.guaranteed() as usize / 2);
+        let charge = async {
+            loop {
+                let freed = self.share.budget().memory_freed();
+                let charge = |len| self.share.charge(Purpose::Reads, len);
+                if let Some(charge) = charge(wanted).or_else(|| charge(small)) {
+                    return charge;
+                }
+                freed.await;
+            }
+        };
+        let charge = timeout(self.stall_limit, charge);
+        let charge = charge.await.map_err(|_| Code::Behind)?;
         let position = read.position();
-        match read.run(len).await {
+        match read.run(charge.bytes()).await {
             Ok(piece) => {
-                self.shared.keep(position, piece.clone());
-                Ok((piece, Some(held)))
+                let piece = Counted::new(piece, charge);
+                self.shared.keep(position, &piece);
+                Ok(piece.bytes())
             }
             Err(error) => {
                 warn!(%error, "cannot read from the spool");
@@ -136,6 +154,9 @@ impl Recipient<'_> {
         }
     }
 }
+
+/// A recipient that takes nothing for so long while memory is short is reset.
+const STALL_WHEN_SHORT: Duration = Duration::from_secs(5);
 
 /// An outlet that cannot be forgotten: a stream that is dropped would end as if it were complete.
 struct ResetOnDrop<O: Outlet>(Option<O>);

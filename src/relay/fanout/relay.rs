@@ -6,7 +6,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::select;
 
 use super::{
-    Budget, FanoutConfig,
+    super::budget::Share,
+    FanoutConfig,
     ingest::ingest,
     ports::{Inlet, Outlet},
     recipient::Recipient,
@@ -64,7 +65,7 @@ pub async fn relay_file<I, O, F>(
     mut inlet: I,
     recipients: Vec<(PeerId, F)>,
     config: &FanoutConfig,
-    budget: &Budget,
+    share: &Share,
 ) -> Report
 where
     I: Inlet,
@@ -72,13 +73,13 @@ where
     F: Future<Output = Result<O, Code>> + Send,
 {
     let (peers, opens): (Vec<_>, Vec<_>) = recipients.into_iter().unzip();
-    let shared = Shared::new(peers.len(), config, budget);
+    let shared = Shared::new(peers.len(), config, share);
     let serve = |(slot, open)| {
         let recipient = Recipient {
             peer: peers[slot],
             slot,
             shared: &shared,
-            budget,
+            share,
             stall_limit: config.stall_limit,
         };
         recipient.serve(open)

@@ -1,17 +1,18 @@
 //! What of one file is in memory, who still needs it, and what may leave.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
+    super::budget::{Budget, Counted, Heaviest, Purpose, Share, SpoolFile},
     FanoutConfig,
+    allocations::Allocation,
     block::{Block, block_size},
-    budget::{Budget, Lease},
     cursor::{Cursor, Cursors},
     patience::Patience,
-    spool::{Segment, Spool, SpoolRead, SpoolWrite},
+    spool::{NoRoom, Segment, Spool, SpoolRead, SpoolWrite},
 };
 use crate::protocol::Code;
 
@@ -35,7 +36,7 @@ pub(super) struct Ring {
     blocks: VecDeque<Block>,
     /// Bytes that the blocks take in memory.
     charge: usize,
-    memory: Lease,
+    share: Share,
     end: u64,
     /// Where the plan said that the head ends.
     head_end: u64,
@@ -53,16 +54,31 @@ pub(super) struct Ring {
 }
 
 /// Whether the next block may be filled.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Admit {
-    /// A block of so many bytes.
-    Block(usize),
+    /// This one.
+    Block(Allocation),
     /// Not before the first recipient moves.
     AfterLead,
+    /// Not before the first recipient moves, or memory becomes free.
+    AfterMemory,
     /// Not before someone moves, for so long at most.
     Grace(Duration),
     /// Not before blocks are written to the spool, for so long at most.
     AfterSpool(Duration),
+}
+
+/// What the spooler does next.
+#[derive(Debug)]
+pub(super) enum NextWrite {
+    /// Memory is not short.
+    Nothing,
+    /// It writes this.
+    Write(SpoolWrite),
+    /// Nothing, until others who hold more have given room.
+    AfterOthers,
+    /// The recipient in this slot, for which there is no room, is out now.
+    Stopped(usize),
 }
 
 /// What a recipient gets next.
@@ -101,18 +117,18 @@ impl Ring {
     pub(super) fn new(
         recipients: usize,
         config: &FanoutConfig,
-        budget: &Budget,
+        share: &Share,
         now: Instant,
     ) -> Self {
         Self {
             blocks: VecDeque::new(),
             charge: 0,
-            memory: budget.for_file(),
+            share: share.clone(),
             end: 0,
             head_end: 0,
             ended: false,
             cursors: Cursors::new(recipients),
-            spool: Spool::new(config.spool_dir.clone(), budget),
+            spool: Spool::new(config.spool_dir.clone(), share),
             full: false,
             grace: Patience::new(config.grace, GRACE_SHARE, now),
             disk: Patience::new(DISK_PATIENCE, DISK_SHARE, now),
@@ -122,16 +138,28 @@ impl Ring {
     }
 
     /// Closes the block that was being filled, and says whether another may be.
-    pub(super) fn admit(&mut self, now: Instant) -> Admit {
+    ///
+    /// `reuse` gives memory of an earlier block that is free again, of so many bytes or more.
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        mut reuse: impl FnMut(usize) -> Option<Allocation>,
+    ) -> Admit {
         self.close_block();
         let capacity = block_size(self.end);
-        // The lease grants an empty ring any block, so every file always gets on.
         let fits = self.charge == 0 || self.charge + capacity <= self.limit();
-        if fits && self.memory.try_grow(capacity) {
-            self.charge += capacity;
-            self.blocks.push_back(Block::new(self.end, capacity));
-            self.full = false;
-            return Admit::Block(capacity);
+        if fits {
+            if let Some(block) = reuse(capacity).or_else(|| self.allocate(capacity)) {
+                let capacity = block.charge.bytes();
+                self.charge += capacity;
+                self.blocks.push_back(Block::new(self.end, capacity));
+                self.full = false;
+                return Admit::Block(block);
+            }
+            if self.charge == 0 {
+                // Transports hold what this file, or others, had.
+                return Admit::AfterMemory;
+            }
         }
         self.full = true;
         let lead = self.cursors.lead();
@@ -139,6 +167,7 @@ impl Ring {
         let front_end = match self.blocks.front() {
             // While the first has more before it than others have behind it, nobody is in its way.
             Some(front) if front.end() <= lead && lead - start > extent / 2 => front.end(),
+            _ if fits => return Admit::AfterMemory,
             _ => return Admit::AfterLead,
         };
         // Those in the last quarter, and in the front block at least.
@@ -160,7 +189,7 @@ impl Ring {
             }
         }
         if self.evict() {
-            return self.admit(now);
+            return self.admit(now, reuse);
         }
         Admit::AfterSpool(self.disk.left(now))
     }
@@ -170,7 +199,7 @@ impl Ring {
         match reason {
             Admit::Grace(_) => self.grace.spend(waited),
             Admit::AfterSpool(_) => self.disk.spend(waited),
-            Admit::Block(_) | Admit::AfterLead => {}
+            Admit::Block(_) | Admit::AfterLead | Admit::AfterMemory => {}
         }
     }
 
@@ -239,7 +268,7 @@ impl Ring {
     }
 
     /// Notes what a recipient has read from the spool, for others that are where it is.
-    pub(super) fn keep(&mut self, position: u64, piece: Bytes) {
+    pub(super) fn keep(&mut self, position: u64, piece: &Counted) {
         self.spool.keep(position, piece);
     }
 
@@ -284,15 +313,14 @@ impl Ring {
     pub(super) fn stop_all(&mut self, code: Code) {
         self.cursors.stop_all(code);
         self.blocks.clear();
-        self.memory.shrink(std::mem::take(&mut self.charge));
+        self.charge = 0;
         self.spool.clear();
     }
 
-    /// The next write to the spool, if memory is short; `Err` is a recipient for which the quota
-    /// has no room, and which is now out.
-    pub(super) fn next_write(&mut self) -> Result<Option<SpoolWrite>, usize> {
+    /// The next write to the spool, if memory is short.
+    pub(super) fn next_write(&mut self) -> NextWrite {
         if !self.full && self.charge < self.limit() / 4 * 3 {
-            return Ok(None);
+            return NextWrite::Nothing;
         }
         let (floor, spooled) = (self.cursors.floor(), self.spool.end());
         let (mut at, mut len, mut pieces) = (None, 0, Vec::new());
@@ -305,18 +333,37 @@ impl Ring {
             pieces.extend(block.pieces());
         }
         let Some(at) = at else {
-            return Ok(None);
+            return NextWrite::Nothing;
         };
         match self.spool.write(at, pieces) {
-            Some(write) => Ok(Some(write)),
-            None => match self.cursors.last_unpinned() {
-                Some(slot) => {
-                    self.stop(slot, Code::Behind);
-                    Err(slot)
+            Ok(write) => return NextWrite::Write(write),
+            Err(NoRoom::Quota) => {
+                if let Heaviest::Other = self.spool.shed_heaviest() {
+                    return NextWrite::AfterOthers;
                 }
-                None => Ok(None),
-            },
+            }
+            Err(NoRoom::Descriptors) => {
+                let allowed = self.share.budget().descriptor_limit();
+                tracing::warn!(
+                    "a recipient that is behind is cut off: the spool may have {allowed} open files, \
+                     by the limit of open files (ulimit -n)"
+                );
+            }
         }
+        self.stop_last()
+            .map_or(NextWrite::Nothing, NextWrite::Stopped)
+    }
+
+    /// Takes out the recipient that is furthest behind, if any is not in memory.
+    pub(super) fn stop_last(&mut self) -> Option<usize> {
+        let slot = self.cursors.last_unpinned()?;
+        self.stop(slot, Code::Behind);
+        Some(slot)
+    }
+
+    /// This file's part of the disk, as others see it.
+    pub(super) fn spool_file(&self) -> Arc<SpoolFile> {
+        self.spool.file()
     }
 
     /// Takes note of what was written, and lets go of it in memory.
@@ -339,6 +386,14 @@ impl Ring {
     /// Bytes that were ever written to disk.
     pub(super) fn spooled(&self) -> u64 {
         self.spool.written()
+    }
+
+    /// New memory for a block: less of it where there is hardly any.
+    fn allocate(&self, size: usize) -> Option<Allocation> {
+        let charge = |size| self.share.charge(Purpose::Blocks, size);
+        charge(size)
+            .or_else(|| charge(size.min(SMALL_BLOCK)))
+            .map(Allocation::new)
     }
 
     fn limit(&self) -> usize {
@@ -405,10 +460,13 @@ impl Ring {
     fn pop(&mut self) {
         if let Some(block) = self.blocks.pop_front() {
             self.charge -= block.capacity();
-            self.memory.shrink(block.capacity());
         }
     }
 }
+
+/// The block that a file gets while memory is short, in bytes: one to fill and one to send are what
+/// an identity always has.
+const SMALL_BLOCK: usize = Budget::GUARANTEED as usize / 2;
 
 /// The most that one write to the spool takes, give or take a block, in bytes.
 const BATCH: usize = 1024 * 1024;

@@ -13,9 +13,10 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
+    super::budget::{Counted, Share},
     FanoutConfig,
-    budget::Budget,
-    ring::{Admit, Fetch, Ring, Skip, Source},
+    allocations::{Allocation, Allocations},
+    ring::{Admit, Fetch, NextWrite, Ring, Skip, Source},
 };
 use crate::protocol::{Code, PlanEntry};
 
@@ -26,6 +27,7 @@ use crate::protocol::{Code, PlanEntry};
 #[derive(Debug)]
 pub(super) struct Shared {
     ring: Mutex<Ring>,
+    share: Share,
     /// To the recipients that have had everything: there is more, or nothing further comes.
     news: Notify,
     /// To the ingest: memory may have become free.
@@ -37,10 +39,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(recipients: usize, config: &FanoutConfig, budget: &Budget) -> Self {
-        let ring = Ring::new(recipients, config, budget, Instant::now());
+    pub(super) fn new(recipients: usize, config: &FanoutConfig, share: &Share) -> Self {
+        let ring = Ring::new(recipients, config, share, Instant::now());
         Self {
             ring: Mutex::new(ring),
+            share: share.clone(),
             news: Notify::new(),
             room: Notify::new(),
             work: Notify::new(),
@@ -50,17 +53,26 @@ impl Shared {
         }
     }
 
-    /// Waits until another block may be filled, and gives its size.
-    pub(super) async fn room(&self) -> usize {
+    /// Waits until another block may be filled, and gives it.
+    pub(super) async fn room(&self, allocations: &mut Allocations) -> Allocation {
+        let budget = self.share.budget();
         loop {
             let began = Instant::now();
-            let admit = self.ring().admit(began);
+            let freed = budget.memory_freed();
+            if budget.is_short() {
+                allocations.release();
+            }
+            let admit = self.ring().admit(began, |size| allocations.reuse(size));
             match admit {
-                Admit::Block(size) => {
+                Admit::Block(block) => {
                     self.work.notify_one();
-                    return size;
+                    return block;
                 }
                 Admit::AfterLead => self.room.notified().await,
+                Admit::AfterMemory => tokio::select! {
+                    () = self.room.notified() => {}
+                    () = freed => {}
+                },
                 // Who has not made room by then is no longer waited for.
                 Admit::Grace(left) => drop(timeout(left, self.room.notified()).await),
                 Admit::AfterSpool(left) => {
@@ -111,15 +123,25 @@ impl Shared {
 
     /// Moves blocks to the spool for as long as it is polled.
     pub(super) async fn spool(&self) -> std::convert::Infallible {
+        let file = self.ring().spool_file();
         loop {
+            let freed = self.share.budget().spool_freed();
             let next = self.ring().next_write();
             match next {
-                Ok(None) => self.work.notified().await,
-                Err(slot) => {
+                NextWrite::Nothing => tokio::select! {
+                    () = self.work.notified() => {}
+                    () = file.shed() => {
+                        let slot = self.ring().stop_last();
+                        debug!(?slot, "others need the disk more");
+                        slot.into_iter().for_each(|slot| self.tell_stop(slot));
+                    }
+                },
+                NextWrite::AfterOthers => drop(timeout(SHED_LIMIT, freed).await),
+                NextWrite::Stopped(slot) => {
                     debug!(slot, "a recipient is behind by more than the spool takes");
                     self.tell_stop(slot);
                 }
-                Ok(Some(write)) => {
+                NextWrite::Write(write) => {
                     match write.run().await {
                         Ok(segment) => self.ring().written(segment),
                         Err(error) => {
@@ -168,7 +190,7 @@ impl Shared {
     }
 
     /// Notes what a recipient has read from the spool, for others that are where it is.
-    pub(super) fn keep(&self, position: u64, piece: Bytes) {
+    pub(super) fn keep(&self, position: u64, piece: &Counted) {
         self.ring().keep(position, piece);
     }
 
@@ -204,3 +226,6 @@ impl Shared {
         self.ring.lock().expect("nothing panics under the lock")
     }
 }
+
+/// How long a spooler waits for room that another file was asked to give.
+const SHED_LIMIT: Duration = Duration::from_millis(100);

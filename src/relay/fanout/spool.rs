@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    budget::{Budget, Lease},
+    super::budget::{Counted, Heaviest, Lease, Purpose, Share, SpoolFile},
     recent::Recent,
 };
 
@@ -26,7 +26,9 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Spool {
     dir: Arc<Path>,
-    budget: Budget,
+    share: Share,
+    /// What others see of it.
+    file: Arc<SpoolFile>,
     segments: VecDeque<Segment>,
     /// From which size on a segment is followed by a new one, in bytes.
     segment: u64,
@@ -52,6 +54,17 @@ pub(super) struct Segment {
     end: u64,
     file: Arc<File>,
     quota: Lease,
+    /// For the open file; the segment that made it has it.
+    _descriptor: Option<Lease>,
+}
+
+/// Why nothing can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoRoom {
+    /// The quota is used up.
+    Quota,
+    /// There may be no further open file.
+    Descriptors,
 }
 
 /// Some consecutive bytes of the stream, to be read.
@@ -66,16 +79,17 @@ pub(super) struct SpoolRead {
 #[derive(Debug)]
 enum Target {
     Append { file: Arc<File>, origin: u64 },
-    Create { dir: Arc<Path> },
+    Create { dir: Arc<Path>, descriptor: Lease },
 }
 
 impl Spool {
-    pub(super) fn new(dir: PathBuf, budget: &Budget) -> Self {
+    pub(super) fn new(dir: PathBuf, share: &Share) -> Self {
         Self {
             dir: dir.into(),
-            budget: budget.clone(),
+            share: share.clone(),
+            file: share.spool_file(),
             segments: VecDeque::new(),
-            segment: (budget.spool_limit() / SEGMENTS).max(SEGMENT_MIN),
+            segment: (share.budget().spool_limit() / SEGMENTS).max(SEGMENT_MIN),
             written: 0,
             recent: Recent::default(),
         }
@@ -91,22 +105,32 @@ impl Spool {
         self.written
     }
 
-    /// A write of `pieces`, which begin at `at`; `None` when the quota has no room for them.
-    pub(super) fn write(&self, at: u64, pieces: Vec<Bytes>) -> Option<SpoolWrite> {
-        let mut quota = self.budget.for_segment();
+    /// A write of `pieces`, which begin at `at`.
+    ///
+    /// # Errors
+    /// When there is no room for them, or no descriptor for a further file.
+    pub(super) fn write(&self, at: u64, pieces: Vec<Bytes>) -> Result<SpoolWrite, NoRoom> {
+        let mut quota = self.share.lease(Purpose::Spool);
         if !quota.try_grow(pieces.iter().map(Bytes::len).sum()) {
-            return None;
+            return Err(NoRoom::Quota);
         }
         let target = match self.segments.back() {
             Some(last) if last.end == at && at - last.origin < self.segment => Target::Append {
                 file: Arc::clone(&last.file),
                 origin: last.origin,
             },
-            _ => Target::Create {
-                dir: Arc::clone(&self.dir),
-            },
+            _ => {
+                let mut descriptor = self.share.lease(Purpose::Descriptors);
+                if !descriptor.try_grow(1) {
+                    return Err(NoRoom::Descriptors);
+                }
+                Target::Create {
+                    dir: Arc::clone(&self.dir),
+                    descriptor,
+                }
+            }
         };
-        Some(SpoolWrite {
+        Ok(SpoolWrite {
             at,
             pieces,
             target,
@@ -125,6 +149,22 @@ impl Spool {
             }
             _ => self.segments.push_back(new),
         }
+        self.weigh();
+    }
+
+    /// Asks whoever holds most of the disk to give room.
+    pub(super) fn shed_heaviest(&self) -> Heaviest {
+        self.share.shed_heaviest(&self.file)
+    }
+
+    /// What others see of it.
+    pub(super) fn file(&self) -> Arc<SpoolFile> {
+        self.file.clone()
+    }
+
+    fn weigh(&self) {
+        self.file
+            .set(self.segments.iter().map(|s| s.quota.held()).sum());
     }
 
     /// The bytes from `position` on that another recipient has read, and whose transport holds them.
@@ -133,7 +173,7 @@ impl Spool {
     }
 
     /// Notes what was read at `position`.
-    pub(super) fn keep(&mut self, position: u64, piece: Bytes) {
+    pub(super) fn keep(&mut self, position: u64, piece: &Counted) {
         self.recent.keep(position, piece);
     }
 
@@ -158,6 +198,7 @@ impl Spool {
     pub(super) fn forget(&mut self, position: u64) {
         while self.segments.front().is_some_and(|s| s.end <= position) {
             self.segments.pop_front();
+            self.weigh();
         }
         self.recent.forget(position);
     }
@@ -165,6 +206,7 @@ impl Spool {
     /// Gives back everything.
     pub(super) fn clear(&mut self) {
         self.segments.clear();
+        self.weigh();
         self.recent = Recent::default();
     }
 }
@@ -179,9 +221,12 @@ impl SpoolWrite {
     }
 
     fn run_here(self) -> io::Result<Segment> {
-        let (file, origin) = match self.target {
-            Target::Append { file, origin } => (file, origin),
-            Target::Create { dir } => (Arc::new(tempfile::tempfile_in(dir)?), self.at),
+        let (file, origin, descriptor) = match self.target {
+            Target::Append { file, origin } => (file, origin, None),
+            Target::Create { dir, descriptor } => {
+                let file = Arc::new(tempfile::tempfile_in(dir)?);
+                (file, self.at, Some(descriptor))
+            }
         };
         let at = At {
             file: &file,
@@ -202,6 +247,7 @@ impl SpoolWrite {
             end,
             file,
             quota: self.quota,
+            _descriptor: descriptor,
         })
     }
 }
@@ -294,9 +340,11 @@ const GATHER: usize = 64 * 1024;
 mod tests {
     use super::*;
 
+    use crate::relay::Budget;
+
     fn spool(quota: u64) -> (Spool, Budget) {
         let budget = Budget::new(0, quota);
-        (Spool::new(std::env::temp_dir(), &budget), budget)
+        (Spool::new(std::env::temp_dir(), &budget.share()), budget)
     }
 
     fn pieces(from: u64, lens: &[usize]) -> Vec<Bytes> {
@@ -335,10 +383,11 @@ mod tests {
     #[test]
     fn the_quota_counts_what_is_on_disk_and_not_what_was() {
         let (mut spool, budget) = spool(1_000);
-        assert!(spool.write(0, pieces(0, &[1_001])).is_none());
+        let refused = spool.write(0, pieces(0, &[1_001]));
+        assert_eq!(refused.unwrap_err(), NoRoom::Quota);
         let write = spool.write(0, pieces(0, &[600])).unwrap();
         spool.commit(write.run_here().unwrap());
-        assert!(spool.write(600, pieces(600, &[401])).is_none());
+        assert!(spool.write(600, pieces(600, &[401])).is_err());
         spool.forget(599);
         assert_eq!(budget.spool_in_use(), 600);
         spool.forget(600);
@@ -361,9 +410,45 @@ mod tests {
     #[test]
     fn a_spool_without_a_directory_fails_and_returns_its_quota() {
         let budget = Budget::new(0, 100);
-        let spool = Spool::new("/nowhere/at/all".into(), &budget);
+        let spool = Spool::new("/nowhere/at/all".into(), &budget.share());
         let write = spool.write(0, pieces(0, &[100])).unwrap();
         assert!(write.run_here().is_err());
         assert_eq!(budget.spool_in_use(), 0);
+    }
+
+    #[test]
+    fn open_files_are_counted_and_given_back() {
+        let budget = Budget::with_descriptors(0, u64::MAX, 1);
+        let new = || Spool::new(std::env::temp_dir(), &budget.share());
+        let (mut first, second) = (new(), new());
+        let write = first.write(0, pieces(0, &[100])).unwrap();
+        first.commit(write.run_here().unwrap());
+        let write = first.write(100, pieces(100, &[100])).unwrap();
+        first.commit(write.run_here().unwrap());
+        let refused = second.write(0, pieces(0, &[100]));
+        assert_eq!(refused.unwrap_err(), NoRoom::Descriptors);
+        first.forget(200);
+        assert!(second.write(0, pieces(0, &[100])).is_ok());
+    }
+
+    #[test]
+    fn the_largest_file_of_whoever_holds_most_gives_room_first() {
+        let budget = Budget::new(0, 1_000);
+        let (greedy, modest) = (budget.share(), budget.share());
+        let fill = |share: &Share, len: usize| {
+            let mut spool = Spool::new(std::env::temp_dir(), share);
+            let write = spool.write(0, pieces(0, &[len])).unwrap();
+            spool.commit(write.run_here().unwrap());
+            spool
+        };
+        let (one, two) = (fill(&greedy, 300), fill(&greedy, 310));
+        let other = fill(&modest, 350);
+        assert!(matches!(other.shed_heaviest(), Heaviest::Other));
+        let shed = |spool: &Spool| {
+            let file = spool.file();
+            futures_util::FutureExt::now_or_never(async move { file.shed().await }).is_some()
+        };
+        assert!(shed(&two) && !shed(&one) && !shed(&other));
+        assert!(matches!(two.shed_heaviest(), Heaviest::Asker));
     }
 }

@@ -96,6 +96,8 @@ pub(super) fn incoming_file(sender: PeerId, head: &Head, path: &RelativePath) ->
         path: path.clone(),
         size: head.size,
         executable: head.exec,
+        mode: head.mode,
+        sparse: head.sparse,
         modified,
         resume_key: IncomingFile::resume_key(&sender, path, head.size, modified),
     }

@@ -134,7 +134,7 @@ struct Store {
     journal: SharedJournal,
     settle: mpsc::UnboundedSender<Settlement>,
     /// Directories and the times that they are to have once nothing more is stored in them.
-    directories: Vec<(RelativePath, Modified)>,
+    directories: Vec<(RelativePath, Option<Modified>, Option<u32>)>,
 }
 
 /// A file that is written, verified, and not yet under its name.
@@ -270,8 +270,10 @@ impl Store {
                 let made = target.create_dir(&path).map_err(here)?;
                 // Directories of one transfer, each a few hundred bytes: bounded by the depth of
                 // what a sender can make this side create anyway.
-                self.directories
-                    .extend(head.mtime.map(|time| (path.clone(), (time.0, time.1))));
+                let modified = head.mtime.map(|time| (time.0, time.1));
+                if modified.is_some() || head.mode.is_some() {
+                    self.directories.push((path.clone(), modified, head.mode));
+                }
                 Ok(Written::Settled(stored(made.to_path_buf(), whole, false)))
             }
             HeadKind::Symlink => {
@@ -356,9 +358,12 @@ impl Store {
         if let Destination::Directory(target) = &self.destination {
             // The deepest first: setting a time inside a directory changes nothing above it, but
             // a directory that is made late does.
-            for (path, modified) in self.directories.iter().rev() {
-                if let Err(error) = target.set_dir_modified(path, *modified) {
-                    tracing::debug!(%error, "directory time not set");
+            for (path, modified, mode) in self.directories.iter().rev() {
+                let set = modified
+                    .map_or(Ok(()), |modified| target.set_dir_modified(path, modified))
+                    .and(mode.map_or(Ok(()), |mode| target.restrict_dir(path, mode)));
+                if let Err(error) = set {
+                    tracing::debug!(%error, "time or mode of a directory not set");
                 }
             }
         }

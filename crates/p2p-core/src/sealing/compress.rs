@@ -32,7 +32,8 @@ impl Compressor {
         if content.len() < WORTHWHILE {
             return None;
         }
-        if self.skip > 0 {
+        // A hole in a file shrinks to nothing, whatever stands before it.
+        if self.skip > 0 && !is_blank(content) {
             self.skip -= 1;
             return None;
         }
@@ -54,6 +55,12 @@ impl Compressor {
             }
         }
     }
+}
+
+/// Whether all bytes are zero, as in a hole of a file. Most other content shows at its first byte.
+#[must_use]
+pub fn is_blank(content: &[u8]) -> bool {
+    content.first() == Some(&0) && content.iter().all(|byte| *byte == 0)
 }
 
 /// Decompresses the chunks of one file.

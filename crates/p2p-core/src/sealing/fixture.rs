@@ -105,6 +105,8 @@ pub(super) fn head(size: Option<u64>) -> Head {
         size,
         target: None,
         exec: false,
+        mode: None,
+        sparse: false,
         mtime: Some(ModifiedTime(1, 2)),
         blake3: None,
     }

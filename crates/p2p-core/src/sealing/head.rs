@@ -18,6 +18,13 @@ pub struct Head {
     /// Whether its owner may execute it.
     #[serde(default)]
     pub exec: bool,
+    /// The permission bits that it has at the sender, where they are to be kept. A recipient grants no
+    /// more than it would without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u32>,
+    /// Whether there are holes in it, so that blocks of zeros need no room.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sparse: bool,
     /// When its content last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtime: Option<ModifiedTime>,
@@ -121,6 +128,8 @@ mod tests {
             size: Some(u64::MAX),
             target: None,
             exec: true,
+            mode: None,
+            sparse: false,
             mtime: Some(ModifiedTime(-1, 999_999_999)),
             blake3: None,
         };

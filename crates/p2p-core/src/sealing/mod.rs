@@ -60,7 +60,7 @@ mod properties;
 mod vectors;
 
 pub use crate::crypto::TAG_LEN;
-pub use compress::Compression;
+pub use compress::{Compression, is_blank};
 pub use file_opener::{FileOpener, OpenError, OpenedChunk};
 pub use file_sealer::{FileSealer, SealError, chunk_frame};
 pub use head::{HEAD_MAX, Head, HeadError, HeadKind, ModifiedTime};

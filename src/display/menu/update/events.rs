@@ -1,13 +1,13 @@
 //! What happens to files, as rows and arrivals.
 
-use super::{Effect, lists, news};
+use super::{Effect, lists, rows::row};
 use crate::{
     display::{
         bytes,
         menu::{Arrival, Arrived, Job, Link, Mode, Movement, Outcome, Pane, State, state::KEPT},
         show::sanitise,
     },
-    transfer::{ErrorKind, Event, PeerRef},
+    transfer::{ErrorKind, Event},
 };
 
 pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
@@ -134,22 +134,6 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
         _ => {}
     }
     Vec::new()
-}
-
-/// The row of this job and peer; made where there is none.
-pub(super) fn row(state: &mut State, job: Job, peer: PeerRef) -> &mut Movement {
-    let at = state
-        .movements
-        .iter()
-        .position(|m| m.job == job && m.peer == peer.id);
-    let at = at.unwrap_or_else(|| {
-        let same = state.movements.iter().find(|m| m.job == job);
-        let what = same.map_or_else(|| "files".to_owned(), |same| same.what.clone());
-        let movement = Movement::new(job, (peer.id, peer.name), what, state.now);
-        news::add(state, movement);
-        0
-    });
-    &mut state.movements[at]
 }
 
 /// Adds an arrival; the cursor stays on what it is on, unless it follows the newest.

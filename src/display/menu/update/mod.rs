@@ -6,6 +6,7 @@ mod lists;
 mod news;
 mod panels;
 mod pick;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod welcome;

@@ -1,11 +1,8 @@
 //! What the menu is told by others than the keyboard.
 
-use super::{Effect, News, Parcel, events, panels, pick};
+use super::{Effect, News, events, panels, pick, rows};
 use crate::{
-    display::menu::{
-        Audience, Job, Link, Mode, Movement, Outcome, Pane, PeerRow, State,
-        state::{KEPT, PEERS_MAX},
-    },
+    display::menu::{Job, Link, Mode, Outcome, Pane, PeerRow, State, state::PEERS_MAX},
     protocol::{PeerId, PeerName, PeerState},
     transfer::PeerRef,
 };
@@ -85,59 +82,12 @@ pub(super) fn told(state: &mut State, news: News) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Begins a send: a row for everyone whom it is for.
-pub(super) fn sending(
-    state: &mut State,
-    to: Audience,
-    what: String,
-    parcel: Parcel,
-) -> Vec<Effect> {
-    state.sends += 1;
-    let number = state.sends;
-    let peers = match &to {
-        Audience::Peers(peers) => peers.clone(),
-        Audience::Everyone => state
-            .peers
-            .iter()
-            .filter(|peer| peer.listening)
-            .map(|peer| (peer.id, peer.name.clone()))
-            .collect(),
-    };
-    for peer in peers.into_iter().rev() {
-        add(
-            state,
-            Movement::new(Job::Send(number), peer, what.clone(), state.now),
-        );
-    }
-    for peer in &mut state.peers {
-        peer.marked = false;
-    }
-    vec![Effect::Send(number, to, parcel)]
-}
-
-/// Adds a row; the cursor stays on the row that it is on, unless that is the newest.
-pub(super) fn add(state: &mut State, movement: Movement) {
-    state.movements.insert(0, movement);
-    let cursor = &mut state.cursors[Pane::Movements as usize];
-    if *cursor > 0 {
-        *cursor += 1;
-    }
-    if state.movements.len() > KEPT
-        && let Some(last) = state.movements.iter().rposition(|m| !m.is_open())
-    {
-        state.movements.remove(last);
-        if *cursor >= last {
-            *cursor = cursor.saturating_sub(1);
-        }
-    }
-}
-
 fn sent(state: &mut State, send: u64, served: Vec<super::Served>, failure: Option<String>) {
     let now = state.now;
     let several = served.len() > 1;
     for (peer, name, why) in served {
         let outcome = why.map_or(Outcome::Done, Outcome::Failed);
-        events::row(state, Job::Send(send), PeerRef::new(peer, name)).end(outcome, now);
+        rows::row(state, Job::Send(send), PeerRef::new(peer, name)).end(outcome, now);
     }
     // Whoever it was not even offered to, since it had gone by then.
     let rest = failure

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{Effect, Parcel, field, lists, news};
+use super::{Effect, Parcel, field, lists, rows};
 use crate::{
     display::menu::{Audience, Job, Mode, Movement, Outcome, State, view},
     protocol::TransferId,
@@ -22,7 +22,7 @@ pub(super) fn answer(state: &mut State, transfer: TransferId, yes: bool) -> Vec<
         let mut movement = Movement::new(Job::Receive(transfer), peer, what, state.now);
         movement.expect(offer.files, offer.bytes);
         movement.outcome = Outcome::Running;
-        news::add(state, movement);
+        rows::add(state, movement);
     } else {
         state.say(format!("declined what {} offered", offer.from_name));
     }
@@ -38,7 +38,7 @@ pub(super) fn message(
     match key.code {
         KeyCode::Esc => return Vec::new(),
         KeyCode::Enter if !text.trim().is_empty() => {
-            return news::sending(state, to, "a message".to_owned(), Parcel::Text(text));
+            return rows::sending(state, to, "a message".to_owned(), Parcel::Text(text));
         }
         _ => field::edit(&mut text, key),
     }

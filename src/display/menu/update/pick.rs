@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{Effect, Parcel, news};
+use super::{Effect, Parcel, rows};
 use crate::display::{
     menu::{Entry, Mode, Picker, Purpose, State},
     show::sanitise,
@@ -143,7 +143,7 @@ fn picked(state: &mut State, picker: Picker) -> Vec<Effect> {
                 several => format!("{} items", several.len()),
             };
             state.browse.clone_from(&picker.folder);
-            news::sending(state, to.clone(), what, Parcel::Paths(chosen))
+            rows::sending(state, to.clone(), what, Parcel::Paths(chosen))
         }
     }
 }

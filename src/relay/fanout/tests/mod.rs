@@ -50,7 +50,7 @@ impl Relay {
     {
         let recipients = outlets.into_iter().enumerate();
         let recipients = recipients.map(|(slot, open)| (peer(slot), open)).collect();
-        relay_file(feed.clone(), recipients, &self.config, &self.budget).await
+        relay_file(feed.clone(), recipients, &self.config, &self.budget.share()).await
     }
 }
 

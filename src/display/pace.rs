@@ -9,8 +9,33 @@ use std::{
 ///
 /// A mean over a window answers within its length to any change, and is exactly zero when nothing
 /// has moved for that long, which no exponential mean ever is.
-#[derive(Debug, Default)]
-pub(super) struct Pace(VecDeque<(Instant, u64)>);
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Pace<T>(VecDeque<(T, u64)>);
+
+/// A point in time, on the clock of whoever notes and asks.
+pub(super) trait Time: Copy {
+    /// How long after an earlier one this is.
+    fn since(self, earlier: Self) -> Duration;
+}
+
+impl Time for Instant {
+    fn since(self, earlier: Self) -> Duration {
+        self.duration_since(earlier)
+    }
+}
+
+/// Time since something else began.
+impl Time for Duration {
+    fn since(self, earlier: Self) -> Duration {
+        self.saturating_sub(earlier)
+    }
+}
+
+impl<T> Default for Pace<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
 
 /// Long enough to smooth bursts, short enough to show a stall while it lasts.
 const WINDOW: Duration = Duration::from_secs(4);
@@ -19,34 +44,34 @@ const LEAST: Duration = Duration::from_millis(600);
 /// Samples closer together than this are one.
 const STEP: Duration = Duration::from_millis(50);
 
-impl Pace {
+impl<T: Time> Pace<T> {
     /// Notes how many bytes there are now. The first note is where counting begins: what was
     /// there before has no rate.
-    pub(super) fn note(&mut self, now: Instant, bytes: u64) {
+    pub(super) fn note(&mut self, now: T, bytes: u64) {
         if self.0.back().is_some_and(|(_, before)| *before > bytes) {
             // It begins again.
             self.0.clear();
         }
         let is_first = self.0.len() < 2;
         match self.0.back_mut() {
-            Some((at, before)) if !is_first && now.duration_since(*at) < STEP => {
+            Some((at, before)) if !is_first && now.since(*at) < STEP => {
                 *before = bytes;
             }
             _ => self.0.push_back((now, bytes)),
         }
         // The oldest kept is the last one before the window.
-        while self.0.len() > 2 && now.duration_since(self.0[1].0) > WINDOW {
+        while self.0.len() > 2 && now.since(self.0[1].0) > WINDOW {
             self.0.pop_front();
         }
     }
 
     /// Bytes a second; nothing before there is enough to tell.
-    pub(super) fn rate(&self, now: Instant) -> Option<f64> {
+    pub(super) fn rate(&self, now: T) -> Option<f64> {
         let ((since, before), (at, last)) = (self.0.front()?, self.0.back()?);
-        if now.duration_since(*at) > WINDOW {
+        if now.since(*at) > WINDOW {
             return Some(0.0);
         }
-        let time = now.duration_since(*since);
+        let time = now.since(*since);
         if time < LEAST {
             return None;
         }
@@ -60,7 +85,7 @@ mod tests {
     use super::*;
 
     /// A pace that was told of these bytes, each so many milliseconds after the first.
-    fn pace(samples: &[(u64, u64)]) -> (Pace, Instant) {
+    fn pace(samples: &[(u64, u64)]) -> (Pace<Instant>, Instant) {
         let start = Instant::now();
         let mut pace = Pace::default();
         for (ms, bytes) in samples {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{job::Job, producer::Producible, request::SourceSpec};
+use super::{job::Job, producer::Walk, request::SourceSpec};
 use crate::{
     protocol::SafeText,
     sealing::{Manifest, ManifestEntry},
@@ -14,8 +14,8 @@ use crate::{
 const COUNT_LIMIT: (u64, Duration) = (200_000, Duration::from_millis(500));
 
 /// What is sent, in a form that can be sent again.
-pub(super) struct Wares {
-    kind: WaresKind,
+pub(super) struct Payload {
+    kind: PayloadKind,
     pub(super) job: Job,
     pub(super) files: Option<u64>,
     pub(super) bytes: Option<u64>,
@@ -23,13 +23,13 @@ pub(super) struct Wares {
     text: bool,
 }
 
-enum WaresKind {
+enum PayloadKind {
     Paths(Source),
     Text(bytes::Bytes),
     Pipe(Option<(crate::protocol::FileName, Box<dyn std::io::Read + Send>)>),
 }
 
-impl Wares {
+impl Payload {
     pub(super) async fn prepare(
         source: SourceSpec,
         jobs: std::path::PathBuf,
@@ -48,7 +48,7 @@ impl Wares {
                 names: vec![],
                 job: Job::unique(),
                 text: true,
-                kind: WaresKind::Text(text.into()),
+                kind: PayloadKind::Text(text.into()),
             },
             SourceSpec::Pipe { name, reader } => Self {
                 files: Some(1),
@@ -59,7 +59,7 @@ impl Wares {
                 }],
                 job: Job::unique(),
                 text: false,
-                kind: WaresKind::Pipe(Some((name, reader))),
+                kind: PayloadKind::Pipe(Some((name, reader))),
             },
         })
     }
@@ -96,7 +96,7 @@ impl Wares {
             bytes: totals.complete.then_some(totals.bytes),
             job: Job::of(roots, jobs),
             text: false,
-            kind: WaresKind::Paths(source),
+            kind: PayloadKind::Paths(source),
         })
     }
 
@@ -110,18 +110,16 @@ impl Wares {
         }
     }
 
-    /// What one round sends; a pipe can be read once.
-    pub(super) fn take(&mut self) -> Option<Producible> {
+    /// What one attempt sends; a pipe can be read once.
+    pub(super) fn take(&mut self) -> Option<Walk> {
         match &mut self.kind {
-            WaresKind::Paths(source) => Some(Producible::Paths(source.clone())),
-            WaresKind::Text(text) => Some(Producible::Text(text.clone())),
-            WaresKind::Pipe(pipe) => pipe
-                .take()
-                .map(|(name, reader)| Producible::Pipe(name, reader)),
+            PayloadKind::Paths(source) => Some(Walk::Paths(source.clone())),
+            PayloadKind::Text(text) => Some(Walk::Text(text.clone())),
+            PayloadKind::Pipe(pipe) => pipe.take().map(|(name, reader)| Walk::Pipe(name, reader)),
         }
     }
 
     pub(super) fn can_be_sent_again(&self) -> bool {
-        !matches!(self.kind, WaresKind::Pipe(None))
+        !matches!(self.kind, PayloadKind::Pipe(None))
     }
 }

@@ -1,0 +1,105 @@
+//! Beside others that fill the queue.
+
+use std::time::{Duration, Instant};
+
+/// What is left of the window after a loss, as CUBIC has it (RFC 9438, section 4.6).
+const BETA: f64 = 0.7;
+/// How fast the window grows, in packets per second cubed (RFC 9438, section 5).
+const C: f64 = 0.4;
+/// A loss is answered if the last was so many round trips ago.
+///
+/// Who loses packets all the time is beside one that ignores loss, such as TCP's BBR: answering would give
+/// it the path. Beside CUBIC, the queue overflows once in a hundred round trips.
+const QUIET_ROUNDS: u32 = 8;
+/// What is left of the window when more is lost than such others cause.
+const HEAVY_BETA: f64 = 0.85;
+/// The growth in a round trip until the first loss, which shows how much there is to share.
+const SEEK: f64 = 0.125;
+/// How long until it is tested whether the others are gone.
+const TEST_AFTER: Duration = Duration::from_secs(10);
+
+/// The window as CUBIC sets it, with fewer cuts.
+#[derive(Debug, Clone)]
+pub(super) struct Competition {
+    since: Instant,
+    /// Whether nothing was lost yet.
+    seeks: bool,
+    lost: Instant,
+    cut: Instant,
+    epoch: Instant,
+    most: f64,
+    /// Seconds from the epoch until the window is `most` again.
+    again: f64,
+    /// What Reno would have (RFC 9438, section 4.3), in bytes.
+    reno: f64,
+}
+
+impl Competition {
+    /// Begins with a window that was found.
+    pub(super) fn new(now: Instant, window: u64) -> Self {
+        Self {
+            since: now,
+            seeks: true,
+            lost: now,
+            cut: now,
+            epoch: now,
+            most: window as f64,
+            again: 0.0,
+            reno: window as f64,
+        }
+    }
+
+    /// The window after an acknowledgement of so many bytes.
+    pub(super) fn grown(
+        &mut self,
+        now: Instant,
+        window: u64,
+        bytes: u64,
+        mtu: u64,
+        rtt: Duration,
+    ) -> u64 {
+        if self.seeks {
+            return window + (bytes as f64 * SEEK) as u64;
+        }
+        let (current, mtu) = (window as f64, mtu as f64);
+        let time = (now.saturating_duration_since(self.epoch) + rtt).as_secs_f64();
+        let target = C * (time - self.again).powi(3) * mtu + self.most;
+        let alpha = match self.reno < self.most {
+            true => 3.0 * (1.0 - BETA) / (1.0 + BETA),
+            false => 1.0,
+        };
+        self.reno += alpha * mtu * bytes as f64 / current.max(mtu);
+        let step = (target.min(1.5 * current) - current).max(0.0) * bytes as f64 / current.max(mtu);
+        (current + step).max(self.reno).min(u64::MAX as f64 / 2.0) as u64
+    }
+
+    /// The window after a loss, which may be `heavy`.
+    pub(super) fn cut(&mut self, now: Instant, window: u64, rtt: Duration, heavy: bool) -> u64 {
+        let pause = rtt * QUIET_ROUNDS;
+        let quiet = now.saturating_duration_since(self.lost) >= pause;
+        self.lost = now;
+        let beta = match (self.seeks || quiet, heavy) {
+            (true, _) => BETA,
+            (false, true) if now.saturating_duration_since(self.cut) >= pause => HEAVY_BETA,
+            _ => return window,
+        };
+        let before = window as f64;
+        // Fast convergence (RFC 9438, section 4.7).
+        self.most = match before < self.most {
+            true => before * (1.0 + BETA) / 2.0,
+            false => before,
+        };
+        self.seeks = false;
+        self.cut = now;
+        self.epoch = now;
+        let after = before * beta;
+        self.reno = after;
+        self.again = ((self.most - after).max(0.0) / 1_400.0 / C).cbrt();
+        after as u64
+    }
+
+    /// Whether it is time to test whether the others are gone.
+    pub(super) fn is_to_test(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) > TEST_AFTER
+    }
+}

@@ -1,0 +1,158 @@
+//! How much one connection may send without being read, and queue without being acknowledged.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::budget::{Lease, Purpose, Share};
+use crate::quic::{HeldMemory, Link, STREAMS_MAX, Tuning};
+
+/// What any admitted peer may send before it is read, in bytes: a few messages.
+const CONTROL_WINDOW: u64 = 32 << 10;
+/// What one that sends files may, whatever else is held, in bytes.
+const SENDER_WINDOW_LEAST: u64 = 48 << 10;
+/// What it may to begin with where memory is free, in bytes.
+const SENDER_WINDOW_FIRST: u64 = 1 << 20;
+/// File streams to begin with: one round trip's worth of small files.
+const STREAMS_FIRST: u32 = 64;
+
+/// The windows of one connection, which follow what it does.
+///
+/// A stranger gets what a `hello` needs (see [`Tuning::unadmitted`]); a member what messages need. Who
+/// has offered a transfer gets streams, and a window that doubles whenever it was used up within two
+/// round trips: a link that can use a large window gets one, and who sends nothing pins nothing.
+/// Every byte of a sender's window counts as memory.
+#[derive(Debug)]
+pub(super) struct Windows {
+    link: Link,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    sends: bool,
+    receives: bool,
+    streams: u32,
+    /// Files that have ended since there were so many streams.
+    ended: u32,
+    window: u64,
+    lease: Lease,
+    /// Bytes that were read since then.
+    read: u64,
+    since: Instant,
+}
+
+impl Windows {
+    /// For a peer that was just admitted.
+    pub(super) fn new(link: Link, share: &Share) -> Self {
+        let mut lease = share.lease(Purpose::Windows);
+        lease.force(CONTROL_WINDOW as usize);
+        link.set_receive_window(CONTROL_WINDOW);
+        link.count_held(Arc::new(OutOfOrder {
+            share: share.clone(),
+            lease: Mutex::new(share.lease(Purpose::Windows)),
+        }));
+        let state = State {
+            sends: false,
+            receives: false,
+            streams: 0,
+            ended: 0,
+            window: CONTROL_WINDOW,
+            lease,
+            read: 0,
+            since: Instant::now(),
+        };
+        Self {
+            link,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// The peer has offered a transfer: files will come.
+    pub(super) fn sends(&self) {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.sends, true) {
+            let all = SENDER_WINDOW_FIRST - CONTROL_WINDOW;
+            if state.lease.try_grow(all as usize) {
+                state.window = SENDER_WINDOW_FIRST;
+            } else {
+                let least = SENDER_WINDOW_LEAST - CONTROL_WINDOW;
+                state.lease.force(least as usize);
+                state.window = SENDER_WINDOW_LEAST;
+            }
+            state.streams = STREAMS_FIRST;
+            self.link.set_receive_window(state.window);
+            self.link.set_file_streams(state.streams);
+        }
+    }
+
+    /// The peer gets files. What it has not acknowledged of them is counted where they are held.
+    pub(super) fn receives(&self) {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.receives, true) {
+            self.link.set_send_window(Tuning::SEND_WINDOW);
+        }
+    }
+
+    /// So many bytes of its files were read.
+    pub(super) fn read(&self, bytes: usize) {
+        let mut state = self.state();
+        state.read += bytes as u64;
+        if state.read < state.window {
+            return;
+        }
+        let took = state.since.elapsed();
+        state.read = 0;
+        state.since = Instant::now();
+        let more = state.window.min(Tuning::CONNECTION_WINDOW - state.window);
+        // Below a millisecond it is the processor that limits, not the window.
+        let used_up = took < 2 * self.link.rtt().max(Duration::from_millis(1));
+        if used_up && more > 0 && state.lease.try_grow(more as usize) {
+            state.window += more;
+            self.link.set_receive_window(state.window);
+        }
+    }
+
+    /// One of its files has ended, as files do.
+    pub(super) fn ended(&self) {
+        let mut state = self.state();
+        state.ended += 1;
+        if state.ended >= state.streams && state.streams < STREAMS_MAX {
+            state.ended = 0;
+            state.streams = (state.streams * 2).min(STREAMS_MAX);
+            self.link.set_file_streams(state.streams);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a connection's files hold out of order.
+#[derive(Debug)]
+struct OutOfOrder {
+    share: Share,
+    lease: Mutex<Lease>,
+}
+
+impl OutOfOrder {
+    fn lease(&self) -> MutexGuard<'_, Lease> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HeldMemory for OutOfOrder {
+    fn add(&self, bytes: usize) {
+        self.lease().force(bytes);
+    }
+
+    fn sub(&self, bytes: usize) {
+        self.lease().shrink(bytes);
+    }
+
+    fn is_short(&self) -> bool {
+        self.share.is_used_up()
+    }
+}
