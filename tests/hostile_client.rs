@@ -6,6 +6,8 @@
 mod common;
 #[path = "hostile_client/crowds.rs"]
 mod crowds;
+#[path = "hostile_client/machine.rs"]
+mod machine;
 #[path = "hostile_client/member.rs"]
 mod member;
 #[path = "hostile_client/memory.rs"]

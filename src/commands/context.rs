@@ -12,7 +12,7 @@ use super::{
     signal::{self, Signals},
 };
 use crate::{
-    display::{self, Events, Stage, Style},
+    display::{self, Events, Log, Stage, Style},
     home::{Home, KnownPeers, RoadNotes, Rooms, RoomsError, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
     protocol::{PeerName, Road},
@@ -33,6 +33,7 @@ pub(super) struct Context {
     /// The one way to standard error while bars may be on it.
     pub(super) stage: Stage,
     events: OnceLock<Arc<Events>>,
+    log: OnceLock<Log>,
 }
 
 impl Context {
@@ -42,6 +43,7 @@ impl Context {
             home: OnceLock::new(),
             stage: Stage::default(),
             events: OnceLock::new(),
+            log: OnceLock::new(),
         }
     }
 
@@ -54,12 +56,23 @@ impl Context {
             (_, 2) => tracing::Level::DEBUG,
             _ => tracing::Level::TRACE,
         };
+        let Ok(log) = Log::start(self.stage.clone()) else {
+            return;
+        };
+        let log = self.log.get_or_init(|| log);
         let _ = tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(self.stage.clone())
+            .with_writer(log.clone())
             .with_ansi(false)
             .without_time()
             .try_init();
+    }
+
+    /// Waits, but not for long, until what was logged is written.
+    pub(super) fn flush_log(&self) {
+        if let Some(log) = self.log.get() {
+            log.flush();
+        }
     }
 
     /// The home directory, made on first use.
@@ -243,6 +256,7 @@ impl Context {
             .build()
             .map_err(|e| CommandError::other(format!("no runtime: {e}")))?;
         let output = runtime.block_on(async {
+            fail_writes_that_are_too_large();
             let output = future.await;
             self.flush_events().await;
             output
@@ -250,6 +264,18 @@ impl Context {
         // A thread may still wait for standard input.
         runtime.shutdown_background();
         Ok(output)
+    }
+}
+
+/// A file that would outgrow the system's limit on file sizes is an error to whoever writes it, as on
+/// a full disk; without this, SIGXFSZ ends the process.
+fn fail_writes_that_are_too_large() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        // It stays caught when what receives it is dropped.
+        let _ = signal(too_large);
     }
 }
 

@@ -55,6 +55,7 @@ fn finish(context: &Context, result: Result<u8, CommandError>) -> ExitCode {
         (Ok(0), Some(failure)) => Err(CommandError::output(failure)),
         (result, _) => result,
     };
+    context.flush_log();
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

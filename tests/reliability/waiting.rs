@@ -30,7 +30,10 @@ fn a_sender_waits_for_a_recipient_that_is_not_there_yet() {
 fn a_listener_whose_identity_listens_elsewhere_gives_way() {
     let (lab, _relay) = Lab::new();
     let mut first = lab.listen("alice", &[]);
-    let second = lab.listen("alice", &[]);
+    // The same key in another home, as after a machine was copied.
+    let (home, copy) = (lab.home("alice"), lab.home("copy of alice"));
+    std::fs::copy(home.join("identity.pem"), copy.join("identity.pem")).unwrap();
+    let second = lab.listen("copy of alice", &[]);
     first.expect(1);
     assert!(first.stderr().contains("elsewhere"), "{}", first.stderr());
     assert!(second.events("disconnected").is_empty());
