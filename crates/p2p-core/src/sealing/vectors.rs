@@ -101,6 +101,7 @@ fn transfer(suite: Suite, recipients: u32) -> TransferSealer {
         recipients: NonZeroU32::new(recipients).unwrap(),
         manifest: &Manifest {
             bytes: Some(5),
+            room: None,
             names,
             ..manifest()
         },
@@ -219,6 +220,7 @@ fn sealing_vectors(suite: Suite, before: &Value) -> Value {
         "offer": {
             "manifest": text(&Manifest {
                 bytes: Some(5),
+                room: None,
                 names: opened.manifest.names.clone(),
                 ..manifest()
             }.encode()),
