@@ -16,6 +16,8 @@ mod memory;
 mod names;
 #[path = "hostile_client/raw.rs"]
 mod raw;
+#[path = "hostile_client/recipient.rs"]
+mod recipient;
 #[path = "hostile_client/siege.rs"]
 mod siege;
 #[path = "hostile_client/wire.rs"]
