@@ -118,7 +118,7 @@ pub async fn listen(
     });
     let mut backoff = new_backoff();
     let mut first = true;
-    let mut before = None;
+    let mut before: Option<Box<Channel>> = None;
     loop {
         let keys = OpenKeys::generate();
         let entering = tokio::select! {
@@ -135,7 +135,7 @@ pub async fn listen(
                 first = false;
                 // Only now, so that there is no moment in which nobody listens.
                 if let Some(before) = before.take() {
-                    tokio::spawn(Channel::close(before, Code::Done));
+                    tokio::spawn(Channel::close(*before, Code::Done));
                 }
                 let ended = Listener::new(&shared, channel, keys).run(&cancel).await;
                 if since.elapsed() > STABLE {
