@@ -19,6 +19,8 @@ mod rates;
 mod receiving;
 #[path = "reliability/resume.rs"]
 mod resume;
+#[path = "reliability/sending.rs"]
+mod sending;
 #[path = "reliability/trees.rs"]
 mod trees;
 #[path = "reliability/waiting.rs"]

@@ -12,7 +12,7 @@ use super::{
     signal::{self, Signals},
 };
 use crate::{
-    display::{self, Events, Stage, Style},
+    display::{self, Events, Log, Stage, Style},
     home::{Home, KnownPeers, RoadNotes, Rooms, RoomsError, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
     protocol::{PeerName, Road},
@@ -33,6 +33,7 @@ pub(super) struct Context {
     /// The one way to standard error while bars may be on it.
     pub(super) stage: Stage,
     events: OnceLock<Arc<Events>>,
+    log: OnceLock<Log>,
 }
 
 impl Context {
@@ -42,6 +43,7 @@ impl Context {
             home: OnceLock::new(),
             stage: Stage::default(),
             events: OnceLock::new(),
+            log: OnceLock::new(),
         }
     }
 
@@ -54,12 +56,23 @@ impl Context {
             (_, 2) => tracing::Level::DEBUG,
             _ => tracing::Level::TRACE,
         };
+        let Ok(log) = Log::start(self.stage.clone()) else {
+            return;
+        };
+        let log = self.log.get_or_init(|| log);
         let _ = tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(self.stage.clone())
+            .with_writer(log.clone())
             .with_ansi(false)
             .without_time()
             .try_init();
+    }
+
+    /// Waits, but not for long, until what was logged is written.
+    pub(super) fn flush_log(&self) {
+        if let Some(log) = self.log.get() {
+            log.flush();
+        }
     }
 
     /// The home directory, made on first use.
@@ -69,21 +82,21 @@ impl Context {
         }
         let home = self.global.home.clone();
         let home = Home::open(home.filter(|path| !path.as_os_str().is_empty()))
-            .map_err(|e| CommandError::other(format!("no home: {e}")))?;
+            .map_err(|e| CommandError::caused("no home", e))?;
         Ok(self.home.get_or_init(|| home))
     }
 
     /// My key, made on first use.
     pub(super) fn identity(&self) -> Result<Identity, CommandError> {
         let path = self.home()?.identity_key();
-        load_or_create_identity(&path).map_err(|e| CommandError::other(format!("no identity: {e}")))
+        load_or_create_identity(&path).map_err(|e| CommandError::caused("no identity", e))
     }
 
     /// My name.
     pub(super) fn name(&self) -> Result<Name, CommandError> {
         self.home()?
             .name()
-            .map_err(|e| CommandError::other(format!("no name: {e}")))
+            .map_err(|e| CommandError::caused("no name", e))
     }
 
     /// Chooses my name, for now and later.
@@ -93,7 +106,7 @@ impl Context {
             return Ok(());
         }
         let saved = self.home()?.set_name(name);
-        saved.map_err(|e| CommandError::other(format!("cannot save the name: {e}")))
+        saved.map_err(|e| CommandError::caused("cannot save the name", e))
     }
 
     /// The invite: of the room that was named, as an option or variable, as saved, or of a relay
@@ -111,8 +124,7 @@ impl Context {
         }
         let home = self.home()?;
         for path in [home.invite(), home.relay_invite()] {
-            let loaded =
-                load_invite(&path).map_err(|e| CommandError::other(format!("no invite: {e}")))?;
+            let loaded = load_invite(&path).map_err(|e| CommandError::caused("no invite", e))?;
             if let Some(invite) = loaded {
                 return Ok(invite);
             }
@@ -243,6 +255,7 @@ impl Context {
             .build()
             .map_err(|e| CommandError::other(format!("no runtime: {e}")))?;
         let output = runtime.block_on(async {
+            fail_writes_that_are_too_large();
             let output = future.await;
             self.flush_events().await;
             output
@@ -253,13 +266,25 @@ impl Context {
     }
 }
 
+/// A file that would outgrow the system's limit on file sizes is an error to whoever writes it, as on
+/// a full disk; without this, SIGXFSZ ends the process.
+fn fail_writes_that_are_too_large() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        // It stays caught when what receives it is dropped.
+        let _ = signal(too_large);
+    }
+}
+
 /// What is wrong with the rooms that are saved, with what to do about it.
 pub(super) fn rooms_error(error: RoomsError) -> CommandError {
     match error {
         RoomsError::Unknown(_) => CommandError::usage(error).hint("`p2p rooms` lists them"),
         RoomsError::Default(_) => CommandError::usage(error)
             .hint("make another one the default: `p2p rooms --default NAME`"),
-        error => CommandError::other(format!("cannot use the saved rooms: {error}")),
+        error => CommandError::caused("cannot use the saved rooms", error),
     }
 }
 

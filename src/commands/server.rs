@@ -17,7 +17,7 @@ use crate::{
     home::{Home, load_invite, load_or_create_identity, save_invite},
     identity::{DEFAULT_PORT, HostPort, Invite, RoomSecret},
     quic::{Certificate, Credentials, Tuning},
-    relay::{Admission, Relay, RelayConfig},
+    relay::{Admission, Relay, RelayConfig, machine},
 };
 
 /// Every address of this machine, IPv4 and IPv6.
@@ -77,7 +77,7 @@ pub(super) fn open(home: &Home, args: &ServerSettings) -> Result<(Relay, Invite)
     let identity = load_or_create_identity(&certs.join("relay.pem"))
         .map_err(|e| CommandError::other(format!("no relay key: {e}")))?;
     let certificate = Certificate::of(&identity);
-    write_certificate(&certs, &certificate.certificate)?;
+    write_certificate(&certs, &certificate.certificate);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
 
     let rooms = certs.join("rooms");
@@ -112,9 +112,20 @@ pub(super) fn open(home: &Home, args: &ServerSettings) -> Result<(Relay, Invite)
 
 fn config(args: &ServerSettings, admission: Admission) -> RelayConfig {
     let default = RelayConfig::new(args.bind.unwrap_or(BIND), admission);
+    let open_files = machine::open_files();
+    let spool_files = machine::spool_files(open_files);
+    if open_files < FEW_FILES {
+        tracing::warn!(
+            "open files are limited to {open_files} (ulimit -n): the spool has at most {spool_files} of \
+             them, and recipients that fall behind beyond that are cut off"
+        );
+    }
     RelayConfig {
+        spool_files,
         max_peers: args.max_peers.unwrap_or(default.max_peers),
-        memory_limit: args.memory_limit.unwrap_or(default.memory_limit),
+        memory_limit: args
+            .memory_limit
+            .unwrap_or_else(|| machine::memory_limit(default.memory_limit)),
         spool_limit: args.spool_limit.unwrap_or(default.spool_limit),
         spool: args.spool.clone().unwrap_or_else(std::env::temp_dir),
         limit_per_peer: args.limit,
@@ -231,11 +242,20 @@ fn loopback(bound: IpAddr) -> IpAddr {
     }
 }
 
+/// With fewer open files than this a relay says so, at its start.
+const FEW_FILES: u64 = 256;
+
 /// Leaves the certificate where people can look at it; it is made anew from the key at each start.
-fn write_certificate(certs: &Path, certificate: &[u8]) -> Result<(), CommandError> {
-    let pem = pem(certificate);
-    let path = certs.join("relay.crt");
-    std::fs::write(&path, pem).map_err(|e| CommandError::other(format!("{}: {e}", path.display())))
+///
+/// Nobody needs the file: where it cannot be written, as on a read-only mount, the relay starts.
+fn write_certificate(certs: &Path, certificate: &[u8]) {
+    let (pem, path) = (pem(certificate), certs.join("relay.crt"));
+    if std::fs::read(&path).is_ok_and(|there| there == pem.as_bytes()) {
+        return;
+    }
+    if let Err(error) = std::fs::write(&path, pem) {
+        tracing::info!("{} stays as it is: {error}", path.display());
+    }
 }
 
 /// PEM (RFC 7468) of a certificate.

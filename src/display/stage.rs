@@ -7,8 +7,6 @@ use std::{
 
 use console::{Term, truncate_str};
 
-use tracing_subscriber::fmt::MakeWriter;
-
 use super::ascii::localised;
 
 /// The one way to standard error while bars may be on it.
@@ -35,12 +33,6 @@ struct Inner {
 /// Keeps bars away until it is dropped.
 #[must_use]
 pub struct Pause(Stage);
-
-/// A line of the log, on its way to standard error.
-pub struct LogLine {
-    stage: Stage,
-    text: Vec<u8>,
-}
 
 impl std::fmt::Debug for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -87,7 +79,7 @@ impl Stage {
         Pause(self.clone())
     }
 
-    fn raw(&self, text: &str) {
+    pub(super) fn raw(&self, text: &str) {
         let mut inner = self.lock();
         let mut out = String::new();
         inner.erase(&mut out);
@@ -167,37 +159,6 @@ impl Drop for Pause {
     }
 }
 
-impl<'a> MakeWriter<'a> for Stage {
-    type Writer = LogLine;
-
-    fn make_writer(&'a self) -> LogLine {
-        LogLine {
-            stage: self.clone(),
-            text: Vec::new(),
-        }
-    }
-}
-
-impl Write for LogLine {
-    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-        self.text.extend_from_slice(part);
-        Ok(part.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for LogLine {
-    fn drop(&mut self) {
-        if !self.text.is_empty() {
-            self.stage
-                .raw(&escaped(&String::from_utf8_lossy(&self.text)));
-        }
-    }
-}
-
 /// Columns and rows of the window that standard error is in.
 pub(super) fn window() -> (usize, usize) {
     let (rows, columns) = Term::stderr().size_checked().unwrap_or((24, 80));
@@ -205,7 +166,7 @@ pub(super) fn window() -> (usize, usize) {
 }
 
 /// Log lines may carry text from others in any field: only their own line ends stay as they are.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(super::show::sanitise).collect();
     lines.join("\n") + "\n"
 }

@@ -215,7 +215,7 @@ impl Incoming {
     }
 }
 
-pub(super) fn endpoint(
+fn endpoint(
     address: SocketAddr,
     credentials: &Credentials,
     server: Option<quinn::ServerConfig>,

@@ -80,6 +80,8 @@ pub enum Role {
     Listener,
     /// A sender: someone is waiting at a terminal.
     Sender,
+    /// Either end of a direct connection: the relay stands by, so that what is silent is soon given up.
+    Direct,
 }
 
 /// The parameters that users and tests may set.
@@ -168,6 +170,11 @@ impl Tuning {
             // patience of 30 s ends, so that the sender hears why.
             Role::Listener => (Some(Duration::from_secs(10)), Duration::from_secs(20)),
             Role::Sender => (Some(Duration::from_secs(4)), Duration::from_secs(12)),
+            // A ping that is lost is repeated in time.
+            Role::Direct => (
+                Some(Duration::from_millis(500)),
+                Duration::from_millis(2_500),
+            ),
         };
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(self.mtu);

@@ -18,6 +18,7 @@ mod budget;
 pub mod fanout;
 mod files;
 mod hook;
+pub mod machine;
 mod mailbox;
 mod outbox;
 mod pace;
@@ -79,6 +80,8 @@ pub struct RelayConfig {
     pub memory_limit: u64,
     /// Bytes of content on disk for recipients that fall behind, over all files.
     pub spool_limit: u64,
+    /// Files that may be open for that at once.
+    pub spool_files: u64,
     /// Where that is; nothing stays there.
     pub spool: PathBuf,
     /// Bytes per second that each peer may send, over all of its connections.
@@ -102,6 +105,7 @@ impl RelayConfig {
             max_peers: 1024,
             memory_limit: Budget::MEMORY_LIMIT,
             spool_limit: 1 << 30,
+            spool_files: u64::MAX,
             spool: std::env::temp_dir(),
             limit_per_peer: None,
             tuning: Tuning::default(),
@@ -176,7 +180,11 @@ impl Relay {
             rooms: Rooms::default(),
             sessions: AtomicU64::new(0),
             fanout: FanoutConfig::new(config.spool),
-            budget: Budget::new(config.memory_limit, config.spool_limit),
+            budget: Budget::with_descriptors(
+                config.memory_limit,
+                config.spool_limit,
+                config.spool_files,
+            ),
             limit_per_peer: config.limit_per_peer,
             limits: Mutex::default(),
             hook: config.hook,

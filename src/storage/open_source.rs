@@ -51,7 +51,9 @@ impl OpenSource {
         }
         os::will_read_all(&file);
         Ok(Self {
-            sparse: os::is_sparse(&file),
+            sparse: file
+                .metadata()
+                .is_ok_and(|found| os::room(&found) < found.len()),
             file,
             disk,
             follow,
@@ -117,14 +119,19 @@ impl OpenSource {
     }
 
     /// A hasher that has been given the first `len` bytes; the next read goes on after them.
+    /// `progress` is told how many bytes are hashed, now and then.
     ///
     /// # Errors
     /// [`SourceError::Changed`] if there are not so many.
-    pub fn hash_prefix(&mut self, len: u64) -> Result<blake3::Hasher, SourceError> {
+    pub fn hash_prefix(
+        &mut self,
+        len: u64,
+        progress: impl FnMut(u64),
+    ) -> Result<blake3::Hasher, SourceError> {
         if len > self.len() {
             return Err(self.changed(Change::Truncated));
         }
-        let (hasher, got) = os::hash_prefix(&self.file, len, |_| ())
+        let (hasher, got) = os::hash_prefix(&self.file, len, progress)
             .map_err(SourceError::io("read", &self.disk))?;
         if got < len {
             return Err(self.changed(Change::Truncated));
@@ -233,7 +240,7 @@ mod tests {
         let (_temp, path, content) = file();
         let mut source = open(&path);
         for start in [0, 300_000, content.len()] {
-            let hasher = source.hash_prefix(start as u64).unwrap();
+            let hasher = source.hash_prefix(start as u64, |_| ()).unwrap();
             assert_eq!(hasher.finalize(), blake3::hash(&content[..start]));
             let mut read = content[..start].to_vec();
             let mut buf = vec![0; 256 * 1024];
@@ -245,7 +252,11 @@ mod tests {
             }
             assert_eq!(read, content);
         }
-        assert!(source.hash_prefix(content.len() as u64 + 1).is_err());
+        assert!(
+            source
+                .hash_prefix(content.len() as u64 + 1, |_| ())
+                .is_err()
+        );
         assert_eq!(change(&source), None);
     }
 

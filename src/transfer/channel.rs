@@ -221,6 +221,50 @@ impl MessageSender {
         self.put(Outgoing::Close(transfer)).await;
     }
 
+    /// The same without waiting: gives the message back where too many wait.
+    pub(super) fn try_send(
+        &self,
+        to: Option<PeerId>,
+        transfer: TransferId,
+        message: PeerMessage,
+    ) -> Option<PeerMessage> {
+        let message = Outgoing::Message {
+            to,
+            transfer,
+            message,
+        };
+        match self.outgoing.try_send(message) {
+            Err(mpsc::error::TrySendError::Full(Outgoing::Message { message, .. })) => {
+                Some(message)
+            }
+            _ => None,
+        }
+    }
+
+    /// [`Channel::begin`] without waiting; whether there was room.
+    pub(super) fn try_begin(&self, transfer: TransferId) -> bool {
+        self.try_put(Outgoing::Begin(transfer))
+    }
+
+    /// [`MessageSender::close`] without waiting; whether there was room.
+    pub(super) fn try_close(&self, transfer: TransferId) -> bool {
+        self.try_put(Outgoing::Close(transfer))
+    }
+
+    /// Waits until a message can be sent without waiting, or the channel is over.
+    ///
+    /// Cancel-safe.
+    pub(super) async fn has_room(&self) {
+        let _ = self.outgoing.reserve().await;
+    }
+
+    fn try_put(&self, outgoing: Outgoing) -> bool {
+        !matches!(
+            self.outgoing.try_send(outgoing),
+            Err(mpsc::error::TrySendError::Full(_))
+        )
+    }
+
     async fn put(&self, outgoing: Outgoing) {
         // A channel that is over says so where it is received from.
         let _ = self.outgoing.send(outgoing).await;

@@ -157,6 +157,8 @@ fn bars_and_log_lines_bring_none_either() {
     use std::io::Write as _;
     use tracing_subscriber::fmt::MakeWriter as _;
 
+    use crate::display::Log;
+
     let paper = Paper::default();
     let stage = Stage::on(paper.clone());
     let style = Style {
@@ -170,7 +172,9 @@ fn bars_and_log_lines_bring_none_either() {
     while !paper.text().contains('%') {
         std::thread::yield_now();
     }
-    stage.make_writer().write_all(HOSTILE.as_bytes()).unwrap();
+    let log = Log::start(stage.clone()).unwrap();
+    log.make_writer().write_all(HOSTILE.as_bytes()).unwrap();
+    log.flush();
     drop(human);
     // All that is left are the bars' own sequences, which move the cursor, erase its row and what
     // is below it, and keep long lines from taking a second row.

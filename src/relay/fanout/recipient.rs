@@ -11,9 +11,9 @@ use tracing::warn;
 
 use super::{
     super::budget::{Counted, Purpose, Share},
-    Delivery, Outcome,
     filter::FrameFilter,
     ports::Outlet,
+    report::{Delivery, Outcome},
     ring::Source,
     shared::Shared,
     spool::SpoolRead,

@@ -69,6 +69,7 @@ fn key(from: PeerId, manifest: &Manifest) -> [u8; 32] {
         job: JobId(job),
         files,
         bytes,
+        room: _,
         names,
         text,
     } = manifest;
@@ -102,6 +103,7 @@ mod tests {
             job: JobId([7; 16]),
             files: Some(1),
             bytes: Some(5),
+            room: None,
             names: vec![ManifestEntry {
                 path: SafeText::new("a.txt"),
                 size: Some(5),
@@ -134,6 +136,7 @@ mod tests {
             job: JobId([7; 16]),
             files: None,
             bytes: None,
+            room: None,
             names: vec![],
             text: false,
         };

@@ -40,7 +40,9 @@ impl Incoming {
             let text = format!("{bytes} bytes, where {max} are taken");
             return Some(Err(Refusal::new(DeclineReason::TooLarge, &text)));
         }
-        if let (Destination::Directory(target), Some(bytes)) = (&config.destination, bytes)
+        // What a sender says of holes is no more than that: what is written is looked at again.
+        let room = bytes.map(|bytes| self.manifest.room.map_or(bytes, |room| room.min(bytes)));
+        if let (Destination::Directory(target), Some(bytes)) = (&config.destination, room)
             && let Ok(free) = target.free_bytes()
             && bytes > free
             // What an interrupted attempt has left here needs no room.

@@ -156,6 +156,7 @@ impl FileTask {
         }
         if let (Destination::Directory(target), Some(size)) = (&config.destination, head.size)
             && size > CHUNK_SIZE as u64
+            && !head.sparse
             && !self.context.each
             && target.free_bytes().is_ok_and(|free| size > free)
         {

@@ -59,11 +59,34 @@ impl Reader {
         }
     }
 
-    fn hash_prefix(&mut self, len: u64) -> Result<Option<blake3::Hasher>, ContentError> {
+    /// A hasher that has been given the first `len` bytes, from after which is read next; nothing
+    /// where there are not so many, or they can be read only once.
+    fn hash_prefix(
+        &mut self,
+        len: u64,
+        progress: impl FnMut(u64),
+    ) -> Result<Option<blake3::Hasher>, ContentError> {
         match self {
-            Self::File(file) if len <= file.len() => Ok(Some(file.hash_prefix(len)?)),
+            Self::File(file) if len <= file.len() => Ok(Some(file.hash_prefix(len, progress)?)),
             _ => Ok(None),
         }
+    }
+
+    /// The whole content's digest; nothing of what can be read only once. It is read from the
+    /// beginning afterwards. `progress` is told the bytes that are hashed, now and then.
+    pub(super) fn digest(
+        &mut self,
+        progress: impl FnMut(u64),
+    ) -> Result<Option<FileDigest>, ContentError> {
+        let Some(len) = self.len() else {
+            return Ok(None);
+        };
+        let Some(hasher) = self.hash_prefix(len, progress)? else {
+            return Ok(None);
+        };
+        self.hash_prefix(0, |_| ())?;
+        let blake3 = *hasher.finalize().as_bytes();
+        Ok(Some(FileDigest { len, blake3 }))
     }
 
     fn len(&self) -> Option<u64> {
@@ -94,13 +117,15 @@ pub(super) struct Checked {
     pub(super) whole: Option<FileDigest>,
 }
 
-/// Compares what each recipient says that it has with the source.
+/// Compares what each recipient says that it has with the source. Blocking.
 ///
-/// A prefix or file that differs counts as nothing: the recipient gets the file anew.
+/// A prefix or file that differs counts as nothing: the recipient gets the file anew. `known` is the
+/// content's digest, where it was hashed before; `progress` is called now and then while hashing.
 pub(super) fn check(
     mut reader: Reader,
-    starts: &[(PeerId, Start)],
-    everyone: u32,
+    known: Option<FileDigest>,
+    (starts, recipients): (&[(PeerId, Start)], usize),
+    mut progress: impl FnMut(),
 ) -> Result<Checked, ContentError> {
     let mut plan = Vec::new();
     let mut whole = None;
@@ -108,25 +133,20 @@ pub(super) fn check(
         let first_chunk = match start {
             Start::At { chunk: 0, .. } => continue,
             Start::At { chunk, prefix } => {
-                match reader.hash_prefix(u64::from(*chunk) * CHUNK_SIZE as u64)? {
+                let len = u64::from(*chunk) * CHUNK_SIZE as u64;
+                match reader.hash_prefix(len, |_| progress())? {
                     Some(hasher) if hasher.finalize() == *prefix => *chunk,
                     _ => continue,
                 }
             }
             Start::Have { blake3 } => {
-                let Some(len) = reader.len() else { continue };
-                let digest = match whole {
-                    Some(digest) => digest,
-                    None => match reader.hash_prefix(len)? {
-                        Some(hasher) => FileDigest {
-                            len,
-                            blake3: *hasher.finalize().as_bytes(),
-                        },
-                        None => continue,
-                    },
-                };
-                whole = Some(digest);
-                if digest.blake3 != *blake3 {
+                if whole.is_none() {
+                    whole = match known {
+                        Some(digest) => Some(digest),
+                        None => reader.digest(|_| progress())?,
+                    };
+                }
+                if whole.is_none_or(|digest| digest.blake3 != *blake3) {
                     continue;
                 }
                 PlanEntry::NOTHING
@@ -138,17 +158,25 @@ pub(super) fn check(
         });
     }
     // Content begins where the first recipient needs it.
-    let all = plan.len() == everyone as usize;
+    let all = plan.len() == recipients;
     let first = plan
         .iter()
         .map(|entry| entry.first_chunk)
         .min()
         .filter(|first| all && *first != PlanEntry::NOTHING);
     let first = first.unwrap_or(0);
-    let begin = match reader.hash_prefix(u64::from(first) * CHUNK_SIZE as u64)? {
+    let len = u64::from(first) * CHUNK_SIZE as u64;
+    let begin = match reader.hash_prefix(len, |_| progress())? {
         Some(hasher) if first > 0 => Some((first, hasher)),
         _ => None,
     };
+    // What nobody takes is not read to its end, where a change would show.
+    if plan
+        .iter()
+        .any(|entry| entry.first_chunk == PlanEntry::NOTHING)
+    {
+        reader.check_unchanged()?;
+    }
     Ok(Checked {
         reader,
         plan,

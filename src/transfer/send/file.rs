@@ -1,95 +1,89 @@
-//! One file of one round: its stream, where each recipient begins, and its content.
+//! One file of one attempt: its stream, where each recipient begins, and its content.
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    attempt::{FileNote, FileStarts, SealedStart},
     content::{self, ContentError, Reader},
-    producer::{Content, Job, source_failure},
-    shared::RoundKeys,
+    keys::AttemptKeys,
+    producer::{Content, Job, Open, source_failure},
 };
 use crate::{
     protocol::{
-        Base64, CHUNK_SIZE, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerId, PlanEntry,
+        CHUNK_SIZE, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PlanEntry, TransferId,
         encode_plan,
     },
     quic::{FileSender, RateLimit, StreamError},
-    sealing::{FileDigest, FileSealer, Start},
+    sealing::{FileSealer, Start},
     transfer::{Error, FileStreams},
 };
 
-/// How long a recipient may take to say where a file begins for it.
-///
-/// Hashing what it has of a 100 GB file takes a minute.
-const START_LIMIT: Duration = Duration::from_secs(120);
-/// The same where several recipients take part: one must not hold up the others for long.
-const START_LIMIT_SHARED: Duration = Duration::from_secs(10);
 /// Sealed chunks between the thread that seals and the stream.
 const CHUNKS_AHEAD: usize = 4;
+/// How often hashing is reported.
+const HASHING: Duration = Duration::from_millis(500);
 
-/// What one file's task needs of its round.
+/// What one file's task needs of its attempt.
 pub(super) struct FileTask {
-    pub(super) keys: Arc<RoundKeys>,
+    pub(super) keys: Arc<AttemptKeys>,
     pub(super) streams: FileStreams,
     pub(super) limit: Option<Arc<RateLimit>>,
-    pub(super) ends: mpsc::UnboundedSender<FileEnd>,
+    pub(super) notes: Notes,
     /// Counts content bytes given to the stream.
     pub(super) sent: Arc<AtomicU64>,
-    /// How many recipients take part.
-    pub(super) recipients: u32,
-    /// Who says where to begin before content may be sent.
-    pub(super) wait_for: Vec<PeerId>,
-    pub(super) starts: Option<mpsc::UnboundedReceiver<SealedStart>>,
+    /// Says where each recipient begins, before content may be sent.
+    pub(super) starts: Option<oneshot::Receiver<FileStarts>>,
 }
 
-/// Where one recipient wants a file to begin, still sealed.
-pub(super) struct SealedStart {
-    pub(super) peer: PeerId,
-    pub(super) have: Base64,
+/// The way to the attempt's state, for what tasks find out. The queue is bounded: a task waits.
+#[derive(Debug, Clone)]
+pub(super) struct Notes {
+    pub(super) transfer: TransferId,
+    pub(super) sender: mpsc::Sender<(TransferId, FileNote)>,
 }
 
-/// What a file's task tells its round.
-#[derive(Debug)]
-pub(super) enum FileEnd {
-    /// The content is known; its last frame leaves after this.
-    Sealed(FileIndex, FileDigest),
-    /// A recipient has so many bytes of it already.
-    Resumed(FileIndex, PeerId, u64),
-    /// It cannot be sent whole.
-    Failed(FileIndex, Error),
+impl Notes {
+    async fn send(&self, note: FileNote) {
+        // Nobody receives any more when the send is over.
+        let _ = self.sender.send((self.transfer, note)).await;
+    }
+
+    fn blocking_send(&self, note: FileNote) {
+        let _ = self.sender.blocking_send((self.transfer, note));
+    }
 }
 
 /// Why a file's task ends early.
 #[derive(Debug, thiserror::Error)]
 enum SendFileError {
-    /// The source failed: the round must hear it.
+    /// The source failed: the attempt must know.
     #[error("{0}")]
     Source(Error),
-    /// The stream or the connection ended: the round hears why by other ways.
+    /// The stream or the connection ended: the attempt learns why by other ways.
     #[error(transparent)]
     Stream(#[from] StreamError),
 }
 
-/// Sends one file, and tells the round how that went.
+/// Sends one file, and says how that went.
 pub(super) async fn send(task: FileTask, job: Job) {
-    let (index, ends) = (job.index, task.ends.clone());
+    let (index, class, notes) = (job.index, job.class, task.notes.clone());
     match task.run(job).await {
-        Err(SendFileError::Source(failure)) => {
-            let _ = ends.send(FileEnd::Failed(index, failure));
-        }
+        Err(SendFileError::Source(error)) => notes.send(FileNote::Failed(index, error)).await,
         Err(SendFileError::Stream(error)) => {
             tracing::debug!(%error, file = index.0, "file stream ended early")
         }
         Ok(()) => {}
     }
+    notes.send(FileNote::Ended(index, class)).await;
 }
 
 impl FileTask {
@@ -101,88 +95,86 @@ impl FileTask {
         }
         .encode();
         let mut stream = self.streams.open_stream(job.class).await?;
-        let (reader, sealer) = match job.content {
+        let open = match job.content {
             Content::Sealed(frames, digest) => {
                 self.pass(frames.len()).await;
-                let _ = self.ends.send(FileEnd::Sealed(job.index, digest));
+                self.notes.send(FileNote::Sealed(job.index, digest)).await;
                 stream
                     .write([&header[..], &job.head_frame, &frames].concat().into())
                     .await?;
                 return Ok(stream.finish()?);
             }
-            Content::Open(reader, sealer) => (reader, *sealer),
-            Content::Failed(failure) => {
+            Content::Open(open) => *open,
+            Content::Failed(error) => {
                 stream
                     .write([&header[..], &job.head_frame].concat().into())
                     .await?;
                 stream.reset(Code::SourceChanged);
-                return Err(SendFileError::Source(failure));
+                return Err(SendFileError::Source(error));
             }
         };
         stream
             .write([&header[..], &job.head_frame].concat().into())
             .await?;
-        match self.agree(job.index, reader, sealer, &mut stream).await {
+        match self.negotiate_start(job.index, open, &mut stream).await {
             Ok(Some((reader, sealer))) => self.content(job.index, reader, sealer, stream).await,
             // Everyone has it already.
             Ok(None) => Ok(stream.finish()?),
-            Err(SendFileError::Source(failure)) => {
+            Err(SendFileError::Source(error)) => {
                 stream.reset(Code::SourceChanged);
-                Err(SendFileError::Source(failure))
+                Err(SendFileError::Source(error))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Hears where each recipient begins, checks what it says to have, and tells the relay.
+    /// Waits until it is known where each recipient begins, checks what it says to have, and says so
+    /// to the relay.
     ///
     /// Returns what remains to be sent; nothing, when all have all.
-    async fn agree(
+    async fn negotiate_start(
         &mut self,
         index: FileIndex,
-        reader: Reader,
-        mut sealer: FileSealer,
+        open: Open,
         stream: &mut FileSender,
     ) -> Result<Option<(Reader, FileSealer)>, SendFileError> {
-        let Some(mut sealed) = self.starts.take() else {
+        let Open {
+            reader,
+            mut sealer,
+            known,
+        } = open;
+        let Some(starts) = self.starts.take() else {
             return Ok(Some((reader, sealer)));
         };
-        let limit = if self.recipients == 1 {
-            START_LIMIT
-        } else {
-            START_LIMIT_SHARED
+        self.notes.send(FileNote::HeadSent(index)).await;
+        // Without an answer, nobody takes part any more.
+        let Ok(FileStarts { starts, recipients }) = starts.await else {
+            return Err(StreamError::Ended(Code::Cancelled).into());
         };
-        let mut starts: Vec<(PeerId, Start)> = Vec::new();
-        let hearing = async {
-            while starts.len() < self.wait_for.len() {
-                let Some(SealedStart { peer, have }) = sealed.recv().await else {
-                    break;
-                };
-                if !self.wait_for.contains(&peer) || starts.iter().any(|(known, _)| *known == peer)
-                {
-                    continue;
+        let opened = |SealedStart { peer, have }| {
+            // What cannot be opened is nobody's progress: begin at the beginning.
+            let nothing = Start::At {
+                chunk: 0,
+                prefix: [0; 32],
+            };
+            let start = self.keys.sealer.open_start(peer, index, &have.0);
+            (peer, start.unwrap_or(nothing))
+        };
+        let starts: Vec<_> = starts.into_iter().map(opened).collect();
+        let notes = self.notes.clone();
+        let checking = tokio::task::spawn_blocking(move || {
+            let mut last = Instant::now();
+            content::check(reader, known, (&starts, recipients), || {
+                if last.elapsed() >= HASHING {
+                    last = Instant::now();
+                    notes.blocking_send(FileNote::Hashing(index));
                 }
-                // What cannot be opened is nobody's progress: begin at the beginning.
-                let nothing = Start::At {
-                    chunk: 0,
-                    prefix: [0; 32],
-                };
-                let start = self
-                    .keys
-                    .sealer
-                    .open_start(peer, index, &have.0)
-                    .unwrap_or(nothing);
-                starts.push((peer, start));
-            }
-        };
-        let _ = timeout(limit, hearing).await;
-        let everyone = self.recipients;
-        let checking =
-            tokio::task::spawn_blocking(move || content::check(reader, &starts, everyone));
+            })
+        });
         let checked = checking
             .await
             .map_err(panicked)?
-            .map_err(|e| SendFileError::Source(source_failure(&e)))?;
+            .map_err(|e| SendFileError::Source(source_failure(e)))?;
         if !checked.plan.is_empty() {
             // Whom the plan does not name gets everything.
             let plan = encode_plan(&checked.plan[..checked.plan.len().min(PlanEntry::MAX)]);
@@ -196,22 +188,23 @@ impl FileTask {
                 .await?;
         }
         if let Some(digest) = checked.whole {
-            let _ = self.ends.send(FileEnd::Sealed(index, digest));
+            self.notes.send(FileNote::Sealed(index, digest)).await;
         }
         for entry in &checked.plan {
             if entry.first_chunk != PlanEntry::NOTHING {
                 let bytes = u64::from(entry.first_chunk) * CHUNK_SIZE as u64;
-                let _ = self.ends.send(FileEnd::Resumed(index, entry.peer, bytes));
+                let resumed = FileNote::Resumed(index, entry.peer, bytes);
+                self.notes.send(resumed).await;
             }
         }
         let nothing = |entry: &&PlanEntry| entry.first_chunk == PlanEntry::NOTHING;
-        if checked.plan.iter().filter(nothing).count() == everyone as usize {
+        if checked.plan.iter().filter(nothing).count() == recipients {
             return Ok(None);
         }
         if let Some((chunk, hasher)) = checked.begin {
             sealer
                 .start_at(chunk, hasher)
-                .map_err(|e| SendFileError::Source(source_failure(&ContentError::Seal(e))))?;
+                .map_err(|e| SendFileError::Source(source_failure(ContentError::Seal(e))))?;
         }
         Ok(Some((checked.reader, sealer)))
     }
@@ -225,12 +218,10 @@ impl FileTask {
         mut stream: FileSender,
     ) -> Result<(), SendFileError> {
         let (chunks, mut sealed) = mpsc::channel::<(u64, Bytes)>(CHUNKS_AHEAD);
-        let (ends, compression) = (self.ends.clone(), self.keys.compression);
+        let (notes, compression) = (self.notes.clone(), self.keys.compression);
         self.sent.store(sealer.position(), Ordering::Relaxed);
         let sealing = tokio::task::spawn_blocking(move || {
-            let note = |digest| {
-                let _ = ends.send(FileEnd::Sealed(index, digest));
-            };
+            let note = |digest| notes.blocking_send(FileNote::Sealed(index, digest));
             content::seal(reader, sealer, compression, &chunks, note)
         });
         let mut written = Ok(());
@@ -248,12 +239,11 @@ impl FileTask {
         match sealing.await {
             Ok(Ok(())) => Ok(stream.finish()?),
             Ok(Err(error)) => {
-                stream.reset(if error.is_changed() {
-                    Code::SourceChanged
-                } else {
-                    Code::Source
+                stream.reset(match error.is_changed() {
+                    true => Code::SourceChanged,
+                    false => Code::Source,
                 });
-                Err(SendFileError::Source(source_failure(&error)))
+                Err(SendFileError::Source(source_failure(error)))
             }
             Err(error) => {
                 stream.reset(Code::Internal);

@@ -3,11 +3,17 @@
 use std::{
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use fs4::FileExt;
+use serde::{Deserialize, Serialize};
 
-use crate::sealing::JobId;
+use super::Target;
+use crate::{
+    protocol::{PeerId, PeerName},
+    sealing::JobId,
+};
 
 /// A job that no other living process of this home works on.
 ///
@@ -53,6 +59,83 @@ impl Job {
         }
     }
 }
+
+impl Job {
+    /// What is noted of this job's recipients; nothing for a job that nobody can go on with.
+    ///
+    /// Cancel-safe.
+    pub(super) async fn record(&self) -> Option<Record> {
+        let (_, lock) = self.lock.as_ref()?;
+        let path = lock.with_extension("recipients");
+        let reading = tokio::task::spawn_blocking(move || Record::read(path));
+        reading.await.ok()
+    }
+}
+
+/// Who is to get a broadcast and has not got it yet, for the next run of the same command.
+///
+/// Without it, somebody who is away when an interrupted broadcast is run again would be forgotten.
+#[derive(Debug)]
+pub(super) struct Record {
+    path: PathBuf,
+    interrupted: Vec<Interrupted>,
+}
+
+/// A recipient that an earlier run has not served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Interrupted {
+    pub(super) id: PeerId,
+    pub(super) name: PeerName,
+}
+
+impl Record {
+    /// Whom the last run has not served, where it was not long ago.
+    pub(super) fn interrupted(&self) -> Vec<Interrupted> {
+        self.interrupted.clone()
+    }
+
+    /// Notes who is to get it.
+    pub(super) async fn begin(&mut self, targets: &[Target]) {
+        self.write(targets.iter().filter(|target| target.is_pending()))
+            .await;
+    }
+
+    /// Notes who has not got it; forgets the job where that is nobody.
+    pub(super) async fn end(self, targets: &[Target]) {
+        let missing = |target: &&Target| target.failure().is_some();
+        self.write(targets.iter().filter(missing)).await;
+    }
+
+    fn read(path: PathBuf) -> Self {
+        let fresh = std::fs::metadata(&path)
+            .and_then(|found| found.modified())
+            .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age < RECORD_KEPT));
+        let read = || serde_json::from_slice(&std::fs::read(&path).ok()?).ok();
+        let interrupted = fresh.then(read).flatten().unwrap_or_default();
+        Self { path, interrupted }
+    }
+
+    /// A note that is lost costs a line in the next run's report: nothing fails for it.
+    async fn write(&self, targets: impl Iterator<Item = &Target>) {
+        let missing: Vec<_> = targets
+            .map(|target| Interrupted {
+                id: target.id,
+                name: target.name.clone(),
+            })
+            .collect();
+        let path = self.path.clone();
+        let writing = tokio::task::spawn_blocking(move || match missing.as_slice() {
+            [] => std::fs::remove_file(&path),
+            missing => std::fs::write(&path, serde_json::to_vec(missing)?),
+        });
+        if let Ok(Err(error)) = writing.await {
+            tracing::debug!(%error, "the recipients were not noted");
+        }
+    }
+}
+
+/// For how long a broadcast counts as interrupted.
+const RECORD_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Drop for Job {
     fn drop(&mut self) {

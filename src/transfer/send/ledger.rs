@@ -10,10 +10,10 @@ use std::{
 
 use crate::{
     protocol::{FileIndex, PeerId},
-    sealing::{FileDigest, Head, HeadKind, Receipt},
+    sealing::{FileDigest, Head, HeadKind, Outcome, Receipt},
 };
 
-/// The files of one round that at least one recipient has not settled.
+/// The files of one attempt that at least one recipient has not settled.
 ///
 /// Its size is bounded by what recipients may be behind with, not by the number of files.
 #[derive(Debug, Default)]
@@ -26,8 +26,7 @@ pub(super) struct Ledger {
 #[derive(Debug)]
 struct Record {
     path: String,
-    /// Whether people want to hear of it: directories and links go without saying.
-    notable: bool,
+    is_user_visible: bool,
     size: Option<u64>,
     /// Set once the whole content is sealed, and before its last frame leaves.
     content: Option<FileDigest>,
@@ -41,18 +40,24 @@ struct Record {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Settled {
     /// It is for exactly what was sent.
-    Delivered {
-        /// The file's path.
-        path: String,
-        /// Whether it is a file or a message, and not a directory or a link.
-        notable: bool,
-        /// Bytes that the recipient had before.
-        resumed_from: u64,
-    },
+    Delivered(Delivered),
     /// It is for something else.
     Mismatch,
     /// It is for a file that was not sent to this recipient, or that is settled already.
     Unknown,
+}
+
+/// A file that a recipient has signed for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Delivered {
+    pub(super) path: String,
+    /// Whether people want to know: directories and links go without saying.
+    pub(super) is_user_visible: bool,
+    /// Bytes that the recipient had before.
+    pub(super) resumed_from: u64,
+    pub(super) content: FileDigest,
+    /// The recipient had all of it already.
+    pub(super) already_there: bool,
 }
 
 impl Ledger {
@@ -61,16 +66,16 @@ impl Ledger {
         &mut self,
         index: FileIndex,
         head: &Head,
-        to: impl Iterator<Item = PeerId>,
+        to: HashSet<PeerId>,
     ) -> Arc<AtomicU64> {
         let sent = Arc::new(AtomicU64::new(0));
         let record = Record {
             path: head.path.clone(),
-            notable: matches!(head.kind, HeadKind::File | HeadKind::Text),
+            is_user_visible: matches!(head.kind, HeadKind::File | HeadKind::Text),
             size: head.size,
             content: None,
             sent: sent.clone(),
-            waiting: to.collect(),
+            waiting: to,
             stored: HashMap::new(),
             resumed_from: HashMap::new(),
         };
@@ -115,6 +120,11 @@ impl Ledger {
         else {
             return false;
         };
+        // No more than there is: else a number that grows would be progress for ever.
+        let most = record
+            .size
+            .unwrap_or_else(|| record.sent.load(Ordering::Relaxed));
+        let bytes = bytes.min(most);
         let before = record.stored.entry(peer).or_default();
         let more = bytes > *before;
         *before = bytes.max(*before);
@@ -147,19 +157,20 @@ impl Ledger {
             return Settled::Unknown;
         };
         // A recipient cannot have verified what was not sealed to its end.
-        if record.content
-            != Some(FileDigest {
-                len: receipt.len,
-                blake3: receipt.blake3,
-            })
-        {
+        let content = FileDigest {
+            len: receipt.len,
+            blake3: receipt.blake3,
+        };
+        if record.content != Some(content) {
             return Settled::Mismatch;
         }
-        let settled = Settled::Delivered {
+        let settled = Settled::Delivered(Delivered {
             path: record.path.clone(),
-            notable: record.notable,
+            is_user_visible: record.is_user_visible,
             resumed_from: record.resumed_from.get(&peer).copied().unwrap_or_default(),
-        };
+            content,
+            already_there: receipt.outcome == Outcome::AlreadyThere,
+        });
         self.settle(peer, receipt.file);
         settled
     }

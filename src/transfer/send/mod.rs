@@ -1,41 +1,50 @@
 //! Sending: find the recipients, offer, send, and try again until everyone has everything.
 //!
-//! - `mod`: the whole send: who, how often, how long
 //! - [`request`](SendRequest): what was asked for
-//! - [`target`](Target): one recipient over all rounds
-//! - `round`: one transfer with fresh keys
-//! - `sender`: one send over all rounds
-//! - `recipients`: who is meant, and who is there
-//! - `wares`: what is sent
+//! - [`target`](Target): one recipient over all attempts
+//! - `recipients`: who is meant
+//! - `payload`: what is sent
 //! - `job`: what makes two sends the same
+//! - `sender`: the state of one send: who is served, when, with whom
+//! - `attempt`: the state of one transfer with fresh keys
 //! - `ledger`: which files of it are not settled
+//! - `driver`: carries out what these two ask for; `running`: one attempt of them; `clock`: time for them
 //! - `producer`: finds files, seals small ones
 //! - `file`: one file's stream
 //! - `content`: from a source into sealed frames
 
+mod attempt;
+mod clock;
 mod content;
+mod driver;
 mod file;
 mod job;
+mod keys;
 mod ledger;
+mod payload;
 mod producer;
 mod recipients;
 mod request;
-mod round;
+mod running;
 mod sender;
-mod shared;
 mod target;
-mod wares;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 pub use request::{SendRequest, SourceSpec, To};
 pub use target::{Status, Summary, Target};
 
-use self::{sender::Sender, wares::Wares};
+use self::{
+    clock::Clock,
+    driver::Driver,
+    payload::Payload,
+    recipients::Recipients,
+    sender::{Patience, Sender},
+};
 use super::{Error, ErrorKind, Member, Observer};
-use crate::{home::KnownPeers, quic::RateLimit, sealing::Compression};
+use crate::{home::KnownPeers, protocol::Code, quic::RateLimit, sealing::Compression};
 
 /// Sends what was asked for, and says what became of every recipient.
 ///
@@ -52,16 +61,10 @@ pub async fn send(
     observer: &Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<Summary, Error> {
-    let wares = Wares::prepare(request.source, request.jobs).await?;
-    let channel = tokio::select! {
-        () = cancel.cancelled() => return Err(interrupted()),
-        entered = member.enter(None) => entered?,
-    };
-    let mut sender = Sender {
+    let mut driver = Driver {
         member,
-        known,
         observer,
-        wares,
+        payload: Payload::prepare(request.source, request.jobs).await?,
         timeout: request.timeout,
         limit: request.limit.map(RateLimit::new).map(Arc::new),
         compression: if request.compress {
@@ -69,11 +72,56 @@ pub async fn send(
         } else {
             Compression::Never
         },
-        present: HashMap::new(),
-        targets: Vec::new(),
-        unread: Vec::new(),
+        clock: Clock::start(),
     };
-    sender.run(channel, &request.to, request.wait, cancel).await
+    let (to, wait) = (&request.to, request.wait);
+    let mut record = match to {
+        To::Everyone => driver.payload.job.record().await,
+        To::Peers(_) => None,
+    };
+    let beginning = async {
+        let mut channel = match member.enter(None).await {
+            Ok(channel) => channel,
+            // Somebody who waits for a recipient waits for the relay as well.
+            Err(error) if error.is_passing() && !wait.is_zero() => {
+                driver.reconnect(error.into(), wait).await?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let recipients = Recipients {
+            member,
+            known,
+            observer,
+            interrupted: record
+                .as_ref()
+                .map_or_else(Vec::new, |record| record.interrupted()),
+        };
+        match recipients.find(&mut driver, &mut channel, (to, wait)).await {
+            Ok(found) => Ok((channel, found)),
+            Err(error) => {
+                channel.close(Code::Done).await;
+                Err(error)
+            }
+        }
+    };
+    let (channel, found) = tokio::select! {
+        () = cancel.cancelled() => return Err(interrupted()),
+        begun = beginning => begun?,
+    };
+    if let Some(record) = &mut record {
+        record.begin(&found.targets).await;
+    }
+    let timeout = request.timeout;
+    let mut sender = Sender::new(
+        found.targets,
+        found.present,
+        (Patience { wait, timeout }, channel.road()),
+    );
+    let summary = driver.run(&mut sender, channel, cancel).await;
+    if let Some(record) = record {
+        record.end(&summary.targets).await;
+    }
+    Ok(summary)
 }
 
 fn interrupted() -> Error {

@@ -3,6 +3,7 @@
 use std::{
     io::{Cursor, Read},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     content::{self, ContentError, Reader},
-    shared::RoundKeys,
+    keys::AttemptKeys,
 };
 use crate::{
     protocol::{CHUNK_SIZE, FileClass, FileIndex, FileName},
@@ -21,6 +22,8 @@ use crate::{
 
 /// Jobs that wait for a stream: at most this many chunks of sealed content in memory.
 const QUEUE: usize = 24;
+/// How often hashing is reported.
+const HASHING: Duration = Duration::from_millis(500);
 
 /// One file to be sent.
 pub(super) struct Job {
@@ -37,23 +40,33 @@ pub(super) enum Content {
     /// All frames, sealed already.
     Sealed(Vec<u8>, FileDigest),
     /// Still to be read and sealed.
-    Open(Reader, Box<FileSealer>),
+    Open(Box<Open>),
     /// The source failed after its number was taken.
     Failed(Error),
+}
+
+/// Content that is not sealed yet.
+pub(super) struct Open {
+    pub(super) reader: Reader,
+    pub(super) sealer: FileSealer,
+    /// What the content is, where it was hashed already.
+    pub(super) known: Option<FileDigest>,
 }
 
 /// What the producer says.
 pub(super) enum Produced {
     /// The next file.
     Job(Box<Job>),
+    /// Content is being hashed before its head is sealed: this side is at work.
+    Hashing,
     /// A file that cannot be sent.
     Unreadable(String, Error),
     /// No file comes after this many.
     End(u64),
 }
 
-/// A source, as one round consumes it.
-pub(super) enum Producible {
+/// A source, as one attempt consumes it.
+pub(super) enum Walk {
     /// Files and directories.
     Paths(Source),
     /// One stream of unknown length.
@@ -62,20 +75,28 @@ pub(super) enum Producible {
     Text(Bytes),
 }
 
+/// How the files of an attempt are prepared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Preparation {
+    /// Read and seal files of one chunk here, so that each costs its stream one write; otherwise their
+    /// content waits until recipients have said where to begin.
+    pub(super) seal_small: bool,
+    /// Hash each file before its head is sealed, and say in the head what it is: then a recipient that
+    /// has it says so. To a sender that does not know the content, it says nothing.
+    pub(super) hash: bool,
+}
+
 /// Starts the producer; it ends when everything is found or the receiver is dropped.
-///
-/// With `seal_small`, files of one chunk are read and sealed here, so that each costs its stream
-/// one write; otherwise their content waits until recipients have said where to begin.
 pub(super) fn start(
-    source: Producible,
-    keys: Arc<RoundKeys>,
-    seal_small: bool,
+    source: Walk,
+    keys: Arc<AttemptKeys>,
+    preparation: Preparation,
 ) -> mpsc::Receiver<Produced> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     tokio::task::spawn_blocking(move || {
         let mut producer = Producer {
             keys,
-            seal_small,
+            preparation,
             sender,
         };
         // An error here is a receiver that is gone: nobody wants more.
@@ -85,34 +106,32 @@ pub(super) fn start(
 }
 
 struct Producer {
-    keys: Arc<RoundKeys>,
-    seal_small: bool,
+    keys: Arc<AttemptKeys>,
+    preparation: Preparation,
     sender: mpsc::Sender<Produced>,
 }
 
-/// The round is over.
+/// The attempt is over.
 struct Over;
 
 impl Producer {
-    fn run(&mut self, source: Producible) -> Result<(), Over> {
+    fn run(&mut self, source: Walk) -> Result<(), Over> {
         match source {
-            Producible::Paths(source) => {
+            Walk::Paths(source) => {
                 for entry in source.walk() {
                     match entry {
                         Ok(entry) => self.entry(&entry)?,
-                        Err(error) => {
-                            self.unreadable(error.path().display().to_string(), &error)?
-                        }
+                        Err(error) => self.unreadable(error.path().display().to_string(), error)?,
                     }
                 }
             }
-            Producible::Pipe(name, reader) => {
+            Walk::Pipe(name, reader) => {
                 self.job(
                     head(HeadKind::File, name.as_str(), None),
                     Reader::Pipe(reader),
                 )?;
             }
-            Producible::Text(text) => {
+            Walk::Text(text) => {
                 let head = head(HeadKind::Text, "message", Some(text.len() as u64));
                 self.job(head, Reader::Bytes(Cursor::new(text)))?;
             }
@@ -135,7 +154,7 @@ impl Producer {
                         .map(|(secs, nanos)| ModifiedTime(secs, nanos));
                     (head, Reader::File(file))
                 }
-                Err(error) => return self.unreadable(path.to_owned(), &error),
+                Err(error) => return self.unreadable(path.to_owned(), error),
             },
             EntryKind::Directory => {
                 let mut head = head(HeadKind::Dir, path, None);
@@ -154,24 +173,39 @@ impl Producer {
         self.job(head, reader)
     }
 
-    fn job(&mut self, head: Head, reader: Reader) -> Result<(), Over> {
+    fn job(&mut self, mut head: Head, mut reader: Reader) -> Result<(), Over> {
+        let mut known = None;
+        if self.preparation.hash && head.kind == HeadKind::File {
+            match self.hash(&mut reader)? {
+                Ok(digest) => known = digest,
+                Err(error) => return self.unreadable(head.path.clone(), source_failure(error)),
+            }
+            head.blake3 = known.map(|digest| digest.blake3);
+        }
         let small = match head.kind {
             HeadKind::File => head.size.is_some_and(|size| size <= CHUNK_SIZE as u64),
             _ => true,
         };
         let (sealer, head_frame) = match self.keys.sealer.seal_file(&head) {
             Ok(sealed) => sealed,
-            Err(error) => return self.unreadable(head.path.clone(), &error),
+            Err(error) => {
+                let error = Error::from_source(ErrorKind::LocalFile, error);
+                return self.unreadable(head.path.clone(), error);
+            }
         };
         let index = sealer.file();
-        let content = if small && (self.seal_small || head.kind != HeadKind::File) {
+        let content = if small && (self.preparation.seal_small || head.kind != HeadKind::File) {
             let mut frames = Vec::new();
             match content::seal_small(reader, sealer, self.keys.compression, &mut frames) {
                 Ok(digest) => Content::Sealed(frames, digest),
-                Err(error) => Content::Failed(source_failure(&error)),
+                Err(error) => Content::Failed(source_failure(error)),
             }
         } else {
-            Content::Open(reader, Box::new(sealer))
+            Content::Open(Box::new(Open {
+                reader,
+                sealer,
+                known,
+            }))
         };
         let class = if small {
             FileClass::Small
@@ -187,11 +221,24 @@ impl Producer {
         })))
     }
 
-    fn unreadable(&mut self, path: String, error: &dyn std::fmt::Display) -> Result<(), Over> {
-        self.say(Produced::Unreadable(
-            path,
-            Error::new(ErrorKind::LocalFile, error),
-        ))
+    /// The content's digest; nothing of what can be read only once.
+    fn hash(
+        &mut self,
+        reader: &mut Reader,
+    ) -> Result<Result<Option<FileDigest>, ContentError>, Over> {
+        let mut last = Instant::now();
+        let mut over = Ok(());
+        let digest = reader.digest(|_| {
+            if last.elapsed() >= HASHING {
+                last = Instant::now();
+                over = self.say(Produced::Hashing);
+            }
+        });
+        over.map(|()| digest)
+    }
+
+    fn unreadable(&mut self, path: String, error: impl Into<Error>) -> Result<(), Over> {
+        self.say(Produced::Unreadable(path, error.into()))
     }
 
     fn say(&mut self, produced: Produced) -> Result<(), Over> {
@@ -200,12 +247,13 @@ impl Producer {
 }
 
 /// What a source's error means to whoever asked for the file.
-pub(super) fn source_failure(error: &ContentError) -> Error {
-    let reason = match error {
-        ContentError::Seal(_) => "it changed while it was being sent".to_owned(),
-        other => other.to_string(),
-    };
-    Error::new(ErrorKind::LocalFile, reason)
+pub(super) fn source_failure(error: ContentError) -> Error {
+    match error {
+        ContentError::Seal(error) => Error::from_source(ErrorKind::LocalFile, error)
+            .context("it changed while it was being sent"),
+        ContentError::Source(error) => error.into(),
+        error => Error::from_source(ErrorKind::LocalFile, error),
+    }
 }
 
 fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {

@@ -1,109 +1,84 @@
 //! Who is meant, and who of them is there.
 
-use std::time::{Duration, Instant};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{Status, Target, To, sender::Sender};
+use super::{Status, Target, To, driver::Driver, job::Interrupted};
 use crate::{
+    home::KnownPeers,
     identity::{Origin, Present, ResolveError, Verdict, resolve},
-    protocol::PeerName,
-    transfer::{Channel, Error, ErrorKind, Event, Peer, PeerEvent, unix_now},
+    protocol::{PeerId, PeerName},
+    transfer::{Channel, Error, ErrorKind, Event, Member, Observer, Peer, PeerEvent, unix_now},
 };
 
-impl Sender<'_> {
-    /// Finds everyone who is meant, waiting for those who are not there yet.
+/// What it takes to find recipients.
+pub(super) struct Recipients<'a> {
+    pub(super) member: &'a Member,
+    pub(super) known: &'a KnownPeers,
+    pub(super) observer: &'a Arc<dyn Observer>,
+    /// Who was to get this job when it was interrupted.
+    pub(super) interrupted: Vec<Interrupted>,
+}
+
+/// Who is meant, and who listens now.
+pub(super) struct Found {
+    pub(super) targets: Vec<Target>,
+    pub(super) present: HashMap<PeerId, Peer>,
+}
+
+impl Recipients<'_> {
+    /// Finds out who is meant; waits only where that depends on who comes.
+    ///
+    /// That somebody is meant does not say that it is there. Every later change of who is there
+    /// arrives on the channel.
     pub(super) async fn find(
-        &mut self,
+        &self,
+        driver: &mut Driver<'_>,
         channel: &mut Channel,
-        to: &To,
-        wait: Duration,
-    ) -> Result<(), Error> {
-        let deadline = Instant::now() + wait;
-        self.look_around(channel, !wait.is_zero()).await?;
+        (to, wait): (&To, Duration),
+    ) -> Result<Found, Error> {
+        let mut present = self.everyone(channel).await?;
         loop {
-            let missing = match self.resolve(to) {
-                Ok(())
-                    if self
-                        .targets
-                        .iter()
-                        .all(|t| self.present.contains_key(&t.id)) =>
-                {
-                    return Ok(());
-                }
-                Ok(()) => None,
-                Err(error) if error.kind() == ErrorKind::NoSuchPeer && !is_unclear(&error) => {
-                    Some(error)
-                }
+            let missing = match self.resolve(to, &present) {
+                Ok(targets) => return Ok(Found { targets, present }),
+                Err(error) if error.kind() == ErrorKind::NoSuchPeer && !is_unclear(&error) => error,
                 Err(error) => return Err(error),
             };
-            if Instant::now() >= deadline {
-                // Those who are there are served; the others have failed.
-                return missing.map_or(Ok(()), Err);
+            let left = wait.saturating_sub(driver.clock.now());
+            if left.is_zero() {
+                return Err(missing);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            // Short, so that time in which this process was stopped is not waited for.
+            let left = left.min(Duration::from_secs(1));
             match tokio::time::timeout(left, channel.recv()).await {
-                Ok(Some(event)) => self.note(event),
-                Ok(None) => {
-                    *channel = self.member.enter(None).await?;
-                    self.look_around(channel, true).await?;
+                Ok(Some(PeerEvent::Presence(peer))) if peer.is_listening() => {
+                    present.insert(peer.id, *peer);
                 }
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Asks who is there.
-    pub(super) async fn look_around(
-        &mut self,
-        channel: &mut Channel,
-        watch: bool,
-    ) -> Result<(), Error> {
-        let lost = || {
-            Error::new(
-                ErrorKind::Unreachable,
-                "the relay does not say who is there",
-            )
-        };
-        let peers = channel.peers(watch).await.ok_or_else(lost)?;
-        for text in channel.take_ignored() {
-            self.observer.event(Event::Notice { text });
-        }
-        self.present = peers
-            .into_iter()
-            .filter(Peer::is_listening)
-            .map(|peer| (peer.id, peer))
-            .collect();
-        Ok(())
-    }
-
-    fn note(&mut self, event: PeerEvent) {
-        if let PeerEvent::Presence(peer) = event {
-            if peer.is_listening() {
-                self.present.insert(peer.id, *peer);
-            } else {
-                self.present.remove(&peer.id);
+                Ok(Some(PeerEvent::Presence(peer))) => {
+                    present.remove(&peer.id);
+                }
+                Ok(Some(_)) | Err(_) => {}
+                Ok(None) => {
+                    let error = Error::from_source(ErrorKind::Unreachable, channel.ended().await);
+                    let patience = driver.timeout;
+                    *channel = driver.reconnect(error, patience).await?;
+                    present = self.everyone(channel).await?;
+                }
             }
         }
     }
 
     /// Turns what was asked for into targets.
-    fn resolve(&mut self, to: &To) -> Result<(), Error> {
+    fn resolve(&self, to: &To, present: &HashMap<PeerId, Peer>) -> Result<Vec<Target>, Error> {
         let roster = self
             .known
             .load()
             .map_err(|e| Error::new(ErrorKind::Other, e))?;
-        self.targets.clear();
+        let mut targets: Vec<Target> = Vec::new();
         match to {
             To::Everyone => {
                 let me = self.member.id();
-                let mut everyone: Vec<_> =
-                    self.present.values().filter(|peer| peer.id != me).collect();
+                let mut everyone: Vec<_> = present.values().filter(|peer| peer.id != me).collect();
                 everyone.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-                if everyone.is_empty() {
-                    return Err(Error::new(
-                        ErrorKind::NoSuchPeer,
-                        "nobody is listening in this room",
-                    ));
-                }
                 for peer in everyone {
                     let mut target = Target::new(peer.id, peer.name.clone());
                     if roster.is_chosen(&peer.name)
@@ -113,12 +88,23 @@ impl Sender<'_> {
                         let reason = format!("{name} is {pinned} here, but {id} goes by that name");
                         target.status = Status::Failed(Error::new(ErrorKind::NotTrusted, reason));
                     }
-                    self.targets.push(target);
+                    targets.push(target);
+                }
+                for Interrupted { id, name } in &self.interrupted {
+                    if !present.contains_key(id) {
+                        let mut target = Target::new(*id, name.clone());
+                        let reason = "is not listening, and has not got everything before";
+                        target.status = Status::Pending(Error::new(ErrorKind::NoSuchPeer, reason));
+                        targets.push(target);
+                    }
+                }
+                if targets.is_empty() {
+                    let nobody = "nobody is listening in this room";
+                    return Err(Error::new(ErrorKind::NoSuchPeer, nobody));
                 }
             }
             To::Peers(texts) => {
-                let present: Vec<_> = self
-                    .present
+                let present: Vec<_> = present
                     .values()
                     .map(|p| Present {
                         id: p.id,
@@ -127,7 +113,7 @@ impl Sender<'_> {
                     .collect();
                 for text in texts {
                     let resolved = resolve(text, &roster, &present)?;
-                    if self.targets.iter().any(|target| target.id == resolved.id) {
+                    if targets.iter().any(|target| target.id == resolved.id) {
                         continue;
                     }
                     let name = resolved
@@ -151,11 +137,30 @@ impl Sender<'_> {
                             text: format!("known peers were not updated: {error}"),
                         });
                     }
-                    self.targets.push(Target::new(resolved.id, name));
+                    targets.push(Target::new(resolved.id, name));
                 }
             }
         }
-        Ok(())
+        Ok(targets)
+    }
+}
+
+impl Recipients<'_> {
+    /// Everyone who listens now.
+    async fn everyone(&self, channel: &mut Channel) -> Result<HashMap<PeerId, Peer>, Error> {
+        let silent = || {
+            let reason = "the relay does not say who is there";
+            Error::new(ErrorKind::Unreachable, reason)
+        };
+        let peers = channel.peers(true).await.ok_or_else(silent)?;
+        for text in channel.take_ignored() {
+            self.observer.event(Event::Notice { text });
+        }
+        Ok(peers
+            .into_iter()
+            .filter(Peer::is_listening)
+            .map(|peer| (peer.id, peer))
+            .collect())
     }
 }
 

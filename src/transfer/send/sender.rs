@@ -1,277 +1,346 @@
-//! One send from its first offer to its last receipt, over as many rounds as it takes.
+//! One send over all its attempts: who is served, when, and with whom. A state machine.
+//!
+//! It owns no socket, task or clock: [`driver`](super::driver) tells it what happens and when, starts
+//! the attempts that it asks for, and shows its events.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+#[cfg(test)]
+mod tests;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use std::{collections::HashMap, time::Duration};
 
 use super::{
-    Status, Summary, Target, To, interrupted,
-    round::{Offer, Round, RoundEnd, RoundPlan},
-    shared::RoundKeys,
-    wares::Wares,
+    Status, Summary, Target,
+    attempt::{Effect, Next, PartEnd},
 };
 use crate::{
-    home::KnownPeers,
-    protocol::{Code, PeerId},
-    quic::{LinkError, RateLimit},
-    sealing::{Compression, NewTransfer, Suite, TransferSealer},
-    transfer::{Channel, EnterError, Error, ErrorKind, Event, Member, Observer, Peer},
+    protocol::{PeerId, Road, TransferId},
+    transfer::{Error, ErrorKind, Event, Peer},
 };
 
-/// The pause before the first attempt to reconnect, and the longest one.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
+/// Attempts that run side by side: below the relay's limit, and each with a fair share of streams.
+const ATTEMPTS_MAX: usize = 6;
+/// How long the first recipient that is back waits for others that are missing too, so that they
+/// share an attempt: after a relay's restart, all of them come within moments.
+const GATHER: Duration = Duration::from_millis(700);
 
-pub(super) struct Sender<'a> {
-    pub(super) member: &'a Member,
-    pub(super) known: &'a KnownPeers,
-    pub(super) observer: &'a Arc<dyn Observer>,
-    pub(super) wares: Wares,
+/// How patient a send is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For a recipient that is not there yet.
+    pub(super) wait: Duration,
+    /// For one that makes no progress although it could.
     pub(super) timeout: Duration,
-    pub(super) limit: Option<Arc<RateLimit>>,
-    pub(super) compression: Compression,
-    /// Who listens now.
-    pub(super) present: HashMap<PeerId, Peer>,
-    pub(super) targets: Vec<Target>,
-    pub(super) unread: Vec<(String, Error)>,
 }
 
-impl Sender<'_> {
-    pub(super) async fn run(
-        &mut self,
-        mut channel: Channel,
-        to: &To,
-        wait: Duration,
-        cancel: &CancellationToken,
-    ) -> Result<Summary, Error> {
-        let found = tokio::select! {
-            () = cancel.cancelled() => Err(interrupted()),
-            found = self.find(&mut channel, to, wait) => found,
+/// One send's state.
+pub(super) struct Sender {
+    targets: Vec<Target>,
+    places: HashMap<PeerId, usize>,
+    /// Who listens now.
+    present: HashMap<PeerId, Peer>,
+    patience: Patience,
+    /// The road on which files travel.
+    road: Road,
+    /// Whether the payload can be sent again; a pipe cannot.
+    can_repeat: bool,
+    attempts: usize,
+    /// The first attempt's transfer, by which people and programs know the send.
+    transfer: Option<TransferId>,
+    pending: usize,
+    /// Since when somebody who can be served waits for others.
+    gathering_since: Option<Duration>,
+    events: Vec<Event>,
+    unread: Vec<(String, Error)>,
+}
+
+impl Sender {
+    pub(super) fn new(
+        targets: Vec<Target>,
+        present: HashMap<PeerId, Peer>,
+        (patience, road): (Patience, Road),
+    ) -> Self {
+        let place = |(place, target): (usize, &Target)| (target.id, place);
+        let mut sender = Self {
+            places: targets.iter().enumerate().map(place).collect(),
+            pending: targets.iter().filter(|target| target.is_pending()).count(),
+            targets,
+            present,
+            patience,
+            road,
+            can_repeat: true,
+            attempts: 0,
+            transfer: None,
+            gathering_since: None,
+            events: Vec::new(),
+            unread: Vec::new(),
         };
-        if let Err(error) = found {
-            channel.close(Code::Done).await;
-            return Err(error);
-        }
-        let started = Instant::now();
-        let mut transfer = None;
-        let mut backoff = new_backoff();
-        loop {
-            let (end, id) = self.round(&mut channel, cancel).await;
-            transfer = transfer.or(id);
-            match end {
-                Some(RoundEnd::Cancelled) => {
-                    for target in self.targets.iter_mut().filter(|t| t.is_pending()) {
-                        target.status = Status::Failed(interrupted());
-                    }
-                }
-                Some(RoundEnd::Over) | None => {}
-                Some(RoundEnd::Disconnected) => {}
+        // Some have failed before anything was sent: people know it at once.
+        for place in 0..sender.targets.len() {
+            if let Status::Failed(error) = &sender.targets[place].status {
+                let error = error.clone();
+                sender.pending += 1;
+                sender.fail(place, error);
             }
-            self.give_up(wait);
-            if !self.targets.iter().any(Target::is_pending) {
-                break;
-            }
-            self.tell_retries();
-            let pause = backoff.next().unwrap_or(BACKOFF.1).min(self.patience(wait));
-            let again = tokio::select! {
-                () = cancel.cancelled() => Err(interrupted()),
-                again = self.come_back(channel, pause) => again,
-            };
-            channel = match again {
-                Ok(channel) => channel,
-                Err(failure) => {
-                    for target in self.targets.iter_mut().filter(|t| t.is_pending()) {
-                        target.status = Status::Failed(failure.clone());
-                    }
-                    return Ok(self.summary(transfer, started));
-                }
-            };
         }
-        channel.close(Code::Done).await;
-        Ok(self.summary(transfer, started))
+        sender
     }
 
-    /// Offers to all who are pending and present, and sends to all who accept.
-    async fn round(
-        &mut self,
-        channel: &mut Channel,
-        cancel: &CancellationToken,
-    ) -> (Option<RoundEnd>, Option<crate::protocol::TransferId>) {
-        let present =
-            |target: &Target| self.present.get(&target.id).filter(|_| target.is_pending());
-        let places: Vec<_> = (0..self.targets.len())
-            .filter(|i| present(&self.targets[*i]).is_some())
-            .collect();
-        let Some(recipients) = u32::try_from(places.len()).ok().and_then(NonZeroU32::new) else {
-            return (None, None);
+    /// Whether nobody is pending any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.pending == 0
+    }
+
+    /// Whether everybody has everything.
+    pub(super) fn is_success(&self) -> bool {
+        self.targets.iter().all(|target| target.failure().is_none())
+    }
+
+    pub(super) fn target(&self, place: usize) -> &Target {
+        &self.targets[place]
+    }
+
+    pub(super) fn present(&self, peer: PeerId) -> Option<&Peer> {
+        self.present.get(&peer)
+    }
+
+    /// What people and programs are to be shown since the last call.
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// A peer came, changed, or went.
+    pub(super) fn on_presence(&mut self, peer: Peer) {
+        if peer.is_listening() {
+            self.present.insert(peer.id, peer);
+        } else {
+            self.present.remove(&peer.id);
+        }
+    }
+
+    /// Everyone who listens is told anew, as on a fresh channel: nobody else is there.
+    ///
+    /// While there was none, nobody could make progress.
+    pub(super) fn on_connected(&mut self, now: Duration, road: Road) {
+        self.road = road;
+        self.present.clear();
+        for target in self.targets.iter_mut().filter(|t| t.is_pending()) {
+            target.quiet_since = now;
+        }
+    }
+
+    /// The payload cannot be sent a second time.
+    pub(super) fn on_payload_taken_for_good(&mut self) {
+        self.can_repeat = false;
+    }
+
+    /// The recipients of an attempt that is to begin now, if one is.
+    pub(super) fn next_attempt(&mut self, now: Duration) -> Option<Vec<usize>> {
+        let spent = !self.can_repeat && self.transfer.is_some();
+        if self.attempts >= ATTEMPTS_MAX || self.pending == 0 || spent {
+            return None;
+        }
+        let open = |target: &Target| target.is_pending() && !target.is_served;
+        let ready = |target: &Target| {
+            open(target) && target.next <= now && self.present.contains_key(&target.id)
         };
-        let Some(source) = self.wares.take() else {
-            return (None, None);
-        };
-        let sealer = TransferSealer::new(&NewTransfer {
-            identity: &self.member.identity,
-            name: &self.member.name,
-            room: self.member.room(),
-            member_key: &self.member.member_key(),
-            suite: Suite::preferred(),
-            recipients,
-            manifest: &self.wares.manifest(),
-        });
-        let mut offers = Vec::with_capacity(places.len());
-        for place in places {
-            let bundle = &self.present[&self.targets[place].id].bundle;
-            match sealer.offer_to(bundle) {
-                Ok(offer) => offers.push(Offer {
-                    target: place,
-                    offer,
-                    receipts: sealer.receipts(bundle.key),
-                }),
-                Err(error) => tracing::debug!(%error, "not offered"),
+        let mut together = Vec::new();
+        let mut waiting = 0;
+        for (place, target) in self.targets.iter().enumerate() {
+            if ready(target) {
+                if target.alone {
+                    return Some(vec![place]);
+                }
+                together.push(place);
+            } else if open(target) {
+                waiting += 1;
             }
         }
-        let keys = Arc::new(RoundKeys {
-            sealer,
-            compression: self.compression,
-        });
-        let transfer = keys.transfer();
-        self.observer.event(Event::Offered {
+        if together.is_empty() {
+            self.gathering_since = None;
+            return None;
+        }
+        let first = self.transfer.is_none();
+        let since = *self.gathering_since.get_or_insert(now);
+        if !first && waiting > 0 && now < since + GATHER {
+            return None;
+        }
+        self.gathering_since = None;
+        Some(together)
+    }
+
+    /// An attempt with these recipients has begun.
+    pub(super) fn on_attempt(
+        &mut self,
+        (transfer, recipients): (TransferId, &[usize]),
+        (files, bytes): (Option<u64>, Option<u64>),
+    ) {
+        self.attempts += 1;
+        self.transfer.get_or_insert(transfer);
+        let mut to = Vec::with_capacity(recipients.len());
+        for place in recipients {
+            let target = &mut self.targets[*place];
+            target.is_served = true;
+            target.was_offered = true;
+            to.push(target.peer());
+        }
+        self.events.push(Event::Offered {
             transfer,
-            to: offers
-                .iter()
-                .map(|offer| &self.targets[offer.target])
-                .map(Target::peer)
-                .collect(),
-            files: self.wares.files,
-            bytes: self.wares.bytes,
+            to,
+            files,
+            bytes,
         });
-        let plan = RoundPlan {
-            keys,
-            source,
-            timeout: self.timeout,
-            limit: self.limit.clone(),
-            road: channel.road(),
-        };
-        let round = Round::new(&plan, &mut self.targets, &mut self.unread, self.observer);
-        (
-            Some(round.run(channel, plan, offers, cancel).await),
-            Some(transfer),
-        )
     }
 
-    /// Fails those who cannot be served any more.
-    fn give_up(&mut self, wait: Duration) {
-        let again = self.wares.can_be_sent_again();
-        for target in &mut self.targets {
-            let Status::Pending(failure) = &target.status else {
+    /// A recipient that cannot be offered anything: its key is unusable.
+    pub(super) fn on_not_offered(&mut self, now: Duration, place: usize, error: Error) {
+        let end = PartEnd::Again {
+            error,
+            next: Next::Later,
+            answered: false,
+            progressed: false,
+        };
+        self.on_part_over(now, None, place, end);
+    }
+
+    /// An attempt has ended.
+    pub(super) fn on_attempt_over(&mut self) {
+        self.attempts -= 1;
+    }
+
+    /// Takes what an attempt found out about its recipients; what is to be carried out comes back.
+    pub(super) fn on_effect(
+        &mut self,
+        now: Duration,
+        transfer: TransferId,
+        effect: Effect,
+    ) -> Option<Effect> {
+        match effect {
+            Effect::Progress {
+                peer,
+                file,
+                bytes,
+                total,
+                resumed_from,
+            } => {
+                let target = self.of(peer)?;
+                target.moved(now);
+                let peer = target.peer();
+                self.events.push(Event::Progress {
+                    transfer,
+                    peer,
+                    file,
+                    bytes,
+                    total,
+                    resumed_from,
+                    road: self.road,
+                });
+            }
+            Effect::Delivered { peer, file } => {
+                let target = self.of(peer)?;
+                target.moved(now);
+                if target.file_delivered(&file.path, file.content.len) {
+                    let peer = target.peer();
+                    self.events.push(Event::Delivered {
+                        transfer,
+                        peer,
+                        file: file.path,
+                        bytes: file.content.len,
+                        blake3: file.content.blake3.into(),
+                        resumed_from: file.resumed_from,
+                        already_there: file.already_there,
+                        road: self.road,
+                    });
+                }
+            }
+            Effect::FileFailed { peer, path, error } => {
+                let target = self.of(peer)?;
+                target.moved(now);
+                if target.file_failed(&path, error.clone()) {
+                    let peer = Some(target.peer());
+                    self.events.push(Event::Failed {
+                        transfer,
+                        peer,
+                        file: Some(path),
+                        failure: error,
+                    });
+                }
+            }
+            Effect::PartOver { peer, end } => {
+                if let Some(place) = self.places.get(&peer).copied() {
+                    self.on_part_over(now, Some(transfer), place, end);
+                }
+            }
+            effect => return Some(effect),
+        }
+        None
+    }
+
+    /// A file cannot be read, and so goes to nobody.
+    pub(super) fn on_unreadable(&mut self, transfer: TransferId, path: String, failure: Error) {
+        // Every attempt walks the tree again; people need to know it once.
+        if !self.unread.iter().any(|(known, _)| *known == path) {
+            self.events.push(Event::Failed {
+                transfer,
+                peer: None,
+                file: Some(path.clone()),
+                failure: failure.clone(),
+            });
+            self.unread.push((path, failure));
+        }
+    }
+
+    /// Gives up on those who cannot be served any more.
+    pub(super) fn on_tick(&mut self, now: Duration) {
+        let Patience { wait, timeout } = self.patience;
+        for place in 0..self.targets.len() {
+            let target = &self.targets[place];
+            let Status::Pending(error) = &target.status else {
                 continue;
             };
-            let quiet = target.last_progress.elapsed();
-            let absent =
-                failure.kind() == ErrorKind::NoSuchPeer && !target.answered && quiet >= wait;
-            if absent {
-                let failure = Error::new(ErrorKind::NoSuchPeer, "is not listening");
-                target.status = Status::Failed(failure);
-            } else if !again {
-                let failure = Error::new(
-                    failure.kind(),
-                    format!("{failure}; standard input cannot be sent again"),
-                );
-                target.status = Status::Failed(failure);
-            } else if quiet >= self.timeout.max(wait) {
-                let seconds = self.timeout.as_secs();
-                let failure = Error::new(
-                    ErrorKind::TimedOut,
-                    format!("no progress for {seconds} s: {failure}"),
-                );
-                target.status = Status::Failed(failure);
+            if target.is_served {
+                continue;
             }
-        }
-    }
-
-    /// How long the most patient of those who are pending is waited for: `--timeout` is kept to the
-    /// moment, whatever is tried meanwhile.
-    fn patience(&self, wait: Duration) -> Duration {
-        let pending = self.targets.iter().filter(|target| target.is_pending());
-        let quiet = pending.map(|target| target.last_progress.elapsed()).min();
-        quiet.map_or(Duration::ZERO, |quiet| {
-            self.timeout.max(wait).saturating_sub(quiet)
-        })
-    }
-
-    fn tell_retries(&mut self) {
-        for target in &mut self.targets {
-            if let Status::Pending(failure) = &target.status
-                && !std::mem::replace(&mut target.is_told, true)
-            {
-                let peer = Some(target.peer());
-                self.observer.event(Event::Retrying {
-                    peer,
-                    reason: failure.to_string(),
-                });
-            }
-        }
-    }
-
-    /// Waits a little, reconnects where that is needed, and looks who is there.
-    async fn come_back(&mut self, channel: Channel, pause: Duration) -> Result<Channel, Error> {
-        tokio::time::sleep(pause).await;
-        let mut channel = Some(channel).filter(|c| !c.is_over());
-        let mut backoff = new_backoff();
-        loop {
-            let attempt = match channel.take() {
-                Some(channel) => Ok(channel),
-                None => {
-                    let patience = self.patience(Duration::ZERO);
-                    timeout(patience, self.member.enter(None))
-                        .await
-                        .unwrap_or(Err(EnterError::TurnedAway(LinkError::TimedOut)))
-                }
+            let quiet = now.saturating_sub(target.quiet_since);
+            // It was said to be there, and was not; or it never was.
+            let absent = error.kind() == ErrorKind::NoSuchPeer
+                && !target.has_answered
+                && (target.was_offered || !self.present.contains_key(&target.id));
+            let spent = !self.can_repeat && self.transfer.is_some();
+            let failed = if spent {
+                let reason = "standard input was sent to the others, and cannot be sent again";
+                Some(Error::new(error.kind(), reason))
+            } else if absent && now >= wait {
+                Some(error.clone())
+            } else if quiet >= timeout.max(wait) {
+                let reason = format!("no progress for {} s", timeout.max(wait).as_secs());
+                Some(error.clone().context_of(ErrorKind::TimedOut, reason))
+            } else {
+                None
             };
-            let failure = match attempt {
-                Ok(mut fresh) => match self.look_around(&mut fresh, false).await {
-                    Ok(()) => return Ok(fresh),
-                    Err(failure) => failure,
-                },
-                Err(error) if error.is_passing() => error.into(),
-                Err(error) => return Err(error.into()),
-            };
-            let patience = self.patience(Duration::ZERO);
-            if patience.is_zero() {
-                return Err(failure);
+            if let Some(error) = failed {
+                self.fail(place, error);
             }
-            tokio::time::sleep(backoff.next().unwrap_or(BACKOFF.1).min(patience)).await;
         }
     }
 
-    fn summary(
-        &mut self,
-        transfer: Option<crate::protocol::TransferId>,
-        started: Instant,
-    ) -> Summary {
+    /// Fails everyone who is pending.
+    pub(super) fn on_end(&mut self, error: &Error) {
+        for place in 0..self.targets.len() {
+            if self.targets[place].is_pending() {
+                self.fail(place, error.clone());
+            }
+        }
+    }
+
+    /// What became of everyone, and the last event.
+    pub(super) fn finish(&mut self, elapsed: Duration) -> Summary {
         let targets = std::mem::take(&mut self.targets);
-        let transfer = transfer.unwrap_or(crate::protocol::TransferId::from_bytes([0; 16]));
-        for target in &targets {
-            if let Status::Failed(failure) = &target.status {
-                self.observer.event(Event::Failed {
-                    transfer,
-                    peer: Some(target.peer()),
-                    file: None,
-                    failure: failure.clone(),
-                });
-            }
-        }
         let failed = targets.iter().filter(|t| t.failure().is_some()).count() as u64;
-        self.observer.event(Event::Done {
-            transfer,
+        self.events.push(Event::Done {
+            transfer: self.known_as(),
             files: targets.iter().map(|t| t.files).max().unwrap_or(0),
             bytes: targets.iter().map(|t| t.bytes).max().unwrap_or(0),
-            elapsed: started.elapsed(),
+            elapsed,
             delivered: targets.len() as u64 - failed,
             failed,
         });
@@ -280,13 +349,82 @@ impl Sender<'_> {
             unread: std::mem::take(&mut self.unread),
         }
     }
-}
 
-fn new_backoff() -> backon::ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(BACKOFF.0)
-        .with_max_delay(BACKOFF.1)
-        .with_jitter()
-        .without_max_times()
-        .build()
+    fn of(&mut self, peer: PeerId) -> Option<&mut Target> {
+        let place = *self.places.get(&peer)?;
+        self.targets.get_mut(place)
+    }
+
+    fn known_as(&self) -> TransferId {
+        self.transfer.unwrap_or(TransferId::from_bytes([0; 16]))
+    }
+
+    fn on_part_over(
+        &mut self,
+        now: Duration,
+        transfer: Option<TransferId>,
+        place: usize,
+        end: PartEnd,
+    ) {
+        let target = &mut self.targets[place];
+        target.is_served = false;
+        if !target.is_pending() {
+            return;
+        }
+        match end {
+            PartEnd::Done => {
+                target.status = Status::Done;
+                self.pending -= 1;
+            }
+            PartEnd::Failed(error) => {
+                self.transfer = self.transfer.or(transfer);
+                self.fail(place, error);
+            }
+            PartEnd::Again { error, .. } if !self.can_repeat => {
+                let reason = "standard input cannot be sent again";
+                let error = Error::new(error.kind(), format!("{error:#}; {reason}"));
+                self.fail(place, error);
+            }
+            PartEnd::Again {
+                error,
+                next,
+                answered,
+                progressed,
+            } => {
+                target.has_answered |= answered;
+                // A loss explains silence; but not one after the other without any progress.
+                if progressed || next != Next::Later {
+                    target.quiet_since = now;
+                }
+                target.next = match next {
+                    Next::Later => now + target.backoff.next(),
+                    Next::Now => now,
+                    Next::Alone => {
+                        target.alone = true;
+                        now
+                    }
+                };
+                let reason = format!("{error:#}");
+                let is_news = target.status != Status::Pending(error.clone());
+                target.status = Status::Pending(error);
+                if is_news || next != Next::Later {
+                    let peer = Some(target.peer());
+                    self.events.push(Event::Retrying { peer, reason });
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, place: usize, failure: Error) {
+        let transfer = self.known_as();
+        let target = &mut self.targets[place];
+        self.pending -= 1;
+        target.status = Status::Failed(failure.clone());
+        self.events.push(Event::Failed {
+            transfer,
+            peer: Some(target.peer()),
+            file: None,
+            failure,
+        });
+    }
 }

@@ -1,13 +1,18 @@
 //! One recipient through all attempts, and what became of it.
 
-use std::time::Instant;
+use std::{collections::HashSet, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::{
     protocol::{PeerId, PeerName},
     transfer::{Error, ErrorKind, PeerRef},
 };
 
-/// One recipient of a send, over as many rounds as it takes.
+/// The pause before a recipient is offered the rest again, and the longest one.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
+
+/// One recipient of a send, over as many attempts as it takes.
 #[derive(Debug)]
 pub struct Target {
     /// Who.
@@ -22,14 +27,41 @@ pub struct Target {
     pub failed_files: Vec<(String, Error)>,
     /// What became of its part as a whole.
     pub status: Status,
-    /// When it last stored or answered anything.
-    pub last_progress: Instant,
+    /// What it has signed for, so that each file counts once, however often it is offered.
+    pub(super) settled: HashSet<u64>,
+    /// Whether it has ever been offered anything.
+    pub(super) was_offered: bool,
     /// Whether it has ever answered.
-    pub answered: bool,
-    /// Since when it waits for the next round, while others are served.
-    pub(super) left_since: Option<Instant>,
-    /// Whether people have heard why it is served in a later attempt.
-    pub(super) is_told: bool,
+    pub(super) has_answered: bool,
+    /// Whether an attempt with it is running.
+    pub(super) is_served: bool,
+    /// Whether it is served by itself, since it would hold up others.
+    pub(super) alone: bool,
+    /// When it may be offered the rest again.
+    pub(super) next: Duration,
+    /// Since when it has made no progress although it could.
+    pub(super) quiet_since: Duration,
+    pub(super) backoff: Backoff,
+}
+
+/// The pauses between attempts with one recipient.
+#[derive(Debug)]
+pub(super) struct Backoff(ExponentialBackoff);
+
+impl Backoff {
+    pub(super) fn new() -> Self {
+        // Jitter, so that a hundred senders that wait for one listener do not ask at one moment.
+        let builder = ExponentialBuilder::new()
+            .with_min_delay(BACKOFF.0)
+            .with_max_delay(BACKOFF.1)
+            .with_jitter()
+            .without_max_times();
+        Self(builder.build())
+    }
+
+    pub(super) fn next(&mut self) -> Duration {
+        self.0.next().unwrap_or(BACKOFF.1).min(BACKOFF.1)
+    }
 }
 
 /// What became of a recipient's part.
@@ -54,15 +86,18 @@ impl Target {
             files: 0,
             bytes: 0,
             failed_files: Vec::new(),
-            status: Status::Pending(Error::new(ErrorKind::NoSuchPeer, "not reached yet")),
-            last_progress: Instant::now(),
-            answered: false,
-            left_since: None,
-            is_told: false,
+            status: Status::Pending(Error::new(ErrorKind::NoSuchPeer, "is not listening")),
+            settled: HashSet::new(),
+            was_offered: false,
+            has_answered: false,
+            is_served: false,
+            alone: false,
+            next: Duration::ZERO,
+            quiet_since: Duration::ZERO,
+            backoff: Backoff::new(),
         }
     }
 
-    /// It, as events name it.
     pub(super) fn peer(&self) -> PeerRef {
         PeerRef::new(self.id, self.name.clone())
     }
@@ -71,27 +106,34 @@ impl Target {
         matches!(self.status, Status::Pending(_))
     }
 
-    pub(super) fn moved(&mut self) {
-        self.last_progress = Instant::now();
+    /// It has made progress.
+    pub(super) fn moved(&mut self, now: Duration) {
+        self.quiet_since = now;
+        self.backoff = Backoff::new();
     }
 
-    /// Leaves it to the next round.
-    pub(super) fn leave(&mut self, why: Error) {
-        self.status = Status::Pending(why);
-        self.left_since = Some(Instant::now());
-    }
-
-    /// The round is over: that it waited for the others does not count as time without progress.
-    pub(super) fn waited(&mut self) {
-        if let Some(since) = self.left_since.take() {
-            self.last_progress += since.elapsed();
+    /// Counts a file that it has signed for; whether that is news.
+    pub(super) fn file_delivered(&mut self, path: &str, bytes: u64) -> bool {
+        let is_news = self.settled.insert(key(path));
+        if is_news {
+            self.files += 1;
+            self.bytes += bytes;
+            self.failed_files.retain(|(failed, _)| failed != path);
         }
+        is_news
     }
 
-    pub(super) fn file_failed(&mut self, file: &str, failure: Error) {
+    /// Notes a file that it will not get; whether that is news.
+    pub(super) fn file_failed(&mut self, path: &str, error: Error) -> bool {
+        let known = |(failed, _): &(String, Error)| failed == path;
+        // What an earlier attempt has delivered is delivered.
+        if self.settled.contains(&key(path)) || self.failed_files.iter().any(known) {
+            return false;
+        }
         if self.failed_files.len() < FAILED_FILES_MAX {
-            self.failed_files.push((file.to_owned(), failure));
+            self.failed_files.push((path.to_owned(), error));
         }
+        true
     }
 
     /// Why it does not have everything, if so.
@@ -102,6 +144,13 @@ impl Target {
             Status::Done => self.failed_files.first().map(|(_, failure)| failure),
         }
     }
+}
+
+/// What a path is remembered by: eight bytes, so that a million files cost little.
+fn key(path: &str) -> u64 {
+    let hash = blake3::hash(path.as_bytes());
+    let (first, _) = hash.as_bytes().split_first_chunk().expect("32 bytes");
+    u64::from_be_bytes(*first)
 }
 
 /// What became of a whole send.
@@ -166,20 +215,16 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_others_is_not_idle() {
+    fn a_file_counts_once_however_often_it_is_delivered() {
         let mut target = target(Status::Done);
-        let (now, minute) = (Instant::now(), std::time::Duration::from_secs(60));
-        let Some(past) = now.checked_sub(2 * minute) else {
-            return;
-        };
-        target.last_progress = past;
-        target.leave(Error::new(ErrorKind::TimedOut, "fell behind"));
-        target.left_since = Some(past + minute);
-        target.waited();
-        let idle = target.last_progress.elapsed();
-        assert!(idle >= minute && idle < 2 * minute, "{idle:?}");
-        target.waited();
-        assert!(target.last_progress.elapsed() >= minute, "counted once");
+        let full = || Error::new(ErrorKind::LocalFile, "disk full");
+        assert!(target.file_failed("a", full()));
+        assert!(!target.file_failed("a", full()));
+        assert!(target.file_delivered("a", 5), "a later attempt brought it");
+        assert_eq!(target.failure(), None);
+        assert!(!target.file_delivered("a", 5));
+        assert!(!target.file_failed("a", full()));
+        assert_eq!((target.files, target.bytes), (1, 5));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{job::Job, producer::Producible, request::SourceSpec};
+use super::{job::Job, producer::Walk, request::SourceSpec};
 use crate::{
     protocol::SafeText,
     sealing::{Manifest, ManifestEntry},
@@ -14,22 +14,24 @@ use crate::{
 const COUNT_LIMIT: (u64, Duration) = (200_000, Duration::from_millis(500));
 
 /// What is sent, in a form that can be sent again.
-pub(super) struct Wares {
-    kind: WaresKind,
+pub(super) struct Payload {
+    kind: PayloadKind,
     pub(super) job: Job,
     pub(super) files: Option<u64>,
     pub(super) bytes: Option<u64>,
+    /// The room that they take on a disk, where that is less.
+    room: Option<u64>,
     names: Vec<ManifestEntry>,
     text: bool,
 }
 
-enum WaresKind {
+enum PayloadKind {
     Paths(Source),
     Text(bytes::Bytes),
     Pipe(Option<(crate::protocol::FileName, Box<dyn std::io::Read + Send>)>),
 }
 
-impl Wares {
+impl Payload {
     pub(super) async fn prepare(
         source: SourceSpec,
         jobs: std::path::PathBuf,
@@ -45,21 +47,23 @@ impl Wares {
             SourceSpec::Text(text) => Self {
                 files: Some(1),
                 bytes: Some(text.len() as u64),
+                room: None,
                 names: vec![],
                 job: Job::unique(),
                 text: true,
-                kind: WaresKind::Text(text.into()),
+                kind: PayloadKind::Text(text.into()),
             },
             SourceSpec::Pipe { name, reader } => Self {
                 files: Some(1),
                 bytes: None,
+                room: None,
                 names: vec![ManifestEntry {
                     path: SafeText::new(name.as_str()),
                     size: None,
                 }],
                 job: Job::unique(),
                 text: false,
-                kind: WaresKind::Pipe(Some((name, reader))),
+                kind: PayloadKind::Pipe(Some((name, reader))),
             },
         })
     }
@@ -94,9 +98,10 @@ impl Wares {
             names: names.take(Manifest::NAMES_MAX).collect(),
             files: totals.complete.then_some(totals.files),
             bytes: totals.complete.then_some(totals.bytes),
+            room: (totals.complete && totals.room < totals.bytes).then_some(totals.room),
             job: Job::of(roots, jobs),
             text: false,
-            kind: WaresKind::Paths(source),
+            kind: PayloadKind::Paths(source),
         })
     }
 
@@ -105,23 +110,22 @@ impl Wares {
             job: self.job.id,
             files: self.files,
             bytes: self.bytes,
+            room: self.room,
             names: self.names.clone(),
             text: self.text,
         }
     }
 
-    /// What one round sends; a pipe can be read once.
-    pub(super) fn take(&mut self) -> Option<Producible> {
+    /// What one attempt sends; a pipe can be read once.
+    pub(super) fn take(&mut self) -> Option<Walk> {
         match &mut self.kind {
-            WaresKind::Paths(source) => Some(Producible::Paths(source.clone())),
-            WaresKind::Text(text) => Some(Producible::Text(text.clone())),
-            WaresKind::Pipe(pipe) => pipe
-                .take()
-                .map(|(name, reader)| Producible::Pipe(name, reader)),
+            PayloadKind::Paths(source) => Some(Walk::Paths(source.clone())),
+            PayloadKind::Text(text) => Some(Walk::Text(text.clone())),
+            PayloadKind::Pipe(pipe) => pipe.take().map(|(name, reader)| Walk::Pipe(name, reader)),
         }
     }
 
     pub(super) fn can_be_sent_again(&self) -> bool {
-        !matches!(self.kind, WaresKind::Pipe(None))
+        !matches!(self.kind, PayloadKind::Pipe(None))
     }
 }

@@ -1,18 +1,18 @@
-//! What everything in one round shares.
+//! What every file of one attempt shares.
 
 use crate::{
     protocol::TransferId,
     sealing::{Compression, TransferSealer},
 };
 
-/// The keys of one round, and how it seals.
+/// The keys of one attempt, and how it seals.
 #[derive(Debug)]
-pub(super) struct RoundKeys {
+pub(super) struct AttemptKeys {
     pub(super) sealer: TransferSealer,
     pub(super) compression: Compression,
 }
 
-impl RoundKeys {
+impl AttemptKeys {
     pub(super) fn transfer(&self) -> TransferId {
         self.sealer.transfer()
     }

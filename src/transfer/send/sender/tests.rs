@@ -1,0 +1,244 @@
+use super::*;
+use crate::{
+    identity::{Bundle, Identity},
+    protocol::{FileIndex, PeerMessage, PeerState, Road},
+    sealing::{FileDigest, OpenKeys},
+    transfer::send::ledger::Delivered,
+};
+
+const PATIENCE: Patience = Patience {
+    wait: Duration::from_secs(5),
+    timeout: Duration::from_secs(30),
+};
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn listener(name: &str) -> Peer {
+    let identity = Identity::generate();
+    let bundle = Bundle {
+        key: identity.public_key(),
+        name: name.parse().unwrap(),
+        chosen: true,
+        hpke: Some(OpenKeys::generate().current().public().clone()),
+        expires_unix: u64::MAX,
+    };
+    Peer {
+        id: identity.id(),
+        name: bundle.name.clone(),
+        state: PeerState::Listening,
+        since: Duration::ZERO,
+        bundle,
+    }
+}
+
+/// A send to these, of whom the first so many are there.
+fn sender(peers: &[Peer], present: usize) -> Sender {
+    let targets = peers.iter().map(|p| Target::new(p.id, p.name.clone()));
+    let there = peers[..present].iter().map(|p| (p.id, p.clone()));
+    Sender::new(targets.collect(), there.collect(), (PATIENCE, Road::Relay))
+}
+
+fn transfer(number: u8) -> TransferId {
+    TransferId::from_bytes([number; 16])
+}
+
+fn begin(sender: &mut Sender, number: u8, recipients: &[usize]) {
+    sender.on_attempt((transfer(number), recipients), (None, None));
+}
+
+fn over(sender: &mut Sender, now: Duration, number: u8, peer: &Peer, end: PartEnd) {
+    let effect = Effect::PartOver { peer: peer.id, end };
+    assert!(sender.on_effect(now, transfer(number), effect).is_none());
+}
+
+fn again(next: Next, progressed: bool) -> PartEnd {
+    PartEnd::Again {
+        error: Error::new(ErrorKind::NoSuchPeer, "went away"),
+        next,
+        answered: true,
+        progressed,
+    }
+}
+
+fn failed(sender: &mut Sender) -> Vec<(PeerId, ErrorKind)> {
+    let failed = |event| match event {
+        Event::Failed {
+            peer: Some(peer),
+            failure,
+            ..
+        } => Some((peer.id, failure.kind())),
+        _ => None,
+    };
+    sender
+        .take_events()
+        .into_iter()
+        .filter_map(failed)
+        .collect()
+}
+
+#[test]
+fn who_is_there_is_served_at_once_and_who_is_not_fails_when_the_wait_is_over() {
+    let peers = ["a", "b", "c"].map(listener);
+    let mut sender = sender(&peers, 2);
+    assert_eq!(sender.next_attempt(at(0)), Some(vec![0, 1]));
+    begin(&mut sender, 1, &[0, 1]);
+    assert_eq!(sender.next_attempt(at(0)), None);
+    sender.on_tick(at(4));
+    assert!(failed(&mut sender).is_empty());
+    sender.on_tick(at(5));
+    let absent = [(peers[2].id, ErrorKind::NoSuchPeer)];
+    assert_eq!(failed(&mut sender), absent, "while the others are served");
+    over(&mut sender, at(9), 1, &peers[0], PartEnd::Done);
+    over(&mut sender, at(9), 1, &peers[1], PartEnd::Done);
+    assert!(sender.is_over() && !sender.is_success());
+    let summary = sender.finish(at(9));
+    assert_eq!(summary.failure().unwrap().kind(), ErrorKind::Partial);
+    assert!(failed(&mut sender).is_empty(), "it is said once");
+}
+
+#[test]
+fn who_comes_later_is_served_beside_the_others() {
+    let peers = ["a", "b"].map(listener);
+    let mut sender = sender(&peers, 1);
+    begin(&mut sender, 1, &[0]);
+    sender.on_presence(peers[1].clone());
+    assert_eq!(sender.next_attempt(at(1)), Some(vec![1]));
+    begin(&mut sender, 2, &[1]);
+    // Who went away and is back does not wait for the other either.
+    over(&mut sender, at(2), 2, &peers[1], again(Next::Later, true));
+    sender.on_attempt_over();
+    assert_eq!(sender.next_attempt(at(2)), None, "after a pause");
+    assert_eq!(sender.next_attempt(at(6)), Some(vec![1]));
+}
+
+#[test]
+fn after_a_loss_of_the_relay_those_who_are_back_share_an_attempt() {
+    let peers = ["a", "b", "c"].map(listener);
+    let mut sender = sender(&peers, 3);
+    begin(&mut sender, 1, &[0, 1, 2]);
+    for peer in &peers {
+        over(&mut sender, at(10), 1, peer, again(Next::Later, true));
+    }
+    sender.on_attempt_over();
+    sender.on_connected(at(30), Road::Relay);
+    sender.on_tick(at(30));
+    assert!(
+        failed(&mut sender).is_empty(),
+        "nobody could move meanwhile"
+    );
+    sender.on_presence(peers[0].clone());
+    assert_eq!(sender.next_attempt(at(30)), None);
+    sender.on_presence(peers[2].clone());
+    assert_eq!(sender.next_attempt(at(30) + GATHER), Some(vec![0, 2]));
+    begin(&mut sender, 2, &[0, 2]);
+    sender.on_presence(peers[1].clone());
+    assert_eq!(sender.next_attempt(at(40)), Some(vec![1]));
+}
+
+#[test]
+fn who_holds_up_others_is_served_alone_from_then_on() {
+    let peers = ["a", "b"].map(listener);
+    let mut sender = sender(&peers, 2);
+    begin(&mut sender, 1, &[0, 1]);
+    over(&mut sender, at(1), 1, &peers[1], again(Next::Alone, false));
+    assert_eq!(sender.next_attempt(at(1)), Some(vec![1]));
+    begin(&mut sender, 2, &[1]);
+    for (number, peer) in [(1, &peers[0]), (2, &peers[1])] {
+        over(&mut sender, at(2), number, peer, again(Next::Now, false));
+        sender.on_attempt_over();
+    }
+    assert_eq!(sender.next_attempt(at(2)), Some(vec![1]));
+}
+
+#[test]
+fn refusals_that_pass_are_waited_for_until_the_timeout() {
+    let peers = ["a"].map(listener);
+    let mut sender = sender(&peers, 1);
+    let mut asked = 0;
+    for second in 0..=30 {
+        if let Some(recipients) = sender.next_attempt(at(second)) {
+            asked += 1;
+            begin(&mut sender, 1, &recipients);
+            over(
+                &mut sender,
+                at(second),
+                1,
+                &peers[0],
+                again(Next::Later, false),
+            );
+            sender.on_attempt_over();
+        }
+        assert!(!sender.is_over(), "{second}");
+        sender.on_tick(at(second));
+    }
+    assert!(asked > 5, "{asked}");
+    assert_eq!(failed(&mut sender), [(peers[0].id, ErrorKind::TimedOut)]);
+}
+
+#[test]
+fn a_file_is_shown_and_counted_once_over_all_attempts() {
+    let peers = ["a"].map(listener);
+    let mut sender = sender(&peers, 1);
+    let delivered = || Effect::Delivered {
+        peer: peers[0].id,
+        file: Delivered {
+            path: "x".into(),
+            is_user_visible: true,
+            resumed_from: 0,
+            content: FileDigest {
+                len: 5,
+                blake3: [0; 32],
+            },
+            already_there: false,
+        },
+    };
+    for number in 1..=3 {
+        begin(&mut sender, number, &[0]);
+        sender.on_effect(at(1), transfer(number), delivered());
+        over(
+            &mut sender,
+            at(1),
+            number,
+            &peers[0],
+            again(Next::Now, true),
+        );
+        sender.on_attempt_over();
+    }
+    let shown = |event: &Event| matches!(event, Event::Delivered { .. });
+    assert_eq!(sender.take_events().iter().filter(|e| shown(e)).count(), 1);
+    let summary = sender.finish(at(1));
+    assert_eq!((summary.targets[0].files, summary.targets[0].bytes), (1, 5));
+}
+
+#[test]
+fn what_can_be_read_once_is_offered_once() {
+    let peers = ["a", "b"].map(listener);
+    let mut sender = sender(&peers, 1);
+    begin(&mut sender, 1, &[0]);
+    sender.on_payload_taken_for_good();
+    sender.on_presence(peers[1].clone());
+    assert_eq!(sender.next_attempt(at(1)), None);
+    over(&mut sender, at(1), 1, &peers[0], again(Next::Now, true));
+    sender.on_tick(at(1));
+    assert!(sender.is_over());
+    assert_eq!(failed(&mut sender).len(), 2);
+}
+
+#[test]
+fn what_an_attempt_asks_for_comes_back_to_be_carried_out() {
+    let mut sender = sender(&["a"].map(listener), 1);
+    let effect = Effect::Send {
+        to: None,
+        message: PeerMessage::End { files: 1 },
+    };
+    assert!(sender.on_effect(at(0), transfer(1), effect).is_some());
+    let file = FileIndex(0);
+    let starts = crate::transfer::send::attempt::FileStarts {
+        starts: vec![],
+        recipients: 1,
+    };
+    let effect = Effect::Content { file, starts };
+    assert!(sender.on_effect(at(0), transfer(1), effect).is_some());
+}

@@ -1,0 +1,176 @@
+//! What the relay's machine does to it: file limits, full pipes, read-only mounts, few descriptors.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+use super::{
+    common::{Lab, MIB, Proc, assert_same},
+    memory::head,
+    siege::Siege,
+    wire::{Attacker, file_header, transfer},
+};
+
+/// Starts a relay by a shell that does `first` before it.
+fn relay_after(lab: &mut Lab, shell: &str, first: &str, options: &[&str]) -> Proc {
+    let plain = lab.command("relay");
+    let mut command = Command::new(shell);
+    if shell == "unshare" {
+        command.args(["-rm", "sh"]);
+    }
+    command
+        .arg("-c")
+        .arg(format!("{first} && exec \"$0\" \"$@\""))
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .args(["--json", "server", "--bind", "127.0.0.1:0"])
+        .args(options)
+        .current_dir(lab.folder())
+        .stdin(Stdio::null());
+    for variable in ["P2P_SERVER", "P2P_HOME"] {
+        command.env_remove(variable);
+    }
+    let relay = Proc::start(command);
+    let ready = relay.wait_event("ready");
+    lab.use_invite(Some(super::common::text(&ready, "invite")));
+    relay
+}
+
+#[test]
+fn a_file_size_limit_costs_the_laggard_and_not_the_relay() {
+    let mut lab = Lab::empty();
+    // 512 bytes a block, or 1 KiB: a segment of the spool outgrows it.
+    let relay = relay_after(
+        &mut lab,
+        "sh",
+        "ulimit -f 1000",
+        &["--spool-limit", "256Mi"],
+    );
+    let siege = Siege::with(lab, relay);
+    siege.under(|invite| async move {
+        let (reader, mut reads) = Attacker::member(&invite, true).await;
+        let (deaf, mut hears_nothing) = Attacker::member(&invite, true).await;
+        let (sender, mut control) = Attacker::member(&invite, false).await;
+        let (id, to) = (transfer(1), [reader.identity.id(), deaf.identity.id()]);
+        tokio::join!(
+            control.begin_with(&to, id),
+            reads.accept(),
+            hears_nothing.accept()
+        );
+        let mut stream = sender.connection.open_uni().await.unwrap();
+        stream.write_all(&file_header(id, 0)).await.unwrap();
+        stream.write_all(&head()).await.unwrap();
+        let mut file = reader.connection.accept_uni().await.unwrap();
+        let pump = async {
+            for _ in 0..32 * 16 {
+                if stream.write_all(&[7; 64 * 1024]).await.is_err() {
+                    break;
+                }
+            }
+            let _ = stream.finish();
+        };
+        let drain = async {
+            let mut taken = 0;
+            while let Ok(Some(chunk)) = file.read_chunk(usize::MAX, true).await {
+                taken += chunk.bytes.len() as u64;
+            }
+            taken
+        };
+        let both = async { tokio::join!(pump, drain) };
+        let ((), taken) = timeout(Duration::from_secs(60), both).await.unwrap();
+        assert!(taken > 32 * MIB, "the reader got all: {taken}");
+        (reader, deaf, sender)
+    });
+}
+
+#[test]
+fn a_relay_whose_certificates_are_on_a_read_only_mount_starts() {
+    let unshared = Command::new("unshare").args(["-rm", "true"]).status();
+    if !unshared.is_ok_and(|status| status.success()) {
+        println!("skipped: no mount namespace can be made here");
+        return;
+    }
+    let mut lab = Lab::empty();
+    let certs = lab.folder().join("certs");
+    let certs = certs.to_str().unwrap();
+    let mut first = lab.relay(&["--certs", certs]);
+    first.kill();
+    let mount = format!("mount --bind '{certs}' '{certs}' && mount -o remount,ro,bind '{certs}'");
+    let relay = relay_after(&mut lab, "unshare", &mount, &["--certs", certs]);
+    drop(Siege::with(lab, relay));
+}
+
+#[test]
+fn a_relay_whose_log_nobody_reads_goes_on() {
+    let mut lab = Lab::empty();
+    let mut command = lab.command("relay");
+    command
+        .args(["-vvv", "--json", "server", "--bind", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut relay = command.spawn().unwrap();
+    // The pipe is held open, and nothing is read from it.
+    let _full = relay.stderr.take();
+    let mut ready = String::new();
+    let mut stdout = BufReader::new(relay.stdout.take().unwrap());
+    stdout.read_line(&mut ready).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    lab.use_invite(Some(super::common::text(&ready, "invite")));
+    let _alice = lab.listen("alice", &[]);
+    let file = lab.file("honest.bin", 3 * MIB);
+    for number in 0..3 {
+        lab.send(&format!("honest-{number}"), &["--to", "alice"], &[&file])
+            .expect(0);
+    }
+    assert_same(&file, &lab.out("alice").join("honest.bin"));
+    let _ = relay.kill();
+    let _ = relay.wait();
+}
+
+#[test]
+fn few_descriptors_are_budgeted_and_the_line_names_the_limit() {
+    let mut lab = Lab::empty();
+    let relay = relay_after(&mut lab, "sh", "ulimit -n 24", &["--spool-limit", "512Mi"]);
+    let siege = Siege::with(lab, relay);
+    let seen = siege.under(|invite| async move {
+        // Each of these transfers has a laggard, whose bytes want a file of the spool.
+        let mut held = Vec::new();
+        for number in 0..12 {
+            let (reader, mut reads) = Attacker::member(&invite, true).await;
+            let (deaf, mut hears_nothing) = Attacker::member(&invite, true).await;
+            let (sender, mut control) = Attacker::member(&invite, false).await;
+            let (id, to) = (transfer(number), [reader.identity.id(), deaf.identity.id()]);
+            tokio::join!(
+                control.begin_with(&to, id),
+                reads.accept(),
+                hears_nothing.accept()
+            );
+            let mut stream = sender.connection.open_uni().await.unwrap();
+            stream.write_all(&file_header(id, 0)).await.unwrap();
+            stream.write_all(&head()).await.unwrap();
+            let mut file = reader.connection.accept_uni().await.unwrap();
+            let pump = async {
+                for _ in 0..12 * 16 {
+                    if stream.write_all(&[7; 64 * 1024]).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            let drain =
+                async { while let Ok(Some(_)) = file.read_chunk(usize::MAX, true).await {} };
+            let _ = timeout(Duration::from_secs(3), async {
+                tokio::select! { () = pump => {}, () = drain => {} }
+            })
+            .await;
+            held.push((reader, deaf, sender, stream));
+        }
+        held
+    });
+    seen.harmless(32 * MIB);
+    let said = siege.relay.stderr();
+    assert!(said.contains("open files") && said.contains("24"), "{said}");
+}
