@@ -108,7 +108,7 @@ impl DirectSocket {
         let crypto = tls::direct_server(&self.credentials).map_err(io::Error::other)?;
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         config
-            .transport_config(self.tuning.transport(Role::Direct))
+            .transport_config(Arc::new(self.tuning.configure(Role::Direct)))
             .migration(false)
             .max_incoming(INCOMING_MAX);
         self.endpoint.set_server_config(Some(config));
