@@ -113,6 +113,7 @@ fn seal_and_open(mib: u64) -> f64 {
         job: JobId::generate(),
         files: None,
         bytes: None,
+        room: None,
         names: vec![],
         text: false,
     };

@@ -147,6 +147,7 @@ fn manifest() -> Manifest {
         job: JobId([0; 16]),
         files: None,
         bytes: None,
+        room: None,
         names: Vec::new(),
         text: false,
     }

@@ -8,6 +8,7 @@
 //! | [`display`] | everything that people see while files move, the viewer, the menu |
 //! | [`relay`] | the server: admission, rooms, sessions, fan-out, spool |
 //! | [`transfer`] | the client: offer, seal, send, receive, open, receipts |
+//! | [`direct`] | paths between two peers without a relay: addresses, probes, punching; no I/O |
 //! | [`quic`] | the only room that names quinn and rustls: TLS, tuning, typed streams |
 //! | [`storage`] | files read from and written to disk |
 //! | [`home`] | what is on disk about me: key, invite, known peers |
@@ -17,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod commands;
+pub mod direct;
 pub mod display;
 pub mod home;
 pub mod quic;

@@ -43,7 +43,6 @@ fn an_unreachable_relay_exits_3() {
     for args in [
         &["send", "--to", "alice", file.to_str().unwrap()][..],
         &["peers"],
-        &["listen", "--name", "alice"],
     ] {
         fails(lab.run("sender", args), 3, &[lab.address()]);
     }

@@ -375,3 +375,40 @@ fn a_room_is_made_with_the_whole_invite_of_another() {
         "{out}"
     );
 }
+
+#[test]
+fn a_listener_that_is_started_before_its_relay_waits_for_it() {
+    let (mut lab, mut relay) = Lab::new();
+    let invite = lab.invite().to_owned();
+    relay.signal(Signal::TERM);
+    relay.expect(0);
+    let out = lab.out("alice");
+    let alice = lab.run(
+        "alice",
+        ["listen", "--name", "alice", "--out", out.to_str().unwrap()],
+    );
+    let waiting = alice.wait_event("waiting");
+    assert!(!text(&waiting, "reason").is_empty() && waiting["retry_in"].is_number());
+    let _relay = lab.relay(&[]);
+    assert_eq!(lab.invite(), invite);
+    alice.wait_event("joined");
+    let file = lab.file("x.txt", 10);
+    lab.send("bob", &["--to", "alice"], &[&file]).expect(0);
+    alice.wait_event("received");
+}
+
+#[test]
+fn half_a_second_without_an_answer_is_explained() {
+    // Somebody who takes every packet and answers none.
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = socket.local_addr().unwrap().to_string();
+    let (mut lab, _relay) = Lab::new();
+    let invite = lab.invite().replace(lab.address(), &silent);
+    lab.use_invite(Some(invite));
+    let mut command = lab.command("bob");
+    command.arg("peers");
+    let mut terminal = Terminal::open(&command, (100, 24));
+    terminal.sees(&format!("connecting to {silent}…"));
+    terminal.press("\x03");
+    terminal.ends();
+}

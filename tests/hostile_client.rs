@@ -16,6 +16,8 @@ mod memory;
 mod names;
 #[path = "hostile_client/raw.rs"]
 mod raw;
+#[path = "hostile_client/recipient.rs"]
+mod recipient;
 #[path = "hostile_client/siege.rs"]
 mod siege;
 #[path = "hostile_client/wire.rs"]
@@ -24,6 +26,7 @@ mod wire;
 use std::{
     future::Future,
     net::UdpSocket,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -60,7 +63,10 @@ fn while_honest_peers_go_on<F: Future<Output = ()>>(offend: impl FnOnce(Invite) 
 async fn connect(invite: &Invite) -> (ClientEndpoint, Link, Identity) {
     let identity = Identity::generate();
     let certificate = Certificate::of(&identity);
-    let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+    let credentials = Arc::new(Credentials::new(
+        certificate.certificate,
+        certificate.private_key,
+    ));
     let relay = (invite.relay.host(), invite.relay.port());
     let how = (Role::Sender, Tuning::default());
     let connected = ClientEndpoint::connect(
@@ -221,7 +227,10 @@ async fn stopped(stream: &quinn::SendStream) -> Code {
 fn a_relay_with_another_key_is_refused_before_anything_is_said() {
     while_honest_peers_go_on(|invite| async move {
         let certificate = Certificate::of(&Identity::generate());
-        let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+        let credentials = Arc::new(Credentials::new(
+            certificate.certificate,
+            certificate.private_key,
+        ));
         let wrong = Identity::generate().id();
         let relay = (invite.relay.host(), invite.relay.port());
         let how = (Role::Sender, Tuning::default());

@@ -391,11 +391,12 @@ fn visit(
 const CRATES: [&str; 3] = ["src", "crates/p2p-core/src", "crates/p2p-view/src"];
 
 /// Which rooms each room may know: the table of ARCHITECTURE.md.
-const FLOORS: [(&str, &[&str]); 6] = [
+const FLOORS: [(&str, &[&str]); 7] = [
+    ("direct", &[]),
     ("quic", &[]),
     ("storage", &[]),
     ("home", &[]),
-    ("transfer", &["quic", "storage", "home"]),
+    ("transfer", &["direct", "quic", "storage", "home"]),
     ("relay", &["quic"]),
     ("display", &["transfer"]),
 ];

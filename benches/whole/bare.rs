@@ -109,7 +109,7 @@ async fn relay(certificate: &Path, receivers: usize) {
     crypto.alpn_protocols = vec![b"bare".to_vec()];
     let crypto = QuicServerConfig::try_from(crypto).unwrap();
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Tuning::from_env().transport(Role::Relay));
+    config.transport_config(Tuning::from_env().transport(Role::Relay, Ipv4Addr::LOCALHOST.into()));
     let endpoint = endpoint(Some(config));
     fs::write(certificate, key.cert.der()).unwrap();
     say(endpoint.local_addr().unwrap());
@@ -201,7 +201,7 @@ async fn connect(certificate: &Path, relay: SocketAddr) -> quinn::Connection {
     crypto.alpn_protocols = vec![b"bare".to_vec()];
     let crypto = QuicClientConfig::try_from(crypto).unwrap();
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Tuning::from_env().transport(Role::Sender));
+    config.transport_config(Tuning::from_env().transport(Role::Sender, Ipv4Addr::LOCALHOST.into()));
     endpoint(None)
         .connect_with(config, relay, "localhost")
         .unwrap()

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::CommandFactory;
-use clap_complete::{CompletionCandidate, Shell, env::Shells};
+use clap_complete::{ArgValueCompleter, CompletionCandidate, Shell, env::Shells};
 
 use super::{
     CommandError,
@@ -77,22 +77,41 @@ pub(super) fn run(shell: Shell) -> Result<u8, CommandError> {
     Ok(0)
 }
 
+/// The command line, with what this program can complete itself.
+pub(super) fn command() -> clap::Command {
+    let with = |arg: clap::Arg, complete: Complete| arg.add(ArgValueCompleter::new(complete));
+    let name = move |c: clap::Command| c.mut_arg("name", |arg| with(arg, complete_known));
+    Cli::command()
+        .mut_arg("room", |arg| with(arg, complete_room))
+        .mut_subcommand("send", |c| c.mut_arg("to", |arg| with(arg, complete_peer)))
+        .mut_subcommand("rooms", |c| {
+            c.mut_arg("default", |arg| with(arg, complete_room))
+                .mut_arg("forget", |arg| with(arg, complete_room))
+        })
+        .mut_subcommand("trust", |c| {
+            c.mut_subcommand("add", name).mut_subcommand("rm", name)
+        })
+}
+
+/// Candidates for what is typed.
+type Complete = fn(&OsStr) -> Vec<CompletionCandidate>;
+
 /// Peers that begin with what is typed: known ones, and those who listen now.
 ///
 /// Completion must be quick and silent, so everything that fails is just no candidate.
-pub(super) fn complete_peer(typed: &OsStr) -> Vec<CompletionCandidate> {
+fn complete_peer(typed: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = known();
     found.extend(present());
     candidates(&found, &typed.to_string_lossy())
 }
 
 /// Known names that begin with what is typed.
-pub(super) fn complete_known(typed: &OsStr) -> Vec<CompletionCandidate> {
+fn complete_known(typed: &OsStr) -> Vec<CompletionCandidate> {
     candidates(&known(), &typed.to_string_lossy())
 }
 
 /// Names of rooms that begin with what is typed.
-pub(super) fn complete_room(typed: &OsStr) -> Vec<CompletionCandidate> {
+fn complete_room(typed: &OsStr) -> Vec<CompletionCandidate> {
     let context = Context::new(global());
     let rooms = context
         .home()

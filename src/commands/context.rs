@@ -82,21 +82,21 @@ impl Context {
         }
         let home = self.global.home.clone();
         let home = Home::open(home.filter(|path| !path.as_os_str().is_empty()))
-            .map_err(|e| CommandError::other(format!("no home: {e}")))?;
+            .map_err(|e| CommandError::caused("no home", e))?;
         Ok(self.home.get_or_init(|| home))
     }
 
     /// My key, made on first use.
     pub(super) fn identity(&self) -> Result<Identity, CommandError> {
         let path = self.home()?.identity_key();
-        load_or_create_identity(&path).map_err(|e| CommandError::other(format!("no identity: {e}")))
+        load_or_create_identity(&path).map_err(|e| CommandError::caused("no identity", e))
     }
 
     /// My name.
     pub(super) fn name(&self) -> Result<Name, CommandError> {
         self.home()?
             .name()
-            .map_err(|e| CommandError::other(format!("no name: {e}")))
+            .map_err(|e| CommandError::caused("no name", e))
     }
 
     /// Chooses my name, for now and later.
@@ -106,7 +106,7 @@ impl Context {
             return Ok(());
         }
         let saved = self.home()?.set_name(name);
-        saved.map_err(|e| CommandError::other(format!("cannot save the name: {e}")))
+        saved.map_err(|e| CommandError::caused("cannot save the name", e))
     }
 
     /// The invite: of the room that was named, as an option or variable, as saved, or of a relay
@@ -124,8 +124,7 @@ impl Context {
         }
         let home = self.home()?;
         for path in [home.invite(), home.relay_invite()] {
-            let loaded =
-                load_invite(&path).map_err(|e| CommandError::other(format!("no invite: {e}")))?;
+            let loaded = load_invite(&path).map_err(|e| CommandError::caused("no invite", e))?;
             if let Some(invite) = loaded {
                 return Ok(invite);
             }
@@ -285,7 +284,7 @@ pub(super) fn rooms_error(error: RoomsError) -> CommandError {
         RoomsError::Unknown(_) => CommandError::usage(error).hint("`p2p rooms` lists them"),
         RoomsError::Default(_) => CommandError::usage(error)
             .hint("make another one the default: `p2p rooms --default NAME`"),
-        error => CommandError::other(format!("cannot use the saved rooms: {error}")),
+        error => CommandError::caused("cannot use the saved rooms", error),
     }
 }
 

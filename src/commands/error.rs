@@ -2,11 +2,13 @@
 
 use std::{fmt::Display, io};
 
-use super::context::Context;
 use crate::{
     display::{Stage, print_json},
     transfer::{Error, ErrorKind},
 };
+
+/// Exit code for a command line that cannot be understood.
+pub(super) const USAGE: u8 = 2;
 
 /// A failed command.
 #[derive(Debug, Clone)]
@@ -40,7 +42,7 @@ impl CommandError {
     #[must_use]
     pub fn usage(message: impl Display) -> Self {
         Self {
-            code: super::usage::USAGE,
+            code: USAGE,
             ..Self::other(message)
         }
     }
@@ -49,6 +51,12 @@ impl CommandError {
     #[must_use]
     pub fn from_failure(doing: &str, failure: &Error) -> Self {
         Self::new(failure.kind(), format!("{doing}: {failure:#}"))
+    }
+
+    /// An error of another room, with every cause of it, and what was being done.
+    #[must_use]
+    pub fn caused(doing: &str, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::from_failure(doing, &Error::from_source(ErrorKind::Other, error))
     }
 
     /// Standard output cannot be written to. That its reader has seen enough is no failure.
@@ -82,13 +90,22 @@ impl CommandError {
     }
 
     /// Prints it for people on standard error, and for programs on standard output.
-    pub(super) fn report(&self, context: &Context) {
-        self.explain(&context.stage, &context.paint_error("p2p"));
-        if context.global.json && !self.is_quiet {
+    pub(super) fn report(&self, stage: &Stage, who: &str, json: bool) {
+        self.explain(stage, who);
+        if json && !self.is_quiet {
             // It has failed already, whether anybody reads why or not.
             let _ = print_json(
                 &serde_json::json!({"event": "error", "code": self.code, "reason": self.message}),
             );
+        }
+    }
+
+    /// The lines that people read.
+    #[cfg(test)]
+    pub(super) fn described(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}\n  hint: {hint}", self.message),
+            None => self.message.clone(),
         }
     }
 

@@ -12,7 +12,8 @@ use crate::{
     home::Rooms,
     identity::Invite,
     protocol::Code,
-    transfer::{EnterError, Error, Event, PeerRef},
+    quic::ConnectError,
+    transfer::{EnterError, Error, ErrorKind, Event, PeerRef},
 };
 
 /// The longest invite that is read from standard input, in bytes.
@@ -82,18 +83,30 @@ fn read_line() -> io::Result<String> {
 /// Why the room could not be entered, with what to do about it.
 pub(super) fn enter_error(error: EnterError, invite: &Invite) -> CommandError {
     let error = Error::from(error);
-    let doing = format!("cannot enter the room at {}", invite.relay);
-    with_hint(CommandError::from_failure(&doing, &error), error.kind())
+    with_hint(entering(&error, &invite.relay.to_string()), &error)
+}
+
+/// What failed on the way into a room; the relay is named once.
+pub(super) fn entering(error: &Error, relay: &str) -> CommandError {
+    match error.cause::<EnterError>() {
+        Some(EnterError::Connect(_)) => CommandError::from_failure("cannot enter the room", error),
+        _ => CommandError::from_failure(&format!("cannot enter the room at {relay}"), error),
+    }
 }
 
 /// Adds what usually helps against failures of this kind on the way into a room.
-pub(super) fn with_hint(error: CommandError, kind: crate::transfer::ErrorKind) -> CommandError {
-    use crate::transfer::ErrorKind as Kind;
-    match kind {
-        Kind::Unreachable => error.hint("is `p2p server` running there, and does its port reach this machine, by UDP or TCP?"),
-        Kind::NotTrusted => error.hint(
-            "if the relay was set up anew, ask its operator for the new invite; for a room made elsewhere, `p2p server --admit ROOM-ID`",
-        ),
-        _ => error,
+pub(super) fn with_hint(described: CommandError, error: &Error) -> CommandError {
+    const NO_ANSWER: &str =
+        "is `p2p server` running there, and can this machine reach its port by UDP or TCP?";
+    const NEW_KEY: &str = "if the relay was set up again, ask its operator for the new invite";
+    const NOT_ADMITTED: &str = "the relay's operator admits it: `p2p server --admit ROOM-ID`";
+    match (error.cause::<EnterError>(), error.kind()) {
+        (Some(EnterError::NotAdmitted), _) => described.hint(NOT_ADMITTED),
+        (Some(EnterError::Connect(ConnectError::Resolve { .. })), _) => {
+            described.hint("is the name right, and is this machine online?")
+        }
+        (_, ErrorKind::NotTrusted) => described.hint(NEW_KEY),
+        (_, ErrorKind::Unreachable) => described.hint(NO_ANSWER),
+        _ => described,
     }
 }

@@ -112,7 +112,7 @@ async fn serve(
     match listened {
         Err(failure) => {
             let error = CommandError::from_failure(&format!("cannot listen at {relay}"), &failure);
-            Err(with_hint(error, failure.kind()))
+            Err(with_hint(error, &failure))
         }
         Ok(listened) => match (listened.failure, signals.exit_code()) {
             (_, Some(code)) => Ok(code),

@@ -11,6 +11,8 @@ mod join;
 mod listen;
 mod man;
 mod menu;
+#[cfg(test)]
+mod messages;
 mod output;
 mod peers;
 mod room;
@@ -35,7 +37,7 @@ pub use error::CommandError;
 /// Parses the command line, runs it, and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
-    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+    clap_complete::CompleteEnv::with_factory(completions::command).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::explain(&error),
@@ -59,7 +61,11 @@ fn finish(context: &Context, result: Result<u8, CommandError>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            error.report(context);
+            error.report(
+                &context.stage,
+                &context.paint_error("p2p"),
+                context.global.json,
+            );
             ExitCode::from(error.exit_code())
         }
     }
@@ -94,5 +100,5 @@ fn menu(context: &Context) -> ExitCode {
         &mut std::io::stderr(),
         Cli::command().render_help().to_string().as_bytes(),
     );
-    ExitCode::from(usage::USAGE)
+    ExitCode::from(error::USAGE)
 }

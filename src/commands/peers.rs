@@ -17,7 +17,7 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
             .connecting(&member.invite, member.enter(None))
             .await
             .map_err(|e| enter_error(e, &member.invite))?;
-        let lost = || CommandError::new(ErrorKind::Unreachable, "the relay was lost");
+        let lost = || CommandError::new(ErrorKind::Unreachable, "lost the relay");
         let mut peers = channel.peers(args.watch).await.ok_or_else(lost)?;
         for line in channel.take_ignored() {
             eprintln!("{line}");
@@ -27,7 +27,7 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
             print(context, peer)?;
         }
         if peers.is_empty() && !context.global.json && !context.global.quiet {
-            eprintln!("nobody else is in the room");
+            context.stage.line("nobody else is in the room");
         }
         if args.watch {
             loop {

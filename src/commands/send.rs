@@ -6,7 +6,7 @@ use super::{
     CommandError,
     cli::{BroadcastArgs, Compress, SendArgs, WhatArgs},
     context::Context,
-    join::with_hint,
+    join::{entering, with_hint},
     output,
     signal::Signals,
 };
@@ -70,11 +70,13 @@ fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError>
     let pipe = Path::new("-");
     if what.paths.iter().any(|path| path == pipe) {
         if what.paths.len() > 1 {
-            return Err(CommandError::usage("- is sent alone"));
+            return Err(CommandError::usage(
+                "- (standard input) cannot be sent together with files",
+            ));
         }
-        let name = what
-            .name
-            .ok_or_else(|| CommandError::usage("what comes from standard input needs a --name"))?;
+        let name = what.name.ok_or_else(|| {
+            CommandError::usage("standard input needs a name for the recipient: --name")
+        })?;
         let name = name
             .parse()
             .map_err(|e| CommandError::usage(format!("--name {name:?}: {e}")))?;
@@ -85,7 +87,7 @@ fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError>
     }
     if what.name.is_some() {
         return Err(CommandError::usage(
-            "--name is for what comes from standard input (-)",
+            "--name goes with standard input (-) only",
         ));
     }
     let mut filter = Filter::new(&what.exclude, &what.exclude_from)
@@ -100,7 +102,7 @@ fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError>
     let roots = distinct(what.paths);
     for path in filter.own_below(&roots) {
         context.stage.line(&format!(
-            "not sent: {} (it holds this machine's keys)",
+            "left out: {} holds this machine's keys",
             path.display()
         ));
     }
@@ -176,17 +178,22 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
     let all = summary.targets.len();
     if let Some(code) = signal {
         let message = format!("interrupted: {delivered} of {all} recipients have everything");
-        return Err(CommandError::new(ErrorKind::Interrupted, message).with_code(code));
+        let error = CommandError::new(ErrorKind::Interrupted, message).with_code(code);
+        return Err(match delivered == all {
+            true => error,
+            false => error.hint("run the same command again to go on from there"),
+        });
     }
     let Some(failure) = summary.failure() else {
         return Ok(0);
     };
     let doing = match summary.targets.as_slice() {
         [one] if one.failure().is_some() => format!("cannot deliver to {}", one.name),
-        _ if summary.targets.iter().all(|t| t.failure().is_none()) => {
-            "cannot send everything".to_owned()
-        }
-        _ => "not delivered to all".to_owned(),
+        _ if summary.targets.iter().all(|t| t.failure().is_none()) => match summary.unread.len() {
+            1 => "one file was not sent".to_owned(),
+            unread => format!("{unread} files were not sent; the first"),
+        },
+        _ => "not everyone has everything".to_owned(),
     };
     let error = CommandError::from_failure(&doing, &failure);
     Err(match failure.kind() {
@@ -194,7 +201,7 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
             error.hint("`p2p peers` shows who is there; `--wait 5m` waits for them")
         }
         ErrorKind::TimedOut => error.hint(
-            "run the same command again to go on where it stopped; --timeout sets the patience",
+            "run the same command again to go on from there; `--timeout` sets how long it waits",
         ),
         _ => error,
     })
@@ -233,13 +240,12 @@ fn table(context: &Context, summary: &Summary) {
 /// A send that did not begin.
 fn explain(error: &Error, relay: &str) -> CommandError {
     if error.cause::<EnterError>().is_some() {
-        let doing = format!("cannot enter the room at {relay}");
-        return with_hint(CommandError::from_failure(&doing, error), error.kind());
+        return with_hint(entering(error, relay), error);
     }
     let plain = CommandError::from_failure("cannot send", error);
     match error.cause::<ResolveError>() {
         Some(ResolveError::KeyChanged { name, got, .. }) => plain.hint(format!(
-            "if you know that this is right: `p2p trust add {name} {got}`"
+            "if you know that {name} has a new key: `p2p trust add {name} {got}`"
         )),
         Some(ResolveError::NotFound {
             begins_id: true,

@@ -31,9 +31,11 @@ impl Signals {
         };
         survive_file_size_limit();
         let hearing = signals.clone();
+        // At once: whoever has read that a command is ready may stop it.
+        let mut kinds = Kinds::register();
         tokio::spawn(async move {
             loop {
-                let code = next().await;
+                let code = kinds.next().await;
                 if hearing.token.is_cancelled() {
                     // Asked twice: whoever asks does not want to wait for a clean end.
                     let _ = console::Term::stderr().show_cursor();
@@ -68,23 +70,42 @@ fn survive_file_size_limit() {
     }
 }
 
-/// Waits for a signal; its exit code is 128 and its number.
+/// The signals that ask for the end.
 #[cfg(unix)]
-async fn next() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupt = signal(SignalKind::interrupt());
-    let terminate = signal(SignalKind::terminate());
-    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => 130,
-        _ = terminate.recv() => 143,
+struct Kinds(Option<[tokio::signal::unix::Signal; 2]>);
+
+#[cfg(unix)]
+impl Kinds {
+    fn register() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let interrupt = signal(SignalKind::interrupt());
+        let terminate = signal(SignalKind::terminate());
+        Self(interrupt.ok().zip(terminate.ok()).map(|(a, b)| [a, b]))
+    }
+
+    /// Waits for a signal; its exit code is 128 and its number.
+    async fn next(&mut self) -> u8 {
+        let Some([interrupt, terminate]) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => 130,
+            _ = terminate.recv() => 143,
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn next() -> u8 {
-    let _ = tokio::signal::ctrl_c().await;
-    130
+struct Kinds;
+
+#[cfg(not(unix))]
+impl Kinds {
+    fn register() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) -> u8 {
+        let _ = tokio::signal::ctrl_c().await;
+        130
+    }
 }

@@ -8,7 +8,7 @@ use crate::{
 
 pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, CommandError> {
     let known = context.known(&context.invite()?)?;
-    let failed = |e| CommandError::other(format!("known peers: {e}"));
+    let failed = |e| CommandError::caused("cannot use the list of known peers", e);
     match command {
         TrustCommand::Ls => {
             for peer in known.load().map_err(failed)?.iter() {
@@ -33,16 +33,16 @@ pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, Comman
         TrustCommand::Add { name, id } => {
             known.add(&name, id, unix_now()).map_err(failed)?;
             if !context.global.quiet {
-                eprintln!("{name} is now {id} here");
+                context.stage.line(&format!("{name} is {id} from now on"));
             }
         }
         TrustCommand::Rm { name } => {
             if known.remove(&name).map_err(failed)?.is_none() {
                 return Err(CommandError::new(
                     ErrorKind::NoSuchPeer,
-                    format!("nobody is known as {name}"),
+                    format!("no known peer is called {name}"),
                 )
-                .hint("`p2p trust ls` lists who is"));
+                .hint("`p2p trust ls` lists them"));
             }
         }
     }

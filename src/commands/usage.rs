@@ -9,11 +9,8 @@ use std::{
 
 use clap::error::ErrorKind;
 
-use super::CommandError;
+use super::error::{CommandError, USAGE};
 use crate::display::Stage;
-
-/// Exit code for a command line that cannot be understood.
-pub(super) const USAGE: u8 = 2;
 
 /// Prints what the parser has to say: help and version, or an error.
 pub(super) fn explain(error: &clap::Error) -> ExitCode {
@@ -37,7 +34,7 @@ pub(super) fn explain(error: &clap::Error) -> ExitCode {
     if error.kind() == ErrorKind::MissingRequiredArgument
         && let Some(line) = with_recipient(&std::env::args_os().skip(1).collect::<Vec<_>>())
     {
-        eprintln!("hint: a recipient is named with --to: {line}");
+        eprintln!("{}", recipient_hint(&line));
     }
     ExitCode::from(USAGE)
 }
@@ -64,6 +61,10 @@ fn scrub(text: &str) -> String {
 
 /// A word behind `#` that is shorter than this is no secret worth the name.
 const SECRET_LEAST: usize = 8;
+
+pub(super) fn recipient_hint(line: &str) -> String {
+    format!("hint: a recipient is named with --to: {line}")
+}
 
 /// `p2p send alice f`, with the name where it belongs.
 fn with_recipient(words: &[OsString]) -> Option<String> {

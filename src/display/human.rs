@@ -10,11 +10,13 @@ use super::{
 };
 use crate::{
     protocol::{PeerName, Road},
-    transfer::{Event, PeerRef},
+    transfer::{ErrorKind, Event, PeerRef},
 };
 
 /// Below this size and this time, a rate is mostly the time that answers take.
 const RATE_LEAST: (u64, Duration) = (1_000_000, Duration::from_secs(1));
+/// Files whose failures are shown one by one, of one transfer.
+const FAILED_SHOWN: u64 = 10;
 /// Columns of a name below which the numbers after it give way.
 const NAME_LEAST: usize = 16;
 
@@ -26,6 +28,12 @@ pub struct Human {
     bars: Bars,
     /// Names that several recipients of a send have: their IDs tell them apart.
     shared_names: HashSet<PeerName>,
+    /// Whether something is sent from here.
+    is_sending: bool,
+    /// Files that failed since the last transfer ended.
+    failed_files: u64,
+    /// Those of them that were sent to nobody.
+    unsent_files: u64,
 }
 
 impl Human {
@@ -37,6 +45,9 @@ impl Human {
             bars: Bars::new(stage.clone(), style.bars, style.color),
             stage,
             shared_names: HashSet::new(),
+            is_sending: false,
+            failed_files: 0,
+            unsent_files: 0,
         }
     }
 
@@ -179,6 +190,7 @@ impl Printer for Human {
                 bytes,
                 ..
             } => {
+                self.is_sending = true;
                 let mut names = HashSet::new();
                 let twice = to.iter().filter(|peer| !names.insert(&peer.name));
                 self.shared_names
@@ -258,6 +270,11 @@ impl Printer for Human {
                 file,
                 failure,
             } => {
+                self.failed_files += u64::from(file.is_some());
+                self.unsent_files += u64::from(file.is_some() && peer.is_none());
+                if file.is_some() && self.failed_files > FAILED_SHOWN {
+                    return Ok(());
+                }
                 let mut line = self.cross();
                 if let Some(file) = &file {
                     line.push_str(&format!(" {}", sanitise(file)));
@@ -268,7 +285,10 @@ impl Printer for Human {
                 if let (Some(peer), None) = (peer, file) {
                     self.bars.failed(transfer, peer.id, format!("{failure:#}"));
                 }
-                self.stage.line(&format!("{line}: {failure:#}"));
+                // Whoever pressed Ctrl-C reads once, at the end, what became of it.
+                if !(self.is_sending && failure.kind() == ErrorKind::Interrupted) {
+                    self.stage.line(&format!("{line}: {failure:#}"));
+                }
             }
             Event::Retrying { peer, reason } => {
                 let reason = sanitise(&reason).into_owned();
@@ -289,6 +309,17 @@ impl Printer for Human {
                 failed,
                 ..
             } => {
+                let failed_files = std::mem::take(&mut self.failed_files);
+                if failed_files > FAILED_SHOWN {
+                    let what = match std::mem::take(&mut self.unsent_files) {
+                        unsent if unsent == failed_files => {
+                            format!("{unsent} of {} files were not sent", unsent + files)
+                        }
+                        _ => format!("{} more files failed", failed_files - FAILED_SHOWN),
+                    };
+                    let line = format!("{} {what}; --json lists all of them", self.cross());
+                    self.stage.line(&line);
+                }
                 if self.bars.end(transfer) {
                     let mark = if failed == 0 {
                         self.tick()

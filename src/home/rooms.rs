@@ -58,10 +58,10 @@ pub enum RoomsError {
     #[error("no room is called {0}")]
     Unknown(RoomName),
     /// The default room is needed while there are others.
-    #[error("{0} is the default room")]
+    #[error("{0} is the default room: it stays while there are others")]
     Default(RoomName),
     /// As many as are kept.
-    #[error("{} rooms are as many as are kept", Rooms::MAX)]
+    #[error("there are {} rooms already, the most that are kept", Rooms::MAX)]
     Full,
 }
 

@@ -6,13 +6,14 @@ use std::{
     net::{SocketAddr, UdpSocket},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use quinn::{
     AsyncUdpSocket, Runtime, UdpPoller,
     udp::{RecvMeta, Transmit},
 };
+use tokio::sync::mpsc;
 
 /// What one call may hand to the kernel: the most that a UDP datagram over IPv4 carries, in bytes
 /// (RFC 768). Segmentation offload is held to it as a whole.
@@ -27,16 +28,75 @@ const BATCH_MAX: usize = 65_507;
 /// # Errors
 /// When the runtime cannot take the socket.
 pub fn batching(runtime: &dyn Runtime, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-    let socket = runtime.wrap_udp_socket(socket)?;
-    Ok(Arc::new(Batches(socket)))
+    let inner = runtime.wrap_udp_socket(socket)?;
+    let others = None;
+    Ok(Arc::new(Batches { inner, others }))
 }
 
+/// A datagram that is no QUIC packet, and whence it came.
+pub(super) type Datagram = (SocketAddr, [u8; DATAGRAM_LEN]);
+
+/// The same for a socket that carries other datagrams beside QUIC's: those of [`DATAGRAM_LEN`] bytes whose
+/// first byte lacks QUIC's fixed bit. They go to `others`, or are lost where that is full.
+///
+/// # Errors
+/// When the runtime cannot take the socket.
+pub(super) fn sharing(
+    runtime: &dyn Runtime,
+    socket: UdpSocket,
+    others: mpsc::Sender<Datagram>,
+) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+    let inner = runtime.wrap_udp_socket(socket)?;
+    let others = Some(others);
+    Ok(Arc::new(Batches { inner, others }))
+}
+
+/// Bytes of a datagram that is no QUIC packet.
+const DATAGRAM_LEN: usize = 64;
+
+/// Set in the first byte of every QUIC packet (RFC 9000, section 17), unless this end says that it may be
+/// greased (RFC 9287), which an endpoint on a shared socket does not.
+const FIXED_BIT: u8 = 0x40;
+
 #[derive(Debug)]
-struct Batches(Arc<dyn AsyncUdpSocket>);
+struct Batches {
+    inner: Arc<dyn AsyncUdpSocket>,
+    others: Option<mpsc::Sender<Datagram>>,
+}
+
+/// Takes the datagrams that are no QUIC out of what one call has brought, from one address.
+///
+/// The kernel joins datagrams of one size, and a last one that is shorter: so either all have the
+/// length of such a datagram, or the last alone.
+fn take_others(buffer: &mut [u8], meta: &mut RecvMeta, others: &mpsc::Sender<Datagram>) {
+    let stride = meta.stride.max(1);
+    let first = match stride {
+        DATAGRAM_LEN => 0,
+        _ if meta.len % stride == DATAGRAM_LEN => meta.len - DATAGRAM_LEN,
+        _ => return,
+    };
+    let mut kept = first;
+    let mut at = first;
+    while at < meta.len {
+        let end = meta.len.min(at + DATAGRAM_LEN);
+        match <[u8; DATAGRAM_LEN]>::try_from(&buffer[at..end]) {
+            Ok(datagram) if datagram[0] & FIXED_BIT == 0 => {
+                let _ = others.try_send((meta.addr, datagram));
+            }
+            _ => {
+                buffer.copy_within(at..end, kept);
+                kept += end - at;
+            }
+        }
+        at = end;
+    }
+    // Where nothing is left, quinn finds nothing in it.
+    meta.len = kept;
+}
 
 impl AsyncUdpSocket for Batches {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Arc::clone(&self.0).create_io_poller()
+        Arc::clone(&self.inner).create_io_poller()
     }
 
     /// Sends in as many calls as it takes. When one of them would block, quinn repeats the batch: a
@@ -44,10 +104,10 @@ impl AsyncUdpSocket for Batches {
     fn try_send(&self, transmit: &Transmit) -> io::Result<()> {
         let segment = match transmit.segment_size {
             Some(segment) if transmit.contents.len() > BATCH_MAX => segment,
-            _ => return self.0.try_send(transmit),
+            _ => return self.inner.try_send(transmit),
         };
         for contents in transmit.contents.chunks(fitting(segment)) {
-            self.0.try_send(&Transmit {
+            self.inner.try_send(&Transmit {
                 destination: transmit.destination,
                 ecn: transmit.ecn,
                 contents,
@@ -64,23 +124,29 @@ impl AsyncUdpSocket for Batches {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        self.0.poll_recv(cx, bufs, meta)
+        let received = ready!(self.inner.poll_recv(cx, bufs, meta))?;
+        if let Some(others) = &self.others {
+            for (buffer, meta) in bufs.iter_mut().zip(&mut *meta).take(received) {
+                take_others(buffer, meta, others);
+            }
+        }
+        Poll::Ready(Ok(received))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.inner.local_addr()
     }
 
     fn max_transmit_segments(&self) -> usize {
-        self.0.max_transmit_segments()
+        self.inner.max_transmit_segments()
     }
 
     fn max_receive_segments(&self) -> usize {
-        self.0.max_receive_segments()
+        self.inner.max_receive_segments()
     }
 
     fn may_fragment(&self) -> bool {
-        self.0.may_fragment()
+        self.inner.may_fragment()
     }
 }
 
@@ -112,6 +178,67 @@ mod tests {
             .collect();
         packets.truncate(packets.len() - segment / 2);
         packets
+    }
+
+    /// What quinn is left with, and what the others get, of datagrams that came as one batch.
+    fn split(datagrams: &[Vec<u8>]) -> (Vec<u8>, Vec<Vec<u8>>) {
+        let mut buffer = datagrams.concat();
+        let mut meta = RecvMeta {
+            addr: (Ipv4Addr::LOCALHOST, 9).into(),
+            len: buffer.len(),
+            stride: datagrams[0].len(),
+            ecn: None,
+            dst_ip: None,
+        };
+        let (sender, mut receiver) = mpsc::channel(64);
+        take_others(&mut buffer, &mut meta, &sender);
+        drop(sender);
+        let mut others = Vec::new();
+        while let Ok((_, datagram)) = receiver.try_recv() {
+            others.push(datagram.to_vec());
+        }
+        (buffer[..meta.len].to_vec(), others)
+    }
+
+    #[test]
+    fn datagrams_are_told_from_packets_wherever_in_a_batch_they_are() {
+        let packet = |len: usize| vec![0x41; len];
+        let other = |n: u8| [vec![n], vec![7; DATAGRAM_LEN - 1]].concat();
+        let kept = |packets: &[Vec<u8>]| packets.concat();
+        // What came, what of it quinn keeps, and what the others get.
+        type Batch = [Vec<Vec<u8>>; 3];
+        let batches: [Batch; 7] = [
+            [
+                vec![packet(1452), packet(1452)],
+                vec![packet(1452), packet(1452)],
+                vec![],
+            ],
+            [vec![other(1)], vec![], vec![other(1)]],
+            [
+                vec![packet(1452), other(2)],
+                vec![packet(1452)],
+                vec![other(2)],
+            ],
+            [
+                vec![packet(1452), packet(64)],
+                vec![packet(1452), packet(64)],
+                vec![],
+            ],
+            [
+                vec![other(1), packet(64), other(2), packet(64)],
+                vec![packet(64), packet(64)],
+                vec![other(1), other(2)],
+            ],
+            [vec![other(1), packet(30)], vec![packet(30)], vec![other(1)]],
+            [
+                vec![vec![1; 63], vec![1; 40]],
+                vec![vec![1; 63], vec![1; 40]],
+                vec![],
+            ],
+        ];
+        for [batch, packets, others] in batches {
+            assert_eq!(split(&batch), (kept(&packets), others));
+        }
     }
 
     #[tokio::test]

@@ -12,8 +12,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConnectError, Credentials, Link, LinkError, Roads, Role, SocketBuffers, Tuning,
-    endpoint::endpoint,
+    ConnectError, Credentials, Datagrams, DirectSocket, Link, LinkError, Roads, Role,
+    SocketBuffers, Tuning,
+    direct::shared_endpoint,
     endpoint_config::endpoint_config,
     stagger::{BETWEEN_ADDRESSES, first, interleave},
     tls, tunnel,
@@ -30,6 +31,7 @@ const REFUSAL_LIMIT: Duration = Duration::from_millis(200);
 pub struct ClientEndpoint {
     endpoint: quinn::Endpoint,
     buffers: Option<SocketBuffers>,
+    direct: Option<(DirectSocket, Datagrams)>,
 }
 
 impl ClientEndpoint {
@@ -44,7 +46,7 @@ impl ClientEndpoint {
     pub async fn connect(
         to: (&str, u16),
         relay: PeerId,
-        credentials: &Credentials,
+        credentials: &Arc<Credentials>,
         (role, tuning): (Role, Tuning),
         roads: &Roads,
         limit: Duration,
@@ -80,6 +82,12 @@ impl ClientEndpoint {
     #[must_use]
     pub fn buffers(&self) -> Option<SocketBuffers> {
         self.buffers
+    }
+
+    /// Its socket, for direct connections to peers; nothing where the packets travel over TCP, and the
+    /// second time.
+    pub fn take_direct(&mut self) -> Option<(DirectSocket, Datagrams)> {
+        self.direct.take()
     }
 
     /// Closes the connection with `code` and waits, briefly, until the relay has heard it.
@@ -131,7 +139,7 @@ fn both(to: (&str, u16), mut failures: Vec<(Road, ConnectError)>) -> ConnectErro
 /// What all attempts to reach one relay have in common.
 struct Attempt<'a> {
     relay: PeerId,
-    credentials: &'a Credentials,
+    credentials: &'a Arc<Credentials>,
     role: Role,
     tuning: Tuning,
     limit: Duration,
@@ -157,13 +165,17 @@ impl Attempt<'_> {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        let runtime = Arc::new(TokioRuntime);
-        let (endpoint, buffers) = endpoint(local, self.credentials, None, runtime)?;
+        let (endpoint, buffers, direct, datagrams) =
+            shared_endpoint(local, self.credentials, self.tuning)?;
         let named = address.to_string();
         let link = timeout(self.limit, self.handshake(&endpoint, address, &named, None));
         let link = link.await.unwrap_or_else(|_| Err(self.silent(&named)))?;
-        let buffers = Some(buffers);
-        Ok((ClientEndpoint { endpoint, buffers }, link))
+        let endpoint = ClientEndpoint {
+            endpoint,
+            buffers: Some(buffers),
+            direct: Some((direct, datagrams)),
+        };
+        Ok((endpoint, link))
     }
 
     async fn over_tcp(
@@ -185,8 +197,12 @@ impl Attempt<'_> {
             let ended = Some(dialled.ended);
             let link = self.handshake(&endpoint, dialled.remote, &named, ended);
             let link = link.await?;
-            let buffers = None;
-            Ok((ClientEndpoint { endpoint, buffers }, link))
+            let endpoint = ClientEndpoint {
+                endpoint,
+                buffers: None,
+                direct: None,
+            };
+            Ok((endpoint, link))
         };
         timeout(self.limit, connecting)
             .await
@@ -206,7 +222,7 @@ impl Attempt<'_> {
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
         config.transport_config(match tunnel {
             Some(_) => tunnel::tunnelled(self.tuning, self.role),
-            None => self.tuning.transport(self.role),
+            None => self.tuning.transport(self.role, address.ip()),
         });
         let unreachable = |reason: String| ConnectError::Unreachable {
             address: named.to_owned(),

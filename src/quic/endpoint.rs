@@ -1,6 +1,12 @@
 //! Endpoints: the relay's, which accepts, and what a client's is made of.
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
 
 use quinn::Runtime;
 use tokio::sync::oneshot;
@@ -24,6 +30,8 @@ const INCOMING_BUFFERS: u64 = 2 << 20;
 #[derive(Debug)]
 pub struct RelayEndpoint {
     endpoint: quinn::Endpoint,
+    /// For clients on this machine.
+    near: Arc<quinn::ServerConfig>,
     buffers: SocketBuffers,
     tunnels: Option<TunnelListener>,
     tuning: Tuning,
@@ -45,14 +53,17 @@ impl RelayEndpoint {
         let crypto = tls::server(credentials).map_err(io::Error::other)?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         server
-            .transport_config(Arc::new(tuning.unadmitted()))
+            .transport_config(Arc::new(tuning.unadmitted(Ipv4Addr::UNSPECIFIED.into())))
             .max_incoming(INCOMING_MAX)
             .incoming_buffer_size(INCOMING_BUFFER)
             .incoming_buffer_size_total(INCOMING_BUFFERS);
+        let mut near = server.clone();
+        near.transport_config(Arc::new(tuning.unadmitted(Ipv4Addr::LOCALHOST.into())));
         let workers = Workers::start(threads)?;
         let (endpoint, buffers) = endpoint(address, credentials, Some(server), workers.clone())?;
         Ok(Self {
             endpoint,
+            near: Arc::new(near),
             buffers,
             tunnels: None,
             tuning,
@@ -108,10 +119,12 @@ impl RelayEndpoint {
         tokio::select! {
             incoming = self.endpoint.accept() => Some(Incoming {
                 incoming: incoming?,
+                near: Some(self.near.clone()),
                 tunnel: None,
             }),
             arrival = tunnelled => arrival.map(|arrival| Incoming {
                 incoming: arrival.incoming,
+                near: None,
                 tunnel: Some((arrival.remote, arrival.ended, arrival.decided)),
             }),
         }
@@ -141,6 +154,7 @@ impl RelayEndpoint {
 #[derive(Debug)]
 pub struct Incoming {
     incoming: quinn::Incoming,
+    near: Option<Arc<quinn::ServerConfig>>,
     tunnel: Option<(SocketAddr, CancellationToken, oneshot::Sender<()>)>,
 }
 
@@ -185,7 +199,14 @@ impl Incoming {
     /// # Errors
     /// When the handshake fails, or is not over within `limit`.
     pub async fn accept(self, limit: Duration) -> Result<Link, LinkError> {
-        let connecting = self.incoming.accept()?;
+        let near = self
+            .near
+            .as_ref()
+            .filter(|_| self.remote().ip().is_loopback());
+        let connecting = match near.cloned() {
+            Some(near) => self.incoming.accept_with(near)?,
+            None => self.incoming.accept()?,
+        };
         let connection = tokio::time::timeout(limit, connecting)
             .await
             .map_err(|_| LinkError::TimedOut)??;
@@ -194,7 +215,7 @@ impl Incoming {
     }
 }
 
-pub(super) fn endpoint(
+fn endpoint(
     address: SocketAddr,
     credentials: &Credentials,
     server: Option<quinn::ServerConfig>,

@@ -9,7 +9,7 @@ use crate::protocol::{Code, ControlError, PeerId, SafeText};
 #[non_exhaustive]
 pub enum ConnectError {
     /// The host name has no address.
-    #[error("{host} cannot be resolved: {source}")]
+    #[error("cannot find the address of {host}: {source}")]
     Resolve {
         /// The name.
         host: String,
@@ -17,10 +17,10 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// No local socket could be made.
-    #[error("no socket: {0}")]
+    #[error("cannot open a socket: {0}")]
     Socket(#[from] io::Error),
     /// Nobody answered, or not with this protocol.
-    #[error("{address} does not answer: {reason}")]
+    #[error("cannot connect to {address}: {reason}")]
     Unreachable {
         /// Host and port.
         address: String,
@@ -28,7 +28,7 @@ pub enum ConnectError {
         reason: String,
     },
     /// The relay has another key than the one that the invite pins.
-    #[error("{address} has the key {got}, expected {expected}")]
+    #[error("{address} has the key {got}, where the invite expects {expected}")]
     WrongKey {
         /// Host and port.
         address: String,
@@ -38,7 +38,7 @@ pub enum ConnectError {
         got: PeerId,
     },
     /// The credentials or limits do not make a configuration.
-    #[error("no usable TLS configuration: {0}")]
+    #[error("cannot set up TLS: {0}")]
     Config(String),
 }
 
@@ -47,7 +47,7 @@ pub enum ConnectError {
 #[non_exhaustive]
 pub enum LinkError {
     /// The other end closed it, and said why.
-    #[error("closed by the other end: {reason}")]
+    #[error("{reason}")]
     Closed {
         /// From the table of codes.
         code: Code,
@@ -55,7 +55,7 @@ pub enum LinkError {
         reason: SafeText,
     },
     /// Nothing was heard for the idle time.
-    #[error("the connection timed out")]
+    #[error("no answer")]
     TimedOut,
     /// The other end has forgotten the connection: it restarted.
     #[error("the other end restarted")]
@@ -96,6 +96,15 @@ impl From<quinn::ConnectionError> for LinkError {
                 Self::Closed {
                     code,
                     reason: SafeText::new(reason),
+                }
+            }
+            // Before any handshake: the relay takes no more connections, or ends.
+            E::ConnectionClosed(close)
+                if close.error_code == quinn::TransportErrorCode::CONNECTION_REFUSED =>
+            {
+                Self::Closed {
+                    code: Code::Busy,
+                    reason: SafeText::new("the relay is full or shutting down"),
                 }
             }
             E::TimedOut => Self::TimedOut,

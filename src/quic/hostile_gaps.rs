@@ -43,7 +43,7 @@ async fn linked() -> (quinn::Connection, Link, (RelayEndpoint, quinn::Endpoint))
     let address = receiver.local_addr().unwrap();
     let (crypto, _) = tls::client(&credentials(), relay.id()).unwrap();
     let mut config = quinn::ClientConfig::new(Arc::new(Tampering(Arc::new(crypto))));
-    config.transport_config(Tuning::default().transport(Role::Sender));
+    config.transport_config(Tuning::default().transport(Role::Sender, address.ip()));
     let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let connecting = endpoint
         .connect_with(config, address, tls::SERVER_NAME)

@@ -28,12 +28,30 @@ pub struct Link {
     peer: PeerId,
     /// The end of the tunnel that it is in.
     tunnel: Option<CancellationToken>,
+    road: Road,
     held: Held,
 }
 
 impl Link {
     /// Wraps a connection whose handshake is complete, which ends with its tunnel, if it is in one.
     pub(super) fn new(
+        connection: quinn::Connection,
+        tunnel: Option<CancellationToken>,
+    ) -> Result<Self, LinkError> {
+        let road = match tunnel {
+            Some(_) => Road::Tcp,
+            None => Road::Relay,
+        };
+        Self::on(road, connection, tunnel)
+    }
+
+    /// Wraps a connection to a peer whose handshake is complete.
+    pub(super) fn direct(connection: quinn::Connection, road: Road) -> Result<Self, LinkError> {
+        Self::on(road, connection, None)
+    }
+
+    fn on(
+        road: Road,
         connection: quinn::Connection,
         tunnel: Option<CancellationToken>,
     ) -> Result<Self, LinkError> {
@@ -53,6 +71,7 @@ impl Link {
             connection,
             peer,
             tunnel,
+            road,
             held: Held::default(),
         })
     }
@@ -60,10 +79,7 @@ impl Link {
     /// The road that its packets take.
     #[must_use]
     pub fn road(&self) -> Road {
-        match self.tunnel {
-            Some(_) => Road::Tcp,
-            None => Road::Relay,
-        }
+        self.road
     }
 
     /// Why it ended, in the terms of this room.

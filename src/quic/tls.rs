@@ -25,7 +25,7 @@ use p2p_core::crypto::{derive, has_fast_aes};
 
 use crate::{
     identity::PublicKey,
-    protocol::{ALPN, PeerId},
+    protocol::{ALPN, DIRECT_ALPN, PeerId},
 };
 
 /// The name sent in the handshake; nobody checks it (RFC 6761 keeps `.invalid` from ever resolving).
@@ -71,11 +71,20 @@ impl Credentials {
 
 /// The relay's TLS: asks every client for its certificate.
 pub(super) fn server(credentials: &Credentials) -> Result<QuicServerConfig, rustls::Error> {
+    server_for(ALPN, credentials)
+}
+
+/// The TLS of a peer that another connects to directly.
+pub(super) fn direct_server(credentials: &Credentials) -> Result<QuicServerConfig, rustls::Error> {
+    server_for(DIRECT_ALPN, credentials)
+}
+
+fn server_for(alpn: &[u8], credentials: &Credentials) -> Result<QuicServerConfig, rustls::Error> {
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(AnyKey))
         .with_single_cert(credentials.chain(), credentials.private_key())?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![alpn.to_vec()];
     // No tickets: resumption would save little, and 0-RTT data can be replayed.
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
@@ -87,8 +96,24 @@ pub(super) fn client(
     credentials: &Credentials,
     relay: PeerId,
 ) -> Result<(QuicClientConfig, Arc<PinnedKey>), rustls::Error> {
+    client_for(ALPN, credentials, relay)
+}
+
+/// The TLS of a peer that connects to another directly: accepts exactly that one's key.
+pub(super) fn direct_client(
+    credentials: &Credentials,
+    peer: PeerId,
+) -> Result<(QuicClientConfig, Arc<PinnedKey>), rustls::Error> {
+    client_for(DIRECT_ALPN, credentials, peer)
+}
+
+fn client_for(
+    alpn: &[u8],
+    credentials: &Credentials,
+    pinned: PeerId,
+) -> Result<(QuicClientConfig, Arc<PinnedKey>), rustls::Error> {
     let verifier = Arc::new(PinnedKey {
-        pinned: relay,
+        pinned,
         refused: Mutex::default(),
     });
     let mut config = rustls::ClientConfig::builder_with_provider(provider())
@@ -96,7 +121,7 @@ pub(super) fn client(
         .dangerous()
         .with_custom_certificate_verifier(verifier.clone())
         .with_client_auth_cert(credentials.chain(), credentials.private_key())?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![alpn.to_vec()];
     config.enable_early_data = false;
     config.resumption = rustls::client::Resumption::disabled();
     let config =

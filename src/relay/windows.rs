@@ -91,7 +91,8 @@ impl Windows {
     pub(super) fn receives(&self) {
         let mut state = self.state();
         if !std::mem::replace(&mut state.receives, true) {
-            self.link.set_send_window(Tuning::SEND_WINDOW);
+            let remote = self.link.remote().ip();
+            self.link.set_send_window(Tuning::send_window(remote));
         }
     }
 

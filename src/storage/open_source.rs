@@ -51,7 +51,9 @@ impl OpenSource {
         }
         os::will_read_all(&file);
         Ok(Self {
-            sparse: os::is_sparse(&file),
+            sparse: file
+                .metadata()
+                .is_ok_and(|found| os::room(&found) < found.len()),
             file,
             disk,
             follow,

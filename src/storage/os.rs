@@ -305,18 +305,20 @@ pub(super) fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
     }
 }
 
-/// Whether a file has holes: fewer blocks than its length needs.
-pub(super) fn is_sparse(file: &File) -> bool {
+/// The bytes of a file that take room on its disk: not those in holes.
+pub(super) fn room(metadata: &std::fs::Metadata) -> u64 {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        file.metadata()
-            .is_ok_and(|found| found.blocks().saturating_mul(512) < found.len())
+        match metadata.blocks() {
+            // A small file may have its place beside its name, and a new one may have none yet.
+            0 if metadata.len() < BLOCK as u64 => metadata.len(),
+            blocks => blocks.saturating_mul(512).min(metadata.len()),
+        }
     }
     #[cfg(not(unix))]
     {
-        let _ = file;
-        false
+        metadata.len()
     }
 }
 

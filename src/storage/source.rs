@@ -27,6 +27,8 @@ pub struct Totals {
     pub files: u64,
     /// Bytes in these files.
     pub bytes: u64,
+    /// The room that they take on a disk: less where there are holes in files.
+    pub room: u64,
     /// Whether all was counted.
     pub complete: bool,
 }
@@ -90,9 +92,11 @@ impl Source {
             }
             if let Ok(walk::Entry {
                 kind: walk::EntryKind::File { size },
+                room,
                 ..
             }) = entry
             {
+                totals.room = totals.room.saturating_add(room);
                 totals.files += 1;
                 totals.bytes = totals.bytes.saturating_add(size);
             }

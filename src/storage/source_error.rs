@@ -38,7 +38,7 @@ pub enum SourceError {
         second: PathBuf,
     },
     /// A socket, pipe or device.
-    #[error("cannot send {path:?}: it is neither file nor directory nor link")]
+    #[error("cannot send {path:?}: it is a device, a pipe or a socket")]
     Special {
         /// What it is called.
         path: PathBuf,

@@ -40,6 +40,8 @@ pub struct Entry {
     pub executable: bool,
     /// Its permission bits, where they are sent; not for links.
     pub mode: Option<u32>,
+    /// The bytes of a file that take room on a disk: fewer than it has if there are holes in it.
+    pub room: u64,
     /// When it was last modified; not for links.
     pub modified: Option<Modified>,
     /// A root may be a link, and is followed: it was named by whoever sends.
@@ -180,6 +182,7 @@ fn describe(
     let is_link = matches!(kind, EntryKind::Symlink { .. });
     Ok(Entry {
         executable: matches!(kind, EntryKind::File { .. }) && os::is_executable(metadata),
+        room: os::room(metadata),
         mode: match is_link {
             true => None,
             false => os::mode(metadata),
@@ -554,6 +557,7 @@ mod tests {
             Totals {
                 files: 3,
                 bytes: 3 + 5 + 5,
+                room: 3 + 5 + 5,
                 complete: true
             }
         );

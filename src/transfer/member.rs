@@ -40,7 +40,7 @@ pub enum EnterError {
     #[error("the relay does not admit this room")]
     NotAdmitted,
     /// The relay ended the connection before it said welcome.
-    #[error("the relay turned us away: {0}")]
+    #[error("the relay did not let this machine in: {0}")]
     TurnedAway(LinkError),
 }
 

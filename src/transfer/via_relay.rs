@@ -40,6 +40,7 @@ pub(super) async fn enter(
     };
     let certificate = Certificate::of(&member.identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+    let credentials = std::sync::Arc::new(credentials);
     let relay = &member.invite.relay;
     let (named, network) = (relay.to_string(), network_name());
     let mut roads = member.roads.clone();
@@ -102,6 +103,7 @@ pub(super) async fn enter(
 pub(super) async fn is_udp_open(member: &Member) -> bool {
     let certificate = Certificate::of(&member.identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+    let credentials = std::sync::Arc::new(credentials);
     let (relay, roads) = (&member.invite.relay, member.roads.clone());
     let roads = roads.only(Road::Relay);
     let connecting = ClientEndpoint::connect(
@@ -278,7 +280,10 @@ fn from_relay(
             }
         },
         ServerToClient::PeersEnd {} => PeerEvent::Listed,
-        ServerToClient::Welcome { .. } | ServerToClient::Begun { .. } | ServerToClient::Unknown => {
+        ServerToClient::Welcome { .. }
+        | ServerToClient::Observed { .. }
+        | ServerToClient::Begun { .. }
+        | ServerToClient::Unknown => {
             return None;
         }
     })

@@ -114,6 +114,7 @@ impl Mallory {
                 job: JobId::generate(),
                 files: None,
                 bytes: announced,
+                room: None,
                 names: vec![],
                 text: false,
             },

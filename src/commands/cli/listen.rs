@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::{
     When,
-    value::{parse_command, parse_size},
+    value::{CommandLine, parse_command, parse_size},
 };
 use crate::protocol::PeerName;
 
@@ -76,10 +76,6 @@ pub struct ListenArgs {
     #[arg(long, value_name = "CMD", value_parser = parse_command, help_heading = "After receiving")]
     pub exec: Option<CommandLine>,
 }
-
-/// A program and its arguments.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandLine(pub Vec<String>);
 
 /// Whose files a listener takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -7,7 +7,7 @@ mod server;
 mod show;
 mod value;
 
-pub use value::InviteText;
+pub use value::{CommandLine, InviteText};
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use self::value::any_path;
 pub use self::{
-    listen::{Accept, CommandLine, ConflictArg, ListenArgs, NamesArg},
+    listen::{Accept, ConflictArg, ListenArgs, NamesArg},
     room::{IdArgs, JoinArgs, PeersArgs, QrArgs, RoomCommand, RoomsArgs, TrustCommand},
     send::{BroadcastArgs, Compress, SendArgs, WhatArgs},
     server::{ServerArgs, ServerSettings},
@@ -52,7 +52,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR", env = "P2P_HOME", value_hint = ValueHint::DirPath, value_parser = any_path())]
     pub home: Option<PathBuf>,
     /// Use this room, by its name in `p2p rooms`, instead of the default one.
-    #[arg(long, global = true, value_name = "NAME", add = clap_complete::ArgValueCompleter::new(super::completions::complete_room))]
+    #[arg(long, global = true, value_name = "NAME")]
     pub room: Option<RoomName>,
     /// Use this invite instead of a saved one.
     #[arg(

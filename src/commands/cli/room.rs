@@ -1,11 +1,9 @@
 //! What concerns a room and who is in it: `p2p join`, `room`, `peers`, `id`, `invite`, `trust`
 
 use clap::{Args, Subcommand};
-use clap_complete::ArgValueCompleter;
 
 use super::value::InviteText;
 use crate::{
-    commands::completions,
     home::RoomName,
     protocol::{PeerId, PeerName},
 };
@@ -37,10 +35,10 @@ Examples:
   p2p rooms --default work            from now on")]
 pub struct RoomsArgs {
     /// Use this room where none is named.
-    #[arg(long, value_name = "NAME", conflicts_with = "forget", add = ArgValueCompleter::new(completions::complete_room))]
+    #[arg(long, value_name = "NAME", conflicts_with = "forget")]
     pub default: Option<RoomName>,
     /// Forget this room.
-    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completions::complete_room))]
+    #[arg(long, value_name = "NAME")]
     pub forget: Option<RoomName>,
 }
 
@@ -106,7 +104,6 @@ Examples:
   p2p trust add alice k7m2qx-…        her whole ID, as `p2p id` prints it on her machine")]
     Add {
         /// The name.
-        #[arg(add = ArgValueCompleter::new(completions::complete_known))]
         name: PeerName,
         /// The peer's whole ID.
         id: PeerId,
@@ -117,7 +114,6 @@ Examples:
   p2p trust rm alice                  the next peer of that name is a new acquaintance")]
     Rm {
         /// The name.
-        #[arg(add = ArgValueCompleter::new(completions::complete_known))]
         name: PeerName,
     },
 }

@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::value::{parse_duration, parse_rate};
-use crate::commands::completions;
 
 /// What `send` and `broadcast` share.
 #[derive(Debug, Args)]
@@ -45,10 +44,10 @@ pub struct WhatArgs {
     /// How long a recipient may make no progress before it is given up.
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration, help_heading = "Time and speed")]
     pub timeout: Duration,
-    /// Bytes a second, counted as they are read from disk, before compression.
+    /// Bytes a second on the line: after compression and encryption.
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Time and speed")]
     pub limit: Option<u64>,
-    /// Whether to compress what shrinks.
+    /// Whether to compress what gets smaller by it.
     #[arg(
         long,
         value_name = "HOW",
@@ -77,7 +76,7 @@ Examples:
   p2p send --to alice --text 'the build is done'")]
 pub struct SendArgs {
     /// A name, a peer ID, or `id:` and at least 10 characters of one; repeatable.
-    #[arg(long, value_name = "ID", required = true, add = clap_complete::ArgValueCompleter::new(completions::complete_peer))]
+    #[arg(long, value_name = "ID", required = true)]
     pub to: Vec<String>,
     /// What to send, and how.
     #[command(flatten)]

@@ -4,7 +4,6 @@ use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr, time::Duration}
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use super::CommandLine;
 use crate::identity::{Invite, InviteError};
 
 /// An invite as somebody typed it. It is read later: what the parser of the command line says
@@ -41,6 +40,10 @@ impl fmt::Debug for InviteText {
         f.write_str("InviteText(..)")
     }
 }
+
+/// A program and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine(pub Vec<String>);
 
 /// Takes any path, also the empty one: a variable that is set to nothing is not set.
 pub(super) fn any_path() -> impl TypedValueParser<Value = PathBuf> {

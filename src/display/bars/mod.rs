@@ -3,9 +3,7 @@
 //! - [`Bars`]: is told what happens, and draws ten times a second while anything moves
 //! - `job`: what is known of a send, or of a transfer that is received
 //! - `view`: what is told of all that, in rows for a window of any width
-//! - `canvas`: the rows as indicatif's progress bars, and those as lines for the stage
 
-mod canvas;
 mod job;
 mod view;
 
@@ -17,7 +15,6 @@ use std::{
 
 pub(super) use self::view::elide;
 use self::{
-    canvas::Canvas,
     job::{Job, Jobs, State, Way},
     view::View,
 };
@@ -179,7 +176,6 @@ impl Drop for Bars {
 
 /// Draws until the bars are dropped.
 fn keep_drawing(jobs: &Weak<Mutex<Jobs>>, stage: &Stage, color: bool) {
-    let mut canvas = Canvas::default();
     while let Some(jobs) = jobs.upgrade() {
         let (columns, rows) = window();
         let view = View {
@@ -192,7 +188,7 @@ fn keep_drawing(jobs: &Weak<Mutex<Jobs>>, stage: &Stage, color: bool) {
         let all = jobs.send.iter().chain(jobs.received.values());
         let rows = all.flat_map(|job| view.rows(job, now)).collect();
         // Drawn under the lock: a job that has ended is not drawn again.
-        stage.draw(canvas.lines(rows));
+        stage.draw(rows);
         drop(jobs);
         thread::sleep(FRAME);
     }

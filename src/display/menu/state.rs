@@ -271,6 +271,15 @@ impl State {
         }
     }
 
+    /// The room cannot be entered: there are other things to do about it than to wait.
+    pub(super) fn no_room(&mut self, reason: String) {
+        self.warn(reason);
+        self.link = Link::None;
+        if self.mode == Mode::Main {
+            self.mode = Mode::Welcome(if self.invite.is_some() { 2 } else { 0 });
+        }
+    }
+
     /// Shows bad news.
     pub(super) fn warn(&mut self, text: impl Into<String>) {
         self.notice = Some(Notice {

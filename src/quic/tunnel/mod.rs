@@ -38,8 +38,8 @@ const PATH: &str = "/p2p";
 
 /// The largest QUIC packet inside a tunnel, in bytes.
 ///
-/// There is no path MTU to respect, and each packet costs an encryption and a system's bookkeeping at
-/// both ends: measured through a relay on two cores, 8 KiB gave a fifth less, 32 KiB no more.
+/// There is no path MTU to respect, and each packet costs an encryption and bookkeeping at both ends. TLS
+/// cuts what it carries into records of the same size (RFC 8446, section 5.1).
 pub(super) const PACKET_MAX: u16 = 16 << 10;
 
 /// Packets that quinn may hand over at once, and so in one message.
@@ -53,7 +53,7 @@ fn limits() -> WebSocketConfig {
     WebSocketConfig::default()
         .max_message_size(Some(MESSAGE_MAX))
         .max_frame_size(Some(MESSAGE_MAX))
-        // A thousand idle listeners hold this much each.
+        // Each tunnel holds this much, and of a thousand listeners most are idle.
         .read_buffer_size(32 << 10)
         .write_buffer_size(64 << 10)
         .max_write_buffer_size(64 * MESSAGE_MAX)

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Connections that have not come to a QUIC handshake: each holds a descriptor and some 40 KiB.
+/// Connections that have not come to a QUIC handshake: each holds a descriptor and the buffers of TLS.
 const ALL_MAX: usize = 1024;
 /// The same from one address, so that one machine cannot keep all others out; a reverse proxy is one
 /// address as well, and its clients are through within a few round trips.

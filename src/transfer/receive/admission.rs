@@ -97,6 +97,8 @@ impl Offer {
             Refusal::new(DeclineReason::NoSpace, "cannot keep notes on the transfer")
         })?;
         let journal = SharedJournal::new(journal);
+        // What a sender says of holes is no more than that: what is written is looked at again.
+        let bytes = self.manifest.room.map_or(bytes, |room| room.min(bytes));
         if let Ok(free) = target.free_bytes()
             && bytes > free
             // What an interrupted attempt has left here needs no room.

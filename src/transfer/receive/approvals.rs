@@ -214,6 +214,7 @@ fn key(from: PeerId, manifest: &Manifest) -> [u8; 32] {
         job: JobId(job),
         files,
         bytes,
+        room: _,
         names,
         text,
     } = manifest;
@@ -252,6 +253,7 @@ mod tests {
                     size: Some(*size),
                 })
                 .collect(),
+            room: None,
             text: false,
         }
     }

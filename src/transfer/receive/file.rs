@@ -185,7 +185,7 @@ impl FileTask {
             // Found out before the disk is full to its last byte, which hurts others than p2p.
             Destination::Directory(target)
                 if head.size.is_some_and(|size| {
-                    let large = size > CHUNK_SIZE as u64 && !context.each;
+                    let large = size > CHUNK_SIZE as u64 && !head.sparse && !context.each;
                     large && target.free_bytes().is_ok_and(|free| size > free)
                 }) =>
             {

@@ -46,7 +46,7 @@ pub(super) enum Ended {
     Lost(Error),
     Replaced,
     /// UDP has opened to whoever is on TCP: connect anew, then let go of this channel.
-    Moving(Channel),
+    Moving(Box<Channel>),
     Finished(Option<Error>),
 }
 
@@ -166,7 +166,7 @@ impl<'a> Listener<'a> {
                     }
                 }
                 () = &mut udp_opens, if on_tcp && self.transfers.is_empty() => {
-                    return Ended::Moving(self.channel);
+                    return Ended::Moving(Box::new(self.channel));
                 }
                 _ = tick.tick() => self.on_tick().await,
             }

@@ -51,7 +51,7 @@ use self::{
     approvals::Approvals,
     listener::{Ended, Listener},
 };
-use super::{Channel, EnterError, Error, ErrorKind, Event, Member, Observer, PeerRef};
+use super::{Channel, Error, ErrorKind, Event, Member, Observer, PeerRef};
 use crate::{
     home::KnownPeers,
     protocol::{Code, TransferId},
@@ -150,7 +150,7 @@ pub(super) struct Shared {
 ///
 /// # Errors
 /// When the room cannot be entered for a reason that will not pass: a changed key, a room that is
-/// not admitted, another listener with the same identity; and when the first attempt fails.
+/// not admitted, another listener with the same identity.
 pub async fn listen(
     member: Arc<Member>,
     config: ListenConfig,
@@ -167,7 +167,7 @@ pub async fn listen(
     });
     let mut backoff = new_backoff();
     let mut first = true;
-    let mut before = None;
+    let mut before: Option<Box<Channel>> = None;
     loop {
         let keys = OpenKeys::generate();
         let entering = tokio::select! {
@@ -184,7 +184,7 @@ pub async fn listen(
                 first = false;
                 // Only now, so that there is no moment in which nobody listens.
                 if let Some(before) = before.take() {
-                    tokio::spawn(Channel::close(before, Code::Done));
+                    tokio::spawn(Channel::close(*before, Code::Done));
                 }
                 let ended = Listener::new(&shared, channel, keys).run(&cancel).await;
                 if since.elapsed() > STABLE {
@@ -206,14 +206,16 @@ pub async fn listen(
                     Ended::Finished(failure) => return Ok(Listened { failure }),
                 }
             }
-            Err(error) if first || !error.is_passing() => return Err(error.into()),
-            Err(error @ EnterError::TurnedAway(_)) | Err(error) => error.to_string(),
+            Err(error) if !error.is_passing() => return Err(error.into()),
+            Err(error) => format!("{:#}", Error::from(error)),
         };
         before = None;
         let pause = backoff.next().unwrap_or(BACKOFF.1);
-        shared.observer.event(Event::Disconnected {
-            reason,
-            retry_in: pause,
+        let retry_in = pause;
+        shared.observer.event(match first {
+            // It may have been started before its relay.
+            true => Event::Waiting { reason, retry_in },
+            false => Event::Disconnected { reason, retry_in },
         });
         tokio::select! {
             () = cancel.cancelled() => return Ok(Listened { failure: None }),

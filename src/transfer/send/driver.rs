@@ -5,33 +5,29 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    future::poll_fn,
     num::NonZeroU32,
     sync::Arc,
-    task::Poll,
     time::{Duration, Instant},
 };
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Summary,
-    attempt::{Attempt, Effect, FileNote, FileStarts, PartEnd, Places},
-    file::{self, FileTask, Notes},
+    attempt::{Attempt, Effect, FileNote, PartEnd, Places},
+    clock::Clock,
+    file::Notes,
     interrupted,
     keys::AttemptKeys,
     payload::Payload,
-    producer::{self, Job, Preparation, Produced, Walk},
+    producer::Produced,
+    running::{Outgoing, Running, next_produced},
     sender::Sender,
     target::Backoff,
 };
 use crate::{
-    protocol::{Code, FileIndex, PeerId, PeerMessage, TransferId},
+    protocol::{Code, PeerId, PeerMessage, TransferId},
     quic::{LinkError, RateLimit},
     sealing::{Compression, NewTransfer, Suite, TransferSealer},
     transfer::{
@@ -51,55 +47,11 @@ const PLACES: Places = Places {
 const PLACES_BESIDE: Places = Places { small: 16, bulk: 2 };
 /// How often time limits are looked at.
 const TICK: Duration = Duration::from_millis(250);
-/// A longer time between two looks at the clock was spent stopped or asleep, not waiting.
-const STOPPED: Duration = Duration::from_secs(2);
 /// How long a recipient that has everything waits to be told whether the others have it too. It forgets
 /// what it has noted after five seconds.
 const DONE_KEPT: Duration = Duration::from_secs(3);
 /// How long the last messages may wait for room when a send ends.
 const LAST_MESSAGES: Duration = Duration::from_secs(2);
-
-/// Time since a send began, on a clock that runs only while this process does.
-///
-/// `--timeout` counts time in which something could have happened: a process that was stopped for a
-/// minute, or a machine that was asleep, has not waited for anybody.
-#[derive(Debug)]
-pub(super) struct Clock {
-    last: Instant,
-    total: Duration,
-}
-
-impl Clock {
-    pub(super) fn start() -> Self {
-        Self {
-            last: Instant::now(),
-            total: Duration::ZERO,
-        }
-    }
-
-    pub(super) fn now(&mut self) -> Duration {
-        let now = Instant::now();
-        self.total += (now - self.last).min(STOPPED);
-        self.last = now;
-        self.total
-    }
-
-    /// Waits for something, and looks at the clock meanwhile, so that the wait counts.
-    async fn during<T>(&mut self, waiting: impl Future<Output = T>) -> T {
-        let mut waiting = std::pin::pin!(waiting);
-        loop {
-            tokio::select! {
-                done = &mut waiting => {
-                    self.now();
-                    return done;
-                }
-                () = tokio::time::sleep(TICK) => {
-                    self.now();
-                }
-            }
-        }
-    }
-}
 
 /// What every attempt of one send has in common.
 pub(super) struct Driver<'a> {
@@ -110,22 +62,6 @@ pub(super) struct Driver<'a> {
     pub(super) limit: Option<Arc<RateLimit>>,
     pub(super) compression: Compression,
     pub(super) clock: Clock,
-}
-
-/// An attempt that runs.
-struct Running {
-    attempt: Attempt,
-    keys: Arc<AttemptKeys>,
-    /// Until the attempt begins.
-    walk: Option<Walk>,
-    /// From then on, until all files are found.
-    produced: Option<mpsc::Receiver<Produced>>,
-    /// A file that waits for a place.
-    held: Option<Box<Job>>,
-    starts: HashMap<FileIndex, oneshot::Sender<FileStarts>>,
-    tasks: JoinSet<()>,
-    /// Recipients that have everything and have not been told that they may forget it.
-    done: Vec<(PeerId, Duration)>,
 }
 
 /// Why the loop ended.
@@ -146,12 +82,6 @@ struct Run<'d, 'a> {
     outbox: VecDeque<Outgoing>,
     /// Whether something happened that may let an attempt begin.
     look: bool,
-}
-
-enum Outgoing {
-    Message(TransferId, Option<PeerId>, PeerMessage),
-    Begin(TransferId),
-    Close(TransferId),
 }
 
 impl Driver<'_> {
@@ -561,81 +491,6 @@ impl<'d, 'a> Run<'d, 'a> {
         };
         let _ = timeout(LAST_MESSAGES, last).await;
     }
-}
-
-impl Running {
-    fn carry_out(&mut self, transfer: TransferId, effect: Effect, outbox: &mut VecDeque<Outgoing>) {
-        match effect {
-            Effect::Send { to, message } => {
-                outbox.push_back(Outgoing::Message(transfer, to, message));
-            }
-            Effect::Begin { each, compare } => {
-                outbox.push_back(Outgoing::Begin(transfer));
-                let preparation = Preparation {
-                    seal_small: !each,
-                    hash: compare,
-                };
-                self.produced = self
-                    .walk
-                    .take()
-                    .map(|walk| producer::start(walk, self.keys.clone(), preparation));
-            }
-            Effect::Content { file, starts } => {
-                if let Some(waiting) = self.starts.remove(&file) {
-                    let _ = waiting.send(starts);
-                }
-            }
-            // The send's own state has taken the others.
-            _ => {}
-        }
-    }
-
-    /// Starts a file where there is a place for it, and holds it where there is none.
-    fn launch(
-        &mut self,
-        job: Box<Job>,
-        channel: &Channel,
-        (notes, limit): (Notes, Option<Arc<RateLimit>>),
-    ) {
-        if !self.attempt.has_room_for(job.class) {
-            self.held = Some(job);
-            return;
-        }
-        let launched = self.attempt.on_launch(job.index, &job.head, job.class);
-        let starts = launched.waits.then(|| {
-            let (sender, receiver) = oneshot::channel();
-            self.starts.insert(job.index, sender);
-            receiver
-        });
-        let task = FileTask {
-            keys: self.keys.clone(),
-            streams: channel.streams(),
-            limit,
-            notes,
-            sent: launched.sent,
-            starts,
-        };
-        self.tasks.spawn(file::send(task, *job));
-    }
-}
-
-/// What the first producer that has something says; attempts whose last file waits for a place are
-/// not asked.
-async fn next_produced(
-    running: &mut HashMap<TransferId, Running>,
-) -> (TransferId, Option<Produced>) {
-    poll_fn(|context| {
-        for (transfer, running) in &mut *running {
-            if running.held.is_none()
-                && let Some(produced) = &mut running.produced
-                && let Poll::Ready(next) = produced.poll_recv(context)
-            {
-                return Poll::Ready((*transfer, next));
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 async fn sleep(time: Option<Duration>) {

@@ -8,12 +8,13 @@
 //! - `sender`: the state of one send: who is served, when, with whom
 //! - `attempt`: the state of one transfer with fresh keys
 //! - `ledger`: which files of it are not settled
-//! - `driver`: carries out what these two ask for
+//! - `driver`: carries out what these two ask for; `running`: one attempt of them; `clock`: time for them
 //! - `producer`: finds files, seals small ones
 //! - `file`: one file's stream
 //! - `content`: from a source into sealed frames
 
 mod attempt;
+mod clock;
 mod content;
 mod driver;
 mod file;
@@ -24,6 +25,7 @@ mod payload;
 mod producer;
 mod recipients;
 mod request;
+mod running;
 mod sender;
 mod target;
 
@@ -35,7 +37,8 @@ pub use request::{SendRequest, SourceSpec, To};
 pub use target::{Status, Summary, Target};
 
 use self::{
-    driver::{Clock, Driver},
+    clock::Clock,
+    driver::Driver,
     payload::Payload,
     recipients::Recipients,
     sender::{Patience, Sender},

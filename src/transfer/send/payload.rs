@@ -19,6 +19,8 @@ pub(super) struct Payload {
     pub(super) job: Job,
     pub(super) files: Option<u64>,
     pub(super) bytes: Option<u64>,
+    /// The room that they take on a disk, where that is less.
+    room: Option<u64>,
     names: Vec<ManifestEntry>,
     text: bool,
 }
@@ -45,6 +47,7 @@ impl Payload {
             SourceSpec::Text(text) => Self {
                 files: Some(1),
                 bytes: Some(text.len() as u64),
+                room: None,
                 names: vec![],
                 job: Job::unique(),
                 text: true,
@@ -53,6 +56,7 @@ impl Payload {
             SourceSpec::Pipe { name, reader } => Self {
                 files: Some(1),
                 bytes: None,
+                room: None,
                 names: vec![ManifestEntry {
                     path: SafeText::new(name.as_str()),
                     size: None,
@@ -94,6 +98,7 @@ impl Payload {
             names: names.take(Manifest::NAMES_MAX).collect(),
             files: totals.complete.then_some(totals.files),
             bytes: totals.complete.then_some(totals.bytes),
+            room: (totals.complete && totals.room < totals.bytes).then_some(totals.room),
             job: Job::of(roots, jobs),
             text: false,
             kind: PayloadKind::Paths(source),
@@ -105,6 +110,7 @@ impl Payload {
             job: self.job.id,
             files: self.files,
             bytes: self.bytes,
+            room: self.room,
             names: self.names.clone(),
             text: self.text,
         }

@@ -30,7 +30,7 @@ pub enum InviteError {
     #[error("the invite has no relay fingerprint (p2p://HOST:PORT/RELAY-FINGERPRINT#ROOM-SECRET)")]
     NoFingerprint,
     /// No `#` and secret follow the fingerprint.
-    #[error("the invite has no room secret: it is cut off before the #")]
+    #[error("the invite has no room secret: it ends before the #, where a shell may have cut it")]
     NoSecret,
     /// The host or the port is none.
     #[error("the invite's relay address: {0}")]

@@ -54,7 +54,10 @@ pub enum Verdict {
 
 /// The room has as many known peers as are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{} known peers in this room are as many as are kept", Roster::MAX)]
+#[error(
+    "there are {} known peers in this room already, the most that are kept",
+    Roster::MAX
+)]
 pub struct RosterFull;
 
 impl Roster {

@@ -55,7 +55,7 @@ codes! {
     /// Everything was done.
     Done = 0, "everything was done";
     /// The other side broke the protocol.
-    Protocol = 1, "the protocol was broken";
+    Protocol = 1, "the other side does not keep to the protocol";
     /// The relay does not admit this room.
     NotAdmitted = 2, "the relay does not admit this room";
     /// The same identity began to listen on a newer connection.
@@ -65,29 +65,29 @@ codes! {
     /// A cap on peers, streams or transfers is reached.
     Busy = 5, "the relay is full";
     /// A person or program cancelled.
-    Cancelled = 6, "cancelled";
+    Cancelled = 6, "the other side stopped it";
     /// The sender's file changed while it was being sent.
     SourceChanged = 7, "the file changed while it was being sent";
     /// The recipient fell further behind than the relay will hold for it; it may resume.
     Behind = 8, "the recipient fell too far behind";
     /// Nobody knows this transfer (any more).
-    UnknownTransfer = 9, "the transfer is unknown";
+    UnknownTransfer = 9, "the other side does not know this transfer";
     /// A deadline passed.
     Timeout = 10, "no progress within the time allowed";
     /// What arrived is not what was signed and sealed.
-    Verification = 11, "verification failed";
+    Verification = 11, "what arrived is not what was sent";
     /// The recipient could not store the file.
     Storage = 12, "the recipient could not store it";
     /// The recipient has this already.
     NotNeeded = 13, "the recipient has it already";
     /// The peer at the other end of the transfer is gone.
-    PeerGone = 14, "the other peer went away";
+    PeerGone = 14, "the other side went away";
     /// The recipient declined.
     Declined = 15, "declined";
     /// A message, header, frame or file is larger than allowed.
     TooLarge = 16, "larger than allowed";
     /// The peer answered after the transfer had begun; it will be offered again.
-    TooLate = 17, "answered after the transfer had begun";
+    TooLate = 17, "the answer came after the transfer had begun";
     /// The sender could not read its file.
     Source = 18, "the sender could not read it";
     /// Something failed at this end that is nobody's fault on the wire.

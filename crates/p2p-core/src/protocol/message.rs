@@ -4,6 +4,8 @@
 //! another travels inside as a [`PeerMessage`], so that the same words serve a direct connection.
 //! Fields and message types that this version does not know are tolerated.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Base64, Code, FileIndex, PeerId, RoomId, SafeText, TransferId};
@@ -104,6 +106,11 @@ pub enum ServerToClient {
         /// How many recipients take part.
         recipients: u32,
     },
+    /// From where the relay sees the client; at the beginning, and when it changes.
+    Observed {
+        /// The client's address, as far as a NAT shows it.
+        address: SocketAddr,
+    },
     /// A message type of a later version; ignored.
     #[serde(other)]
     Unknown,
@@ -159,6 +166,11 @@ pub enum PeerMessage {
     End {
         /// Files in the transfer: their indices are 0 to `files - 1`.
         files: u64,
+    },
+    /// Either side, after an accepted offer: where I can be reached directly, sealed to the other.
+    Path {
+        /// The sealed candidates (see `sealing::PathKey`).
+        sealed: Base64,
     },
     /// Either side: this transfer is over for me.
     Cancel {

@@ -34,3 +34,6 @@ pub use text::{PeerName, PeerNameError, SafeText, id_prefix};
 /// A change that an older peer could misread gets a new name here; a field or message type that
 /// an older peer may ignore does not.
 pub const ALPN: &[u8] = b"p2p/1";
+
+/// The same between two peers without a relay: neither can be mistaken for the other.
+pub const DIRECT_ALPN: &[u8] = b"p2p/1 direct";

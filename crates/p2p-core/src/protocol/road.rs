@@ -13,6 +13,10 @@ pub enum Road {
     Relay,
     /// Through the relay, over TCP.
     Tcp,
+    /// From peer to peer.
+    Direct,
+    /// From peer to peer within one local network.
+    Lan,
 }
 
 impl Road {
@@ -22,6 +26,8 @@ impl Road {
         match self {
             Self::Relay => "relay",
             Self::Tcp => "tcp",
+            Self::Direct => "direct",
+            Self::Lan => "lan",
         }
     }
 }

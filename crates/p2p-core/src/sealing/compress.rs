@@ -60,7 +60,10 @@ impl Compressor {
 /// Whether all bytes are zero, as in a hole of a file. Most other content shows at its first byte.
 #[must_use]
 pub fn is_blank(content: &[u8]) -> bool {
-    content.first() == Some(&0) && content.iter().all(|byte| *byte == 0)
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let mut blocks = content.chunks(ZEROS.len());
+    // Compared block by block, which the system's memcmp does fastest.
+    content.first() == Some(&0) && blocks.all(|block| *block == ZEROS[..block.len()])
 }
 
 /// Decompresses the chunks of one file.

@@ -60,6 +60,7 @@ pub(super) fn manifest() -> Manifest {
         job: JobId([6; 16]),
         files: Some(1),
         bytes: Some(5),
+        room: None,
         names: vec![ManifestEntry {
             path: SafeText::new("distinctive name"),
             size: Some(5),

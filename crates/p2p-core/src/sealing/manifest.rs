@@ -18,6 +18,9 @@ pub struct Manifest {
     /// How many bytes of content; `None` when it is not known, as of a pipe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// The room that they take on a disk, where that is less: there are holes in the files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<u64>,
     /// The first names, at most [`Manifest::NAMES_MAX`], for people to read.
     #[serde(default)]
     pub names: Vec<ManifestEntry>,
@@ -125,6 +128,7 @@ mod tests {
             job: JobId([7; 16]),
             files: Some(names as u64),
             bytes: None,
+            room: None,
             names: vec![entry; names],
             text: false,
         }

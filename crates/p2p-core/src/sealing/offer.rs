@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::{
     Manifest, OpenKey, OpenKeys, ReceiptSealer, Suite, TAG_LEN, TransferOpener, UnknownSuite,
     aead::Stage,
+    path_key::PathKey,
     replay::Replay,
     transfer_key::TransferKey,
     wrap::{ENCAPSULATED_LEN, SEALED_LEN, WrapContext, Wrapped},
@@ -48,6 +49,8 @@ pub struct OpenedOffer {
     pub(super) opener: TransferOpener,
     pub(super) receipts: ReceiptSealer,
     pub(super) sealed_to: Arc<OpenKey>,
+    /// For a direct path to the sender.
+    pub path: Arc<PathKey>,
 }
 
 impl OpenedOffer {
@@ -205,7 +208,7 @@ pub fn open_offer(
         sender: from,
         recipient: inbox.me.id(),
     };
-    let (opened_by, secret) = unwrap(&body, &context, inbox.keys)?;
+    let (opened_by, secret, path) = unwrap(&body, &context, inbox.keys)?;
     let key = TransferKey::new(secret, transfer, suite);
     if key.commitment() != field("commitment", &body.commitment)? {
         return Err(OfferError::Commitment);
@@ -233,6 +236,7 @@ pub fn open_offer(
         receipts: ReceiptSealer::new(&key, sender.peer_id(), Arc::clone(inbox.me)),
         opener: TransferOpener::new(key, inbox.me.id(), signer),
         sealed_to: opened_by.clone(),
+        path: Arc::new(path),
     })
 }
 
@@ -344,13 +348,16 @@ fn unwrap<'a>(
     body: &Body,
     context: &WrapContext,
     keys: &'a OpenKeys,
-) -> Result<(&'a Arc<OpenKey>, Secret), OfferError> {
+) -> Result<(&'a Arc<OpenKey>, Secret, PathKey), OfferError> {
     let wrapped = Wrapped {
         encapsulated: field::<ENCAPSULATED_LEN>("encapsulated key", &body.encapsulated)?.to_vec(),
         sealed: field::<SEALED_LEN>("wrapped key", &body.wrapped)?.to_vec(),
     };
     keys.iter()
-        .find_map(|key| Some((key, key.unwrap(&wrapped, context)?)))
+        .find_map(|key| {
+            let (secret, path) = key.unwrap(&wrapped, context)?;
+            Some((key, secret, path))
+        })
         .ok_or(OfferError::Wrap)
 }
 

@@ -16,7 +16,9 @@ use zeroize::Zeroizing;
 use super::{
     FileSealer, Head, HeadError, Manifest, ReceiptOpener, Start, StartError, Suite,
     aead::Stage,
-    file_sealer, offer, start,
+    file_sealer, offer,
+    path_key::PathKey,
+    start,
     transfer_key::TransferKey,
     wrap::{self, SystemRng, WrapContext},
 };
@@ -134,6 +136,17 @@ impl TransferSealer {
     /// # Errors
     /// When the peer does not listen, was offered this before, or is one too many.
     pub fn offer_to(&self, recipient: &Bundle) -> Result<SignedOffer, OfferToError> {
+        self.offer_and_path(recipient).map(|(offer, _)| offer)
+    }
+
+    /// The same, with the key for a direct path to the peer.
+    ///
+    /// # Errors
+    /// As [`TransferSealer::offer_to`].
+    pub fn offer_and_path(
+        &self,
+        recipient: &Bundle,
+    ) -> Result<(SignedOffer, PathKey), OfferToError> {
         self.offer_with(recipient, &mut SystemRng)
     }
 
@@ -141,7 +154,7 @@ impl TransferSealer {
         &self,
         recipient: &Bundle,
         rng: &mut impl CryptoRng,
-    ) -> Result<SignedOffer, OfferToError> {
+    ) -> Result<(SignedOffer, PathKey), OfferToError> {
         let to = recipient.key.peer_id();
         let hpke = recipient.hpke.as_ref();
         let hpke = hpke.ok_or(OfferToError::NotListening(to))?;
@@ -152,7 +165,7 @@ impl TransferSealer {
             sender: self.identity.id(),
             recipient: to,
         };
-        let wrapped = wrap::wrap(hpke, &context, self.key.secret(), rng);
+        let (wrapped, path) = wrap::wrap(hpke, &context, self.key.secret(), rng);
         let terms = offer::Terms {
             key: &self.key,
             sender: &self.identity,
@@ -161,7 +174,8 @@ impl TransferSealer {
             recipients: self.recipients.get(),
             manifest: &self.manifest,
         };
-        Ok(offer::sign_offer(&terms, to, wrapped, &self.member_key))
+        let offer = offer::sign_offer(&terms, to, wrapped, &self.member_key);
+        Ok((offer, path))
     }
 
     /// Numbers the next file and seals its head: the sealer of its content, and the head's frame.

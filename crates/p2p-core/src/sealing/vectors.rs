@@ -101,6 +101,7 @@ fn transfer(suite: Suite, recipients: u32) -> TransferSealer {
         recipients: NonZeroU32::new(recipients).unwrap(),
         manifest: &Manifest {
             bytes: Some(5),
+            room: None,
             names,
             ..manifest()
         },
@@ -178,7 +179,7 @@ fn sealing_vectors(suite: Suite, before: &Value) -> Value {
     let sealer = transfer(suite, 1);
     let derived = |info: &[&[u8]]| hex(*sealer.key.derive(info));
     let mut rng = Script(ENCAPSULATION.to_vec());
-    let offer = sealer.offer_with(&bundle(&bob), &mut rng).unwrap();
+    let offer = sealer.offer_with(&bundle(&bob), &mut rng).unwrap().0;
     let header: Value = serde_json::from_slice(&offer.body.0).unwrap();
     let context = WrapContext {
         room: RoomSecret::from_bytes(ROOM_SECRET).room_id(),
@@ -219,6 +220,7 @@ fn sealing_vectors(suite: Suite, before: &Value) -> Value {
         "offer": {
             "manifest": text(&Manifest {
                 bytes: Some(5),
+                room: None,
                 names: opened.manifest.names.clone(),
                 ..manifest()
             }.encode()),

@@ -19,6 +19,7 @@ use hpke::{
 use zeroize::Zeroizing;
 
 use super::{
+    path_key::PathKey,
     replay::{Replay, SeenTransfers},
     transfer_key::TransferKey,
 };
@@ -104,19 +105,20 @@ impl OpenKey {
         &self,
         wrapped: &Wrapped,
         context: &WrapContext,
-    ) -> Option<Zeroizing<[u8; TransferKey::LEN]>> {
+    ) -> Option<(Zeroizing<[u8; TransferKey::LEN]>, PathKey)> {
         let encapsulated = Deserializable::from_bytes(&wrapped.encapsulated).ok()?;
-        let secret = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, XWing>(
+        let mut opening = hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, XWing>(
             &OpModeR::Base,
             &self.secret,
             &encapsulated,
             &context.info(),
-            &wrapped.sealed,
-            b"",
-        );
-        let secret = Zeroizing::new(secret.ok()?);
+        )
+        .ok()?;
+        let secret = Zeroizing::new(opening.open(&wrapped.sealed, b"").ok()?);
         let bytes = <[u8; TransferKey::LEN]>::try_from(secret.as_slice()).ok()?;
-        Some(Zeroizing::new(bytes))
+        let mut exported = Zeroizing::new([0; 32]);
+        opening.export(PATH, &mut *exported).ok()?;
+        Some((Zeroizing::new(bytes), PathKey::new(&exported)))
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, SeenTransfers> {
@@ -183,21 +185,23 @@ pub(super) fn wrap(
     context: &WrapContext,
     secret: &[u8; TransferKey::LEN],
     rng: &mut impl CryptoRng,
-) -> Wrapped {
-    let (encapsulated, sealed) =
-        hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, XWing>(
-            &OpModeS::Base,
-            to.inner(),
-            &context.info(),
-            secret,
-            b"",
-            rng,
-        )
-        .expect("X-Wing encapsulates to every key that was read");
-    Wrapped {
+) -> (Wrapped, PathKey) {
+    let (encapsulated, mut sealing) = hpke::setup_sender_with_rng::<
+        ChaCha20Poly1305,
+        HkdfSha256,
+        XWing,
+    >(&OpModeS::Base, to.inner(), &context.info(), rng)
+    .expect("X-Wing encapsulates to every key that was read");
+    let sealed = sealing.seal(secret, b"").expect("the first of 2^64");
+    let mut exported = Zeroizing::new([0; 32]);
+    sealing
+        .export(PATH, &mut *exported)
+        .expect("32 bytes are within HKDF's limit");
+    let wrapped = Wrapped {
         encapsulated: encapsulated.to_bytes().to_vec(),
         sealed,
-    }
+    };
+    (wrapped, PathKey::new(&exported))
 }
 
 /// The operating system's randomness, by way of the library that does the rest.
@@ -226,6 +230,9 @@ impl TryRng for SystemRng {
 
 impl TryCryptoRng for SystemRng {}
 
+/// What the key between the two ends is exported for.
+const PATH: &[u8] = b"p2p/1 path";
+
 /// Bytes of X-Wing's ciphertext.
 pub(super) const ENCAPSULATED_LEN: usize = 1120;
 
@@ -245,10 +252,12 @@ mod tests {
             sender: PeerId::from_bytes([3; 32]),
             recipient: PeerId::from_bytes([4; 32]),
         };
-        let wrapped = wrap(key.public(), &context, &[9; 32], &mut SystemRng);
+        let (wrapped, path) = wrap(key.public(), &context, &[9; 32], &mut SystemRng);
         assert_eq!(wrapped.encapsulated.len(), ENCAPSULATED_LEN);
         assert_eq!(wrapped.sealed.len(), SEALED_LEN);
-        assert_eq!(*key.unwrap(&wrapped, &context).unwrap(), [9; 32]);
+        let (secret, same_path) = key.unwrap(&wrapped, &context).unwrap();
+        assert_eq!(*secret, [9; 32]);
+        assert_eq!(path.mac(b"x"), same_path.mac(b"x"));
         assert!(other.unwrap(&wrapped, &context).is_none());
         for elsewhere in [
             WrapContext {

@@ -107,8 +107,8 @@ struct Picture {
 }
 
 /// A picture of which the header has been read.
-struct Opened<D> {
-    decoder: D,
+struct Opened<'a> {
+    decoder: Box<dyn ImageDecoder + 'a>,
     orientation: Orientation,
 }
 
@@ -123,7 +123,7 @@ enum Undrawn {
     TooManyPixels(String),
 }
 
-impl<'a> Opened<Box<dyn ImageDecoder + 'a>> {
+impl<'a> Opened<'a> {
     fn new(reader: impl BufRead + Seek + 'a, format: ImageFormat) -> Result<Self, Undrawn> {
         let mut reader = ImageReader::with_format(reader, format);
         let mut limits = Limits::default();
@@ -137,9 +137,7 @@ impl<'a> Opened<Box<dyn ImageDecoder + 'a>> {
             orientation,
         })
     }
-}
 
-impl<D: ImageDecoder> Opened<D> {
     /// Width and height in pixels, when the picture is held upright.
     fn shown_size(&self) -> (u32, u32) {
         let (width, height) = self.decoder.dimensions();
@@ -151,13 +149,8 @@ impl<D: ImageDecoder> Opened<D> {
     }
 
     fn is_sideways(&self) -> bool {
-        matches!(
-            self.orientation,
-            Orientation::Rotate90
-                | Orientation::Rotate270
-                | Orientation::Rotate90FlipH
-                | Orientation::Rotate270FlipH
-        )
+        // Exif numbers those that are turned by a quarter from 5 on.
+        self.orientation.to_exif() >= 5
     }
 
     /// Decodes the picture, even if it cannot be drawn, to know whether it is damaged.

@@ -129,7 +129,7 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
         }
         Event::Notice { text } => state.say(sanitise(&text)),
         Event::Waiting { reason, .. } => {
-            state.warn(format!("waiting for the relay: {}", sanitise(&reason)));
+            state.no_room(sanitise(&reason).into_owned());
         }
         _ => {}
     }

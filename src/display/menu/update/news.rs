@@ -65,13 +65,7 @@ pub(super) fn told(state: &mut State, news: News) -> Vec<Effect> {
             }
             state.warn(reason);
         }
-        News::NoRoom(reason) => {
-            state.warn(reason);
-            state.link = Link::None;
-            if state.mode == Mode::Main {
-                state.mode = Mode::Welcome(if state.invite.is_some() { 2 } else { 0 });
-            }
-        }
+        News::NoRoom(reason) => state.no_room(reason),
         News::Folder(folder) => {
             let text = format!("files go to {}", state.tilde(&folder));
             state.say(text);

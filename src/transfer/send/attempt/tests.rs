@@ -43,6 +43,7 @@ fn attempt(count: u32) -> (Attempt, Vec<Recipient>) {
             job: JobId::generate(),
             files: None,
             bytes: None,
+            room: None,
             names: vec![],
             text: false,
         },

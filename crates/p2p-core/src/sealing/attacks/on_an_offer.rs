@@ -241,7 +241,7 @@ fn a_sender_cannot_wrap_another_key_than_it_commits_to() {
         recipient: offered.bob.identity.id(),
     };
     let to = offered.bob.bundle().hpke.unwrap();
-    let wrapped = wrap::wrap(&to, &context, other.key.secret(), &mut SystemRng);
+    let (wrapped, _) = wrap::wrap(&to, &context, other.key.secret(), &mut SystemRng);
     let base64 = |bytes: Vec<u8>| serde_json::to_value(Base64(bytes)).unwrap();
     let error = offered.refused(|header| {
         header["encapsulated"] = base64(wrapped.encapsulated);

@@ -1,0 +1,293 @@
+//! Direct connections between peers, on the socket that leads to the relay.
+//!
+//! It has to be that socket: what a NAT has shown to the relay as this machine's address is that
+//! socket's. A direct connection has an ALPN of its own, so that no peer can pose as a relay or a relay
+//! as a peer.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use quinn::{AsyncUdpSocket, TokioRuntime, udp::Transmit};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{
+    ConnectError, Credentials, Link, LinkError, Role, SocketBuffers, Tuning,
+    batches::{Datagram, sharing},
+    endpoint_config::endpoint_config,
+    socket,
+    stagger::canonical,
+    tls,
+};
+use crate::protocol::{PeerId, Road};
+
+/// Datagrams that wait to be read; more are lost, as on a network.
+const WAITING_MAX: usize = 64;
+/// Handshakes that peers may have begun at once; there are no more conversations with them.
+const INCOMING_MAX: usize = 64;
+
+/// A client's socket, for what is not a connection to its relay.
+#[derive(Debug, Clone)]
+pub struct DirectSocket {
+    endpoint: quinn::Endpoint,
+    socket: Arc<dyn AsyncUdpSocket>,
+    credentials: Arc<Credentials>,
+    tuning: Tuning,
+}
+
+/// What arrives at such a socket and is no QUIC.
+#[derive(Debug)]
+pub struct Datagrams(mpsc::Receiver<Datagram>);
+
+impl Datagrams {
+    /// The next datagram, and whence it came; `None` once the socket is gone.
+    ///
+    /// Cancel-safe.
+    pub async fn recv(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        let (from, datagram) = self.0.recv().await?;
+        Some((canonical(from), datagram.to_vec()))
+    }
+}
+
+/// Makes an endpoint whose socket can be shared.
+pub(super) fn shared_endpoint(
+    address: SocketAddr,
+    credentials: &Arc<Credentials>,
+    tuning: Tuning,
+) -> io::Result<(quinn::Endpoint, SocketBuffers, DirectSocket, Datagrams)> {
+    let (socket, buffers) = socket::bind_udp(address)?;
+    let (sender, datagrams) = mpsc::channel(WAITING_MAX);
+    let socket = sharing(&TokioRuntime, socket, sender)?;
+    let mut config = endpoint_config(credentials, Tuning::max_udp_payload())?;
+    // Whose packets have the fixed bit can be told from other datagrams (RFC 9287, section 3).
+    config.grease_quic_bit(false);
+    let runtime = Arc::new(TokioRuntime);
+    let endpoint =
+        quinn::Endpoint::new_with_abstract_socket(config, None, socket.clone(), runtime)?;
+    let direct = DirectSocket {
+        endpoint: endpoint.clone(),
+        socket,
+        credentials: credentials.clone(),
+        tuning,
+    };
+    Ok((endpoint, buffers, direct, Datagrams(datagrams)))
+}
+
+impl DirectSocket {
+    /// The address that is bound: a wildcard, and a port.
+    ///
+    /// # Errors
+    /// When the socket cannot tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// Sends a datagram that is no QUIC, if there is room; it may be lost, as on a network.
+    pub fn send(&self, contents: &[u8], to: SocketAddr) {
+        let destination = match (self.local_addr(), to) {
+            (Ok(SocketAddr::V6(_)), SocketAddr::V4(v4)) => {
+                SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
+            }
+            _ => to,
+        };
+        let transmit = Transmit {
+            destination,
+            ecn: None,
+            contents,
+            segment_size: None,
+            src_ip: None,
+        };
+        if let Err(error) = self.socket.try_send(&transmit) {
+            tracing::trace!(%to, %error, "a datagram was not sent");
+        }
+    }
+
+    /// Lets peers connect from now on.
+    ///
+    /// # Errors
+    /// When the credentials do not make a TLS configuration.
+    pub fn open(&self) -> io::Result<()> {
+        let crypto = tls::direct_server(&self.credentials).map_err(io::Error::other)?;
+        let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+        config
+            .transport_config(Arc::new(self.tuning.configure(Role::Direct)))
+            .migration(false)
+            .max_incoming(INCOMING_MAX);
+        self.endpoint.set_server_config(Some(config));
+        Ok(())
+    }
+
+    /// Waits for the next peer; `None` once the endpoint is closed.
+    ///
+    /// Cancel-safe. The handshake has not begun.
+    pub async fn accept(&self) -> Option<Caller> {
+        Some(Caller(self.endpoint.accept().await?))
+    }
+
+    /// Connects to a peer whose key is pinned, at an address that has answered within `rtt`.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn connect(
+        &self,
+        to: SocketAddr,
+        peer: PeerId,
+        (road, rtt): (Road, Duration),
+        limit: Duration,
+    ) -> Result<Link, ConnectError> {
+        let (crypto, verifier) = tls::direct_client(&self.credentials, peer)
+            .map_err(|e| ConnectError::Config(e.to_string()))?;
+        let mut transport = self.tuning.configure(Role::Direct);
+        transport.initial_rtt(rtt.max(Duration::from_millis(1)));
+        let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+        config.transport_config(Arc::new(transport));
+        let unreachable = |reason: String| ConnectError::Unreachable {
+            address: to.to_string(),
+            reason,
+        };
+        let connecting = self
+            .endpoint
+            .connect_with(config, to, tls::SERVER_NAME)
+            .map_err(|e| unreachable(e.to_string()))?;
+        let outcome = timeout(limit, connecting).await;
+        if let Some(got) = verifier.refused() {
+            return Err(ConnectError::WrongKey {
+                address: to.to_string(),
+                expected: peer,
+                got,
+            });
+        }
+        let connection = outcome
+            .map_err(|_| unreachable("no answer in time".to_owned()))?
+            .map_err(|e| unreachable(LinkError::from(e).to_string()))?;
+        Link::direct(connection, road).map_err(|e| unreachable(e.to_string()))
+    }
+}
+
+/// A peer that wants to connect, before its handshake.
+#[derive(Debug)]
+pub struct Caller(quinn::Incoming);
+
+impl Caller {
+    /// Where it comes from; not validated yet.
+    #[must_use]
+    pub fn remote(&self) -> SocketAddr {
+        canonical(self.0.remote_address())
+    }
+
+    /// Says nothing to it at all.
+    pub fn ignore(self) {
+        self.0.ignore();
+    }
+
+    /// Completes the handshake; who it is, the link then says.
+    ///
+    /// # Errors
+    /// When the handshake fails, or is not over within `limit`.
+    pub async fn admit(self, road: Road, limit: Duration) -> Result<Link, LinkError> {
+        let connecting = self.0.accept()?;
+        let connection = timeout(limit, connecting)
+            .await
+            .map_err(|_| LinkError::TimedOut)??;
+        Link::direct(connection, road)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::{identity::Identity, protocol::Code, quic::Certificate};
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    struct End {
+        id: PeerId,
+        socket: DirectSocket,
+        datagrams: Datagrams,
+        address: SocketAddr,
+    }
+
+    fn end() -> End {
+        let identity = Identity::generate();
+        let certificate = Certificate::of(&identity);
+        let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+        let any = (Ipv4Addr::LOCALHOST, 0).into();
+        let (_, _, socket, datagrams) =
+            shared_endpoint(any, &Arc::new(credentials), Tuning::default()).unwrap();
+        let address = socket.local_addr().unwrap();
+        End {
+            id: identity.id(),
+            socket,
+            datagrams,
+            address,
+        }
+    }
+
+    const ROAD: (Road, Duration) = (Road::Lan, Duration::from_millis(1));
+
+    #[tokio::test]
+    async fn peers_connect_directly_and_know_each_other_while_datagrams_pass_beside() {
+        let (caller, mut called) = (end(), end());
+        called.socket.open().unwrap();
+        let accepting = tokio::spawn({
+            let socket = called.socket.clone();
+            async move {
+                let arrived = socket.accept().await.unwrap();
+                arrived.admit(Road::Lan, LIMIT).await.unwrap()
+            }
+        });
+        let link = caller
+            .socket
+            .connect(called.address, called.id, ROAD, LIMIT);
+        let link = link.await.unwrap();
+        let other = accepting.await.unwrap();
+        assert_eq!((link.peer(), other.peer()), (called.id, caller.id));
+        assert_eq!((link.road(), other.remote()), (Road::Lan, caller.address));
+        // Between a connection's packets, in both orders.
+        for number in 0..20_u8 {
+            let mut datagram = [number; 64];
+            datagram[0] = 0x21;
+            caller.socket.send(&datagram, called.address);
+            let received = timeout(LIMIT, called.datagrams.recv()).await.unwrap();
+            assert_eq!(received, Some((caller.address, datagram.to_vec())));
+            let stream = link
+                .open_file(crate::protocol::FileClass::Small)
+                .await
+                .unwrap();
+            stream.reset(Code::Cancelled);
+        }
+    }
+
+    #[tokio::test]
+    async fn another_key_than_the_pinned_one_is_refused() {
+        let (caller, called, other) = (end(), end(), end());
+        called.socket.open().unwrap();
+        let socket = called.socket.clone();
+        tokio::spawn(async move { socket.accept().await.unwrap().admit(Road::Lan, LIMIT).await });
+        let refused = caller.socket.connect(called.address, other.id, ROAD, LIMIT);
+        assert!(matches!(
+            refused.await,
+            Err(ConnectError::WrongKey { got, .. }) if got == called.id
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_not_open_or_ignores_a_caller_is_silent() {
+        let (caller, called) = (end(), end());
+        let short = Duration::from_millis(400);
+        let connect = || {
+            caller
+                .socket
+                .connect(called.address, called.id, ROAD, short)
+        };
+        assert!(connect().await.is_err());
+        called.socket.open().unwrap();
+        let socket = called.socket.clone();
+        tokio::spawn(async move { socket.accept().await.unwrap().ignore() });
+        let silent = connect().await;
+        let Err(ConnectError::Unreachable { reason, .. }) = silent else {
+            panic!("{silent:?}");
+        };
+        assert_eq!(reason, "no answer in time");
+    }
+}

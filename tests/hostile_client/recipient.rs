@@ -1,0 +1,96 @@
+//! A recipient that accepts and then does nothing, so that others wait for it.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use p2p::{
+    identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
+    protocol::{Answer, PeerMessage},
+    quic::{Roads, Tuning},
+    sealing::OpenKeys,
+    transfer::{Channel, Member, PeerEvent},
+};
+
+use super::common::Lab;
+
+/// Enters as a listener of the name `mute`.
+async fn enter(invite: &Invite) -> Channel {
+    let member = Member {
+        identity: Arc::new(Identity::generate()),
+        name: Name {
+            name: "mute".parse().unwrap(),
+            chosen: true,
+        },
+        invite: invite.clone(),
+        tuning: Tuning::default(),
+        roads: Roads::default(),
+        road_notes: None,
+        bundle_lifetime: BUNDLE_LIFETIME,
+    };
+    let hpke = OpenKeys::generate().current().public().clone();
+    member.enter(Some(hpke)).await.unwrap()
+}
+
+/// Says yes to everything, that it will say where each file begins, and that a person is asked; and
+/// never says where any begins.
+async fn accept_and_say_nothing(mut channel: Channel) {
+    let messages = channel.messages();
+    while let Some(event) = channel.recv().await {
+        if let PeerEvent::Message {
+            transfer,
+            from,
+            message: PeerMessage::Offer { .. },
+        } = event
+        {
+            let answer = Answer::Accept {
+                each: true,
+                compare: false,
+            };
+            for message in [PeerMessage::Answer { answer }, PeerMessage::Asking {}] {
+                messages.send(Some(from), transfer, message).await;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_recipient_that_never_says_where_files_begin_delays_no_other() {
+    let (lab, _relay) = Lab::new();
+    let alice = lab.listen("alice", &[]);
+    for i in 0..500 {
+        lab.file(&format!("tree/f{i}"), 2000);
+    }
+    let tree = lab.folder().join("tree");
+    let invite = lab.invite().parse().unwrap();
+    let (entered, is_there) = std::sync::mpsc::channel();
+    // It ends with the test's process.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mute = enter(&invite).await;
+            entered.send(()).unwrap();
+            accept_and_say_nothing(mute).await;
+        });
+    });
+    is_there.recv().unwrap();
+    let args = ["broadcast", "--timeout", "8s"].map(Path::new);
+    let mut sender = lab.run("sender", args.into_iter().chain([tree.as_path()]));
+    sender.wait_event("offered");
+    let start = Instant::now();
+    alice.wait_count("received", 500);
+    let took = start.elapsed();
+    println!("500 files beside a mute recipient: {took:.2?}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    sender.expect(9);
+    let failed = sender.events("failed");
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(failed[0]["peer_name"], "mute");
+    assert_eq!(failed[0]["code"], 10);
+    assert!(start.elapsed() < Duration::from_secs(8 + 6));
+}
