@@ -238,6 +238,8 @@ fn without_a_capable_terminal_there_are_plain_lines() {
     let written = |set: &dyn Fn(&mut Command)| {
         let mut command = lab.command("carol");
         set(command.args(args));
+        // What is there already would not be sent again.
+        fs::remove_file(lab.out("alice").join("file.bin")).unwrap();
         let mut terminal = Terminal::open(&command, (80, 24));
         assert_eq!(terminal.ends(), 0);
         String::from_utf8(terminal.written().to_vec()).unwrap()

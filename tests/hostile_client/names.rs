@@ -354,7 +354,7 @@ fn a_tree_of_unknown_size_is_held_to_the_limit_as_a_whole() {
     });
     let reason = ended.expect_err("it stops");
     assert!(
-        reason.contains("120000 bytes, where 100000 are taken"),
+        reason.contains("takes at most 100000 bytes (--max-size); this is 120000"),
         "{reason}"
     );
     assert_eq!(lab.stored("alice"), ["0.bin", "1.bin", "2.bin"]);

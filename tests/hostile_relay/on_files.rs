@@ -329,6 +329,7 @@ async fn a_file_of_an_earlier_transfer_is_not_taken_for_one_of_a_later() {
             .liar
             .on_files(move |_, _| Some(Box::new(Recorded(record.clone()))));
         assert_delivered(alice.send(&["bob"], &[&path]).await);
+        bob.clear();
         let before = bob.received();
         stage.liar.on_files(move |_, _| {
             let recorded = recorded.clone();

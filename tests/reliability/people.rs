@@ -23,7 +23,7 @@ fn several_recipients_make_a_table_of_who_has_what() {
             .unwrap_or_else(|| panic!("no line {start:?} in {said}"))
     };
     assert_eq!(line("  yes     "), "  yes       ✓ 1 file, 5.00 kB");
-    assert!(line("  declines  ✗ ").contains("5000 bytes, where 1000 are taken"));
+    assert!(line("  declines  ✗ ").contains("takes at most 1000 bytes (--max-size); this is 5000"));
     assert!(
         !said.contains('\u{1b}'),
         "no escapes without a terminal: {said:?}"
