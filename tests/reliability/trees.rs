@@ -116,7 +116,7 @@ fn a_tree_with_the_senders_own_home_goes_without_its_keys_and_says_so() {
     sender.expect(0);
     let said = sender.stderr();
     assert!(
-        said.contains("not sent: ") && said.contains("identity.pem"),
+        said.contains("left out: ") && said.contains("identity.pem"),
         "{said}"
     );
     let stored = lab.stored("alice");
