@@ -24,7 +24,9 @@ fn a_transfer_that_is_too_large_is_declined_with_the_reason() {
     let mut sender = lab.send("sender", &["--to", "alice"], &[lab.folder().join("tree")]);
     sender.expect(6);
     assert!(
-        sender.stderr().contains("takes at most 1048576 bytes (--max-size)"),
+        sender
+            .stderr()
+            .contains("takes at most 1048576 bytes (--max-size)"),
         "{}",
         sender.stderr()
     );
@@ -40,7 +42,9 @@ fn a_pipe_ends_where_the_limit_is_and_leaves_nothing() {
     let mut sender = pipe(&lab, &file);
     sender.expect(6);
     assert!(
-        sender.stderr().contains("takes at most 1048576 bytes (--max-size)"),
+        sender
+            .stderr()
+            .contains("takes at most 1048576 bytes (--max-size)"),
         "{}",
         sender.stderr()
     );
