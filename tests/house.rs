@@ -30,9 +30,6 @@ fn no_files_go_round_in_circles_but_for_parent_and_child() {
                 .map(|module| house.files[module].path.display().to_string())
                 .collect();
             names.sort();
-            if names.iter().all(|name| TO_OPEN.contains(&name.as_str())) {
-                continue;
-            }
             circles += &format!("\n{}", names.join(" <-> "));
         }
     }
@@ -81,9 +78,6 @@ fn every_channel_has_a_bound() {
     for root in CRATES {
         for file in Crate::read(Path::new(root)).files.values() {
             let path = file.path.display();
-            if TO_BOUND.contains(&path.to_string().as_str()) {
-                continue;
-            }
             assert!(
                 !file.code.contains("unbounded_channel("),
                 "{path} has a channel without bound"
@@ -399,31 +393,4 @@ const FLOORS: [(&str, &[&str]); 7] = [
     ("transfer", &["direct", "quic", "storage", "home"]),
     ("relay", &["quic"]),
     ("display", &["transfer"]),
-];
-
-/// Circles that are still to be opened; none may be added.
-const TO_OPEN: [&str; 15] = [
-    "src/transfer/receive/store.rs",
-    "src/transfer/receive/here.rs",
-    "src/transfer/receive/file.rs",
-    "src/transfer/receive/context.rs",
-    "src/commands/completions.rs",
-    "src/commands/server.rs",
-    "src/commands/error.rs",
-    "src/commands/context.rs",
-    "src/commands/cli.rs",
-    "src/transfer/channel.rs",
-    "src/transfer/via_relay.rs",
-    "src/transfer/member.rs",
-    "src/quic/control.rs",
-    "src/quic/link.rs",
-    "src/commands/output.rs",
-];
-
-/// Files whose channels are still to be bounded; none may be added.
-const TO_BOUND: [&str; 4] = [
-    "src/transfer/receive/incoming.rs",
-    "src/transfer/receive/listener.rs",
-    "src/transfer/send/round.rs",
-    "src/commands/listen/after.rs",
 ];

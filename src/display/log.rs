@@ -126,7 +126,7 @@ impl Drop for Line<'_> {
 mod tests {
     use std::{
         io::Write,
-        sync::{Mutex, mpsc::channel},
+        sync::{Mutex, mpsc::sync_channel},
     };
 
     use super::*;
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_log_that_nobody_reads_blocks_nobody_and_says_later_what_is_missing() {
-        let (open, gate) = channel();
+        let (open, gate) = sync_channel(1);
         let written = Arc::<Mutex<Vec<u8>>>::default();
         let stage = Stage::on(Gate(Arc::new(Mutex::new(gate)), written.clone()));
         let log = Log::start(stage).unwrap();

@@ -9,6 +9,9 @@ use tokio::time::timeout;
 use super::StreamError;
 use crate::protocol::{CONTROL_MESSAGE_MAX, Code, encode_control, parse_control, parse_length};
 
+/// The control stream goes before every file.
+const PRIORITY_CONTROL: i32 = 100;
+
 /// From a message's first byte to its last. Between messages a peer may be silent for ever; in the
 /// middle of one only a peer that wants to hold on to us is.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(15);
@@ -23,7 +26,7 @@ pub struct ControlSender<M> {
 impl<M: Serialize> ControlSender<M> {
     pub(super) fn new(stream: quinn::SendStream) -> Self {
         // Control goes before any file (RFC 9000, section 2.3, leaves priorities to us).
-        let _ = stream.set_priority(super::link::PRIORITY_CONTROL);
+        let _ = stream.set_priority(PRIORITY_CONTROL);
         Self {
             stream,
             message: PhantomData,

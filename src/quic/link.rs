@@ -13,8 +13,6 @@ use super::{
 };
 use crate::protocol::{Code, FileClass, PeerId, Road};
 
-/// The control stream goes before every file.
-pub(super) const PRIORITY_CONTROL: i32 = 100;
 /// Files of one chunk go before the bulk.
 const PRIORITY_SMALL: i32 = 10;
 const PRIORITY_BULK: i32 = 0;

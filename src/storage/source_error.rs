@@ -43,7 +43,7 @@ pub enum SourceError {
         /// What it is called.
         path: PathBuf,
     },
-    /// What holds a key of this machine ([`Filter::without`]).
+    /// What holds a key of this machine ([`Filter::without`](super::Filter::without)).
     #[error("cannot send {path:?}: it holds this machine's keys")]
     Secret {
         /// As it was named.

@@ -1,13 +1,13 @@
 //! The way between peers: messages, events, and file streams, whatever carries them.
 //!
-//! What carries them is a *road*. Today there is one, [`via_relay`](super::via_relay), which alone knows the
+//! What carries them is a *road*. Today there is one, `via_relay`, which alone knows the
 //! relay's messages. A road is two tasks: one takes [`Outgoing`] from a bounded queue, the other puts
 //! [`PeerEvent`]s into one. So another road (a direct connection, a LAN) can feed the same channel beside the
 //! first, and whoever sends or receives files sees no difference and needs no type parameter.
 
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{Peer, via_relay::RelayRoad};
+use super::{Peer, road::RelayRoad};
 use crate::{
     protocol::{Code, FileClass, PeerId, PeerMessage, Road, SignedBundle, TransferId},
     quic::{FileReceiver, FileSender, Link, LinkError, StreamError},

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Channel, unix_now, via_relay};
+use super::unix_now;
 use crate::{
     home::RoadNotes,
     identity::{Bundle, HpkePublicKey, Identity, Invite, MemberKey, Name},
@@ -86,28 +86,5 @@ impl Member {
             expires_unix: unix_now() + self.bundle_lifetime.as_secs(),
         };
         bundle.sign(&self.identity, &self.member_key())
-    }
-
-    /// Waits until the relay answers over UDP, which is tried from time to time.
-    ///
-    /// For whoever is on TCP; for ever, where UDP is not to be used. Cancel-safe.
-    pub(super) async fn udp_opens(&self) {
-        if !self.roads.udp {
-            std::future::pending::<()>().await;
-        }
-        loop {
-            tokio::time::sleep(self.roads.udp_again).await;
-            if via_relay::is_udp_open(self).await {
-                return;
-            }
-        }
-    }
-
-    /// Enters the room; as a listener when there is a key to seal to.
-    ///
-    /// # Errors
-    /// See [`EnterError`].
-    pub async fn enter(&self, hpke: Option<HpkePublicKey>) -> Result<Channel, EnterError> {
-        via_relay::enter(self, hpke).await
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`member`](Member): who I am, and how I enter my room
 //! - [`channel`](Channel): the way to the others in it: messages, events, file streams
-//! - `via_relay`: that way through a relay
+//! - `via_relay`: that way through a relay; `road`: what keeps it open
 //! - [`presence`](Peer): who else is there
 //! - [`send`]: from files to recipients
 //! - [`receive`]: from senders to files
@@ -20,6 +20,7 @@ mod event;
 mod member;
 mod presence;
 pub mod receive;
+mod road;
 pub mod send;
 mod via_relay;
 

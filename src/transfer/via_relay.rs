@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Channel, EnterError, Member, Peer, PeerEvent,
     channel::{Outgoing, QUEUE},
     clock::{self, Clock},
+    road::{REASON_LIMIT, RelayRoad},
 };
 use crate::{
     identity::{HpkePublicKey, MemberKey},
@@ -22,16 +23,34 @@ use crate::{
 const CONNECT_LIMIT: Duration = Duration::from_secs(6);
 /// From the handshake to the relay's welcome.
 const WELCOME_LIMIT: Duration = Duration::from_secs(6);
-/// How long a close may take to arrive behind a stream's end.
-const REASON_LIMIT: Duration = Duration::from_secs(1);
-/// How long what still waits may take to arrive when a connection is closed.
-const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
+impl Member {
+    /// Waits until the relay answers over UDP, which is tried from time to time.
+    ///
+    /// For whoever is on TCP; for ever, where UDP is not to be used. Cancel-safe.
+    pub(super) async fn udp_opens(&self) {
+        if !self.roads.udp {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            tokio::time::sleep(self.roads.udp_again).await;
+            if is_udp_open(self).await {
+                return;
+            }
+        }
+    }
+
+    /// Enters the room; as a listener when there is a key to seal to.
+    ///
+    /// # Errors
+    /// See [`EnterError`].
+    pub async fn enter(&self, hpke: Option<HpkePublicKey>) -> Result<Channel, EnterError> {
+        enter(self, hpke).await
+    }
+}
 
 /// Connects to the member's relay and enters the room; as a listener when there is a key to seal to.
-pub(super) async fn enter(
-    member: &Member,
-    hpke: Option<HpkePublicKey>,
-) -> Result<Channel, EnterError> {
+async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, EnterError> {
     let listening = hpke.is_some();
     let role = if listening {
         Role::Listener
@@ -100,7 +119,7 @@ pub(super) async fn enter(
 }
 
 /// Whether the relay answers over UDP at this moment.
-pub(super) async fn is_udp_open(member: &Member) -> bool {
+async fn is_udp_open(member: &Member) -> bool {
     let certificate = Certificate::of(&member.identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
     let credentials = std::sync::Arc::new(credentials);
@@ -140,43 +159,6 @@ async fn greet(
     match receiver.receive().await? {
         Some(ServerToClient::Welcome { now_unix }) => Ok((sender, receiver, now_unix)),
         _ => Err(StreamError::Malformed("no welcome".into())),
-    }
-}
-
-/// What keeps a channel through a relay open.
-#[derive(Debug)]
-pub(super) struct RelayRoad {
-    endpoint: ClientEndpoint,
-    link: Link,
-    writing: JoinHandle<()>,
-    reading: JoinHandle<()>,
-}
-
-impl RelayRoad {
-    pub(super) fn link(&self) -> &Link {
-        &self.link
-    }
-
-    pub(super) async fn ended(&self) -> LinkError {
-        timeout(REASON_LIMIT, self.link.closed())
-            .await
-            .unwrap_or(LinkError::TimedOut)
-    }
-
-    /// Closes the connection once everything that waits has arrived; its queue must be closed already.
-    ///
-    /// The relay answers the end of the control stream with a close of its own. Where that comes,
-    /// there is no need to wait until a close of ours must have arrived (RFC 9000, section 10.2: three
-    /// times the probe timeout, some 50 ms even on the shortest path).
-    pub(super) async fn close(self, code: Code) {
-        let flushed = async {
-            let _ = self.writing.await;
-            self.link.closed().await;
-        };
-        if timeout(FLUSH_LIMIT, flushed).await.is_err() {
-            self.endpoint.close(code).await;
-        }
-        self.reading.abort();
     }
 }
 

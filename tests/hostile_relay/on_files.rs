@@ -227,7 +227,7 @@ async fn a_file_under_a_number_that_its_sender_did_not_give_is_refused() {
 /// A pipe that ends when the other one is about to.
 struct Meeting {
     content: Cursor<Vec<u8>>,
-    here: mpsc::Sender<()>,
+    here: mpsc::SyncSender<()>,
     there: mpsc::Receiver<()>,
 }
 
@@ -247,8 +247,8 @@ async fn the_files_of_two_transfers_cannot_be_swapped() {
     let (alice, carol, bob) = (stage.peer("alice"), stage.peer("carol"), stage.peer("bob"));
     let bob = bob.listen().await;
     let send_both = async || {
-        let (to_carol, from_alice) = mpsc::channel();
-        let (to_alice, from_carol) = mpsc::channel();
+        let (to_carol, from_alice) = mpsc::sync_channel(1);
+        let (to_alice, from_carol) = mpsc::sync_channel(1);
         let pipe = |byte, here, there| {
             let content = Cursor::new(vec![byte; CHUNK_SIZE + 1000]);
             let meeting = Meeting {

@@ -1,0 +1,52 @@
+//! What keeps a channel open: the connection below it, and the two tasks that serve it.
+
+use std::time::Duration;
+
+use tokio::{task::JoinHandle, time::timeout};
+
+use crate::{
+    protocol::Code,
+    quic::{ClientEndpoint, Link, LinkError},
+};
+
+/// How long a close may take to arrive behind a stream's end.
+pub(super) const REASON_LIMIT: Duration = Duration::from_secs(1);
+/// How long what still waits may take to arrive when a connection is closed.
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
+/// What keeps a channel through a relay open.
+#[derive(Debug)]
+pub(super) struct RelayRoad {
+    pub(super) endpoint: ClientEndpoint,
+    pub(super) link: Link,
+    pub(super) writing: JoinHandle<()>,
+    pub(super) reading: JoinHandle<()>,
+}
+
+impl RelayRoad {
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(super) async fn ended(&self) -> LinkError {
+        timeout(REASON_LIMIT, self.link.closed())
+            .await
+            .unwrap_or(LinkError::TimedOut)
+    }
+
+    /// Closes the connection once everything that waits has arrived; its queue must be closed already.
+    ///
+    /// The relay answers the end of the control stream with a close of its own. Where that comes,
+    /// there is no need to wait until a close of ours must have arrived (RFC 9000, section 10.2: three
+    /// times the probe timeout, some 50 ms even on the shortest path).
+    pub(super) async fn close(self, code: Code) {
+        let flushed = async {
+            let _ = self.writing.await;
+            self.link.closed().await;
+        };
+        if timeout(FLUSH_LIMIT, flushed).await.is_err() {
+            self.endpoint.close(code).await;
+        }
+        self.reading.abort();
+    }
+}
