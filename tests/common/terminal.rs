@@ -44,7 +44,7 @@ impl Terminal {
         let child = pair.slave.spawn_command(program).unwrap();
         let keys = pair.master.take_writer().unwrap();
         let mut reader = pair.master.try_clone_reader().unwrap();
-        let (sender, output) = mpsc::channel();
+        let (sender, output) = mpsc::sync_channel(16_384);
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
