@@ -16,6 +16,7 @@
 //! | [`identity`] | my key, invites, rooms, bundles, known peers |
 //! | [`protocol`] | IDs, names, messages, headers and codes on the wire; no I/O |
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
 
 pub mod commands;
 pub mod direct;

@@ -8,6 +8,7 @@
 //! | [`protocol`] | IDs, names, messages, headers, frames and codes on the wire |
 //!
 //! Nothing here reads a file, a socket or a clock, so that any peer can be built on it.
+#![deny(clippy::disallowed_methods)]
 
 pub mod crypto;
 pub mod identity;

@@ -5,6 +5,7 @@
 //! file decides: each part says how much it reads and keeps at most. Nothing that a file contains
 //! reaches the terminal but through one function that makes text harmless (`screen`), and
 //! pictures are drawn from decoded pixels, never from the file's own bytes.
+#![deny(clippy::disallowed_methods)]
 
 #[cfg(unix)]
 mod ask;
