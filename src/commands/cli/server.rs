@@ -59,7 +59,7 @@ pub struct ServerSettings {
         help_heading = "Rooms"
     )]
     pub open: Option<bool>,
-    /// Connections at once [default: 1024].
+    /// Connections of admitted peers at once [default: 1024].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub max_peers: Option<usize>,
     /// Where recipients that fall behind are served from [default: the system's temporary directory].
@@ -69,7 +69,7 @@ pub struct ServerSettings {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Limits")]
     #[serde(deserialize_with = "size")]
     pub spool_limit: Option<u64>,
-    /// Bytes of content in memory [default: 32Mi].
+    /// Bytes held for all transfers [default: 32Mi, less in a small control group].
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Limits")]
     #[serde(deserialize_with = "size")]
     pub memory_limit: Option<u64>,
