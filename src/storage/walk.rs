@@ -44,6 +44,8 @@ pub struct Entry {
     pub room: u64,
     /// When it was last modified; not for links.
     pub modified: Option<Modified>,
+    /// Which file it is, by device and number, if it has further names.
+    pub(super) inode: Option<(u64, u64)>,
     /// A root may be a link, and is followed: it was named by whoever sends.
     pub(super) is_root: bool,
 }
@@ -183,6 +185,7 @@ fn describe(
     Ok(Entry {
         executable: matches!(kind, EntryKind::File { .. }) && os::is_executable(metadata),
         room: os::room(metadata),
+        inode: os::shared_inode(metadata),
         mode: match is_link {
             true => None,
             false => os::mode(metadata),
@@ -553,16 +556,17 @@ mod tests {
         let source = Source::new(&[temp.path().join("t")], Filter::default()).unwrap();
         let later = Instant::now() + Duration::from_secs(3600);
         assert_eq!(
-            source.totals(100, later),
+            source.totals(100, later, true),
             Totals {
                 files: 3,
                 bytes: 3 + 5 + 5,
                 room: 3 + 5 + 5,
+                has_links: false,
                 complete: true
             }
         );
-        assert!(!source.totals(2, later).complete);
-        assert!(!source.totals(100, Instant::now()).complete);
+        assert!(!source.totals(2, later, true).complete);
+        assert!(!source.totals(100, Instant::now(), true).complete);
     }
 
     #[cfg(target_os = "linux")]

@@ -25,6 +25,7 @@ mod approvals;
 mod context;
 mod driver;
 mod file;
+mod linked;
 mod listener;
 mod local_copy;
 mod outcome;
