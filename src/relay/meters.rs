@@ -37,12 +37,35 @@ pub(super) enum Handshake {
     Evicted,
 }
 
+impl Handshake {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Evicted => "evicted",
+        }
+    }
+}
+
 impl Meters {
     /// Counts from 0.
     #[must_use]
     pub fn new() -> Self {
         let mut meters = Self::default();
         let to_peers: Label = [("to", "peer".to_owned())];
+        // A series that is there before the first event is one whose first event can be seen.
+        for ended in [Handshake::Done, Handshake::Failed, Handshake::Evicted] {
+            let label = [("result", ended.name().to_owned())];
+            meters.handshakes.get_or_create(&label);
+        }
+        for code in [Code::NotAdmitted, Code::Busy, Code::Shutdown] {
+            let label = [("code", code_name(code))];
+            meters.turned_away.get_or_create(&label);
+        }
+        for code in [Code::Done, Code::Behind, Code::PeerGone] {
+            let label = [("code", code_name(code))];
+            meters.deliveries.get_or_create(&label);
+        }
         meters.sent_to_peers = meters.sent.get_or_create(&to_peers).clone();
         meters
     }
@@ -101,12 +124,7 @@ impl Meters {
     }
 
     pub(super) fn handshake(&self, ended: Handshake) {
-        let result = match ended {
-            Handshake::Done => "done",
-            Handshake::Failed => "failed",
-            Handshake::Evicted => "evicted",
-        };
-        count(&self.handshakes, "result", result.to_owned());
+        count(&self.handshakes, "result", ended.name().to_owned());
     }
 
     pub(super) fn turned_away(&self, code: Code) {
