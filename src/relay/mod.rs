@@ -10,11 +10,13 @@
 //! - `mailbox`, `outbox`: what each is still to be told
 //! - [`Budget`]: what may be held of all that
 //! - `files`: one file's streams
+//! - [`Embedded`]: a relay inside of a listener
 //! - [`fanout`]: one file's bytes, from one inlet to many outlets
 
 mod admission;
 mod arrivals;
 mod budget;
+mod embedded;
 pub mod fanout;
 mod files;
 mod hook;
@@ -50,6 +52,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use admission::Admission;
 pub use budget::{Budget, Share};
+pub use embedded::Embedded;
 pub use hook::{FileHook, Hook};
 pub use tcp::{TcpListen, TcpListenError};
 
