@@ -178,7 +178,7 @@ impl Context {
             return entered;
         }
         if is_terminal() && !self.global.json && !self.global.quiet {
-            let relay = &invite.relay;
+            let relay = invite.place();
             self.stage.line(&format!("connecting to {relay}…"));
         }
         entering.await

@@ -100,7 +100,7 @@ async fn serve(
     if let Destination::Directory(_) = config.destination {
         config.after = Some(after.files());
     }
-    let relay = member.invite.relay.to_string();
+    let relay = member.invite.place();
     // Events that nobody can read any more are no use to listen for.
     let (broken, stop) = (context.events().broken(), signals.token());
     tokio::spawn(async move {

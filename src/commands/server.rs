@@ -97,11 +97,7 @@ pub(super) fn open(home: &Home, args: &ServerSettings) -> Result<(Relay, Invite)
         ))
     })?;
     let address = relay.local_addr().map_err(CommandError::other)?;
-    let invite = |relay| Invite {
-        relay,
-        fingerprint: identity.id(),
-        secret: secret.clone(),
-    };
+    let invite = |relay| Invite::new(relay, identity.id(), secret.clone());
     let local = HostPort::new(&loopback(address.ip()).to_string(), address.port())
         .map_err(CommandError::other)?;
     let path = home.relay_invite();

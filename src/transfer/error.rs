@@ -228,7 +228,9 @@ impl From<EnterError> for Error {
             EnterError::Connect(ConnectError::WrongKey { .. }) | EnterError::NotAdmitted => {
                 ErrorKind::NotTrusted
             }
-            EnterError::Connect(_) | EnterError::TurnedAway(_) => ErrorKind::Unreachable,
+            EnterError::Connect(_) | EnterError::NoRelay | EnterError::TurnedAway(_) => {
+                ErrorKind::Unreachable
+            }
         };
         Self::from_source(kind, error)
     }

@@ -36,6 +36,9 @@ pub enum EnterError {
     /// The relay could not be connected to.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The room is on no relay: its members meet on their LAN.
+    #[error("the room has no relay")]
+    NoRelay,
     /// The relay does not admit the room.
     #[error("the relay does not admit this room")]
     NotAdmitted,
@@ -52,6 +55,7 @@ impl EnterError {
             self,
             Self::Connect(ConnectError::WrongKey { .. } | ConnectError::Config(_))
                 | Self::NotAdmitted
+                | Self::NoRelay
         )
     }
 }

@@ -294,9 +294,7 @@ pub async fn dial(
 
 /// Where the relay is.
 pub fn address(invite: &Invite) -> SocketAddr {
-    format!("{}:{}", invite.relay.host(), invite.relay.port())
-        .parse()
-        .unwrap()
+    invite.place().parse().unwrap()
 }
 
 /// Takes any relay.

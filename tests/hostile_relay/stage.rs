@@ -53,11 +53,8 @@ impl Stage {
         config.hook = Some(liar.clone());
         let relay = Relay::bind(config, &credentials).unwrap();
         let address = relay.local_addr().unwrap();
-        let invite = Invite {
-            relay: HostPort::new(&address.ip().to_string(), address.port()).unwrap(),
-            fingerprint: identity.id(),
-            secret,
-        };
+        let at = HostPort::new(&address.ip().to_string(), address.port()).unwrap();
+        let invite = Invite::new(at, identity.id(), secret);
         let end = CancellationToken::new();
         tokio::spawn(relay.run(end.clone()));
         Self {

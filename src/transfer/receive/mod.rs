@@ -181,7 +181,7 @@ pub async fn listen(
                 let since = Instant::now();
                 shared.observer.event(Event::Joined {
                     me: PeerRef::new(shared.member.id(), shared.member.name.name.clone()),
-                    relay: shared.member.invite.relay.to_string(),
+                    relay: shared.member.invite.place(),
                 });
                 first = false;
                 // Only now, so that there is no moment in which nobody listens.

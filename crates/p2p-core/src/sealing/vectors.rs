@@ -136,11 +136,8 @@ fn receipts() -> Vec<Receipt> {
 fn identity_vectors() -> Value {
     let (alice, bob) = (alice().identity, bob());
     let room = RoomSecret::from_bytes(ROOM_SECRET);
-    let invite = Invite {
-        relay: "relay.example:4433".parse().unwrap(),
-        fingerprint: alice.id(),
-        secret: room.clone(),
-    };
+    let relay = "relay.example:4433".parse().unwrap();
+    let invite = Invite::new(relay, alice.id(), room.clone());
     let signed = bundle(&bob).sign(&bob.identity, &room.member_key());
     let (private, public) = XWing::derive_keypair(&HPKE_IKM);
     json!({
