@@ -10,6 +10,7 @@
 //! | [`operation`] | what whoever operates a relay sees of it: metrics, status |
 //! | [`transfer`] | the client: offer, seal, send, receive, open, receipts |
 //! | [`direct`] | paths between two peers without a relay: addresses, probes, punching; no I/O |
+//! | [`lan`] | finding the members of a room on the same LAN, by multicast DNS |
 //! | [`quic`] | the only room that names quinn and rustls: TLS, tuning, typed streams |
 //! | [`storage`] | files read from and written to disk |
 //! | [`home`] | what is on disk about me: key, invite, known peers |
@@ -23,7 +24,11 @@ pub mod commands;
 pub mod direct;
 pub mod display;
 pub mod home;
+<<<<<<< HEAD
 pub mod operation;
+=======
+pub mod lan;
+>>>>>>> main
 pub mod quic;
 pub mod relay;
 pub mod storage;

@@ -56,15 +56,15 @@ impl Meters {
         // A series that is there before the first event is one whose first event can be seen.
         for ended in [Handshake::Done, Handshake::Failed, Handshake::Evicted] {
             let label = [("result", ended.name().to_owned())];
-            meters.handshakes.get_or_create(&label);
+            drop(meters.handshakes.get_or_create(&label));
         }
         for code in [Code::NotAdmitted, Code::Busy, Code::Shutdown] {
             let label = [("code", code_name(code))];
-            meters.turned_away.get_or_create(&label);
+            drop(meters.turned_away.get_or_create(&label));
         }
         for code in [Code::Done, Code::Behind, Code::PeerGone] {
             let label = [("code", code_name(code))];
-            meters.deliveries.get_or_create(&label);
+            drop(meters.deliveries.get_or_create(&label));
         }
         meters.sent_to_peers = meters.sent.get_or_create(&to_peers).clone();
         meters

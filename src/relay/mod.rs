@@ -11,11 +11,13 @@
 //! - [`Budget`]: what may be held of all that
 //! - `files`: one file's streams
 //! - [`Meters`], `status`: what its operator sees of all that
+//! - [`Embedded`]: a relay inside of a listener
 //! - [`fanout`]: one file's bytes, from one inlet to many outlets
 
 mod admission;
 mod arrivals;
 mod budget;
+mod embedded;
 pub mod fanout;
 mod files;
 mod hook;
@@ -53,6 +55,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use admission::Admission;
 pub use budget::{Budget, Share};
+pub use embedded::Embedded;
 pub use hook::{FileHook, Hook};
 pub use meters::Meters;
 pub use status::{PeerStatus, RelayHandle, RelayStatus, RoomStatus, Totals};
