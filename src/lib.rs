@@ -24,11 +24,8 @@ pub mod commands;
 pub mod direct;
 pub mod display;
 pub mod home;
-<<<<<<< HEAD
-pub mod operation;
-=======
 pub mod lan;
->>>>>>> main
+pub mod operation;
 pub mod quic;
 pub mod relay;
 pub mod storage;
