@@ -12,6 +12,8 @@ mod back;
 mod blocked;
 #[path = "network/hostile.rs"]
 mod hostile;
+#[path = "network/lan.rs"]
+mod lan;
 #[path = "network/namespace.rs"]
 mod namespace;
 #[path = "network/proxies.rs"]

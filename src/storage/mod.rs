@@ -19,6 +19,7 @@ mod directory;
 mod error;
 mod existing;
 mod filter;
+mod hard_links;
 mod incoming;
 mod job;
 mod journal;
@@ -28,7 +29,6 @@ mod open_source;
 mod os;
 mod partial;
 mod source;
-mod source_error;
 mod sync;
 mod target;
 #[cfg(test)]
@@ -38,19 +38,18 @@ mod walk;
 
 pub use conflict::{Conflict, Outcome, Stored};
 pub use crash::crash_point;
-pub use error::StorageError;
+pub use error::{Change, StorageError};
 pub use existing::Existing;
 pub use filter::{Filter, FilterError};
+pub use hard_links::{HARD_LINK_PATHS_MAX, HardLinks, Linked};
 pub use incoming::IncomingFile;
 pub use journal::{
-    Cleaned, Done, Journal, JournalError, Named, News, PARTIAL_MAX_AGE, Pending, Telling, Ticket,
-    claim, pending,
+    Cleaned, Done, Journal, Named, News, PARTIAL_MAX_AGE, Pending, Telling, Ticket, claim, pending,
 };
 pub use local::LocalPath;
 pub use open_source::OpenSource;
 pub use partial::Partial;
 pub use source::{Source, Totals};
-pub use source_error::{Change, SourceError};
 pub use sync::store_all;
 pub use target::Target;
 pub use time::Modified;

@@ -60,8 +60,8 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
     let certificate = Certificate::of(&member.identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
     let credentials = std::sync::Arc::new(credentials);
-    let relay = &member.invite.relay;
-    let (named, network) = (relay.to_string(), network_name());
+    let relay = member.invite.relay.as_ref().ok_or(EnterError::NoRelay)?;
+    let (named, network) = (relay.at.to_string(), network_name());
     let mut roads = member.roads.clone();
     if let Some(notes) = &member.road_notes
         && notes.is_udp_blocked(&named, &network)
@@ -69,8 +69,8 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
         roads.tcp_after = Duration::ZERO;
     }
     let (endpoint, link) = ClientEndpoint::connect(
-        (relay.host(), relay.port()),
-        member.invite.fingerprint,
+        (relay.at.host(), relay.at.port()),
+        relay.fingerprint,
         &credentials,
         (role, member.tuning),
         &roads,
@@ -123,11 +123,13 @@ async fn is_udp_open(member: &Member) -> bool {
     let certificate = Certificate::of(&member.identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
     let credentials = std::sync::Arc::new(credentials);
-    let (relay, roads) = (&member.invite.relay, member.roads.clone());
-    let roads = roads.only(Road::Relay);
+    let Some(relay) = &member.invite.relay else {
+        return false;
+    };
+    let roads = member.roads.clone().only(Road::Relay);
     let connecting = ClientEndpoint::connect(
-        (relay.host(), relay.port()),
-        member.invite.fingerprint,
+        (relay.at.host(), relay.at.port()),
+        relay.fingerprint,
         &credentials,
         (Role::Sender, member.tuning),
         &roads,

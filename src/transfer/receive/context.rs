@@ -10,13 +10,14 @@ use tokio::sync::mpsc;
 use super::{
     Destination, ListenConfig, ReceivedFile, Shared,
     allowance::Allowance,
+    linked::LinkedFiles,
     outcome::{Settlement, Stored, Whole},
 };
 use crate::{
     protocol::{PeerMessage, RelativePath, TransferId},
     sealing::{Head, TransferOpener},
     storage::{
-        Done, IncomingFile, Journal, JournalError, LocalPath, Modified, Named, News, Partial,
+        Done, IncomingFile, Journal, LocalPath, Modified, Named, News, Partial, StorageError,
         Target, Telling, Ticket, crash_point,
     },
     transfer::{Event, MessageSender, PeerRef},
@@ -37,6 +38,8 @@ pub(super) struct Context {
     /// Whether an earlier attempt at the job left notes.
     pub(super) is_resumed: bool,
     pub(super) allowance: Allowance,
+    /// Files that further names may come of.
+    pub(super) linked: LinkedFiles,
     pub(super) journal: SharedJournal,
     pub(super) settle: mpsc::Sender<Settlement>,
 }
@@ -110,6 +113,7 @@ impl Context {
         stored: &LocalPath,
         file: &Stored,
     ) {
+        self.linked.stored(head, stored);
         let Whole {
             len,
             hash,
@@ -220,7 +224,7 @@ impl SharedJournal {
     }
 
     /// Writes to the journal; a note that is lost costs a later attempt some bytes and no more.
-    fn with(&self, f: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
+    fn with(&self, f: impl FnOnce(&mut Journal) -> Result<(), StorageError>) {
         if let Some(journal) = &mut *self.lock()
             && let Err(error) = f(journal)
         {
