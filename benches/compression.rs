@@ -200,6 +200,7 @@ fn member(name: &str, invite: &Invite) -> Member {
         tuning: Tuning::default(),
         roads: Roads::default(),
         road_notes: None,
+        lan: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     }
 }

@@ -200,6 +200,7 @@ fn member(folder: &Path, name: &str, invite: &Invite) -> Result<Arc<Member>, Com
         tuning: Tuning::from_env(),
         roads: Roads::default(),
         road_notes: None,
+        lan: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     }))
 }

@@ -78,6 +78,7 @@ impl Mallory {
             tuning: Tuning::default(),
             roads: Roads::default(),
             road_notes: None,
+            lan: None,
             bundle_lifetime: BUNDLE_LIFETIME,
         };
         let channel = member.enter(None).await.unwrap();

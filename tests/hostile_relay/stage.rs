@@ -84,6 +84,7 @@ impl Stage {
             tuning: Tuning::default(),
             roads: Roads::default(),
             road_notes: None,
+            lan: None,
             bundle_lifetime: BUNDLE_LIFETIME,
         });
         let known = KnownPeers::new(home.known_peers(), self.invite.secret.room_id());
