@@ -223,7 +223,7 @@ impl Context {
         };
         let limit = signal::came().then_some(LAST_EVENTS);
         let flushing = tokio::task::spawn_blocking(move || events.flush(limit));
-        let signals = Signals::hear();
+        let signals = Signals::listen();
         let stop = signals.token();
         tokio::select! {
             _ = flushing => {}

@@ -139,7 +139,7 @@ fn config(args: &ServerSettings, admission: Admission) -> RelayConfig {
 }
 
 async fn serve(context: &Context, args: &ServerSettings) -> Result<u8, CommandError> {
-    let signals = Signals::hear();
+    let signals = Signals::listen();
     let (relay, invite) = open(context.home()?, args)?;
     let metrics = args.metrics.map(|address| {
         bind_metrics(address)
