@@ -39,6 +39,9 @@ pub use error::CommandError;
 /// Parses the command line, runs it, and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = listen::run_if_asked() {
+        return code;
+    }
     clap_complete::CompleteEnv::with_factory(completions::command).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -10,7 +10,7 @@ use tokio::{
 use super::{
     Destination,
     context::Context,
-    local_copy::{LocalCopy, negotiate_start, probe},
+    local_copy::{Known, LocalCopy, negotiate_start, probe},
     outcome::{FileError, FileProgress, NO_SPACE, Settlement, Stored},
     sink::FileSink,
     store::{ANOTHER, Content, Frame, Job},
@@ -90,12 +90,22 @@ impl FileTask {
         let context = self.tasks.context.clone();
         let (head, opener) = self.head(stream).await?;
         self.progress.describe(&head.path, head.size);
-        let path = self.admit(&head).map_err(|error| error.of(&head.path))?;
+        context.linked.coming(self.index, &head);
+        let path = match self.admit(&head) {
+            Ok(path) => path,
+            Err(error) => {
+                context.linked.failed(&head);
+                return Err(error.of(&head.path));
+            }
+        };
         let result = self.content(stream, &head, &path, opener).await;
         match &result {
             Ok(Some(_)) => context.allowance.stored(&head.path),
             Ok(None) => {}
-            Err(_) => context.allowance.failed(&head.path),
+            Err(_) => {
+                context.allowance.failed(&head.path);
+                context.linked.failed(&head);
+            }
         }
         result.map_err(|error| error.of(&head.path))
     }
@@ -108,6 +118,11 @@ impl FileTask {
         mut opener: FileOpener,
     ) -> Result<Option<Stored>, FileError> {
         let context = self.tasks.context.clone();
+        if head.kind == HeadKind::HardLink {
+            // Without a place, which its file may need.
+            let target = head.target.as_deref().unwrap_or_default();
+            context.linked.wait(self.index, target).await?;
+        }
         let small =
             head.kind != HeadKind::File || head.size.is_some_and(|size| size <= CHUNK_SIZE as u64);
         // So many files at a time; the streams of others wait, and so in the end does their sender.
@@ -123,9 +138,7 @@ impl FileTask {
         let (partial, whole) = match copy {
             LocalCopy::Missing => (None, None),
             LocalCopy::Part(partial) => (Some(FileSink::Partial(partial)), None),
-            LocalCopy::Whole(stored, whole, is_reported) => {
-                (None, Some((stored, whole, is_reported)))
-            }
+            LocalCopy::Whole(stored, whole, known) => (None, Some((stored, whole, known))),
             LocalCopy::Other => return Err(FileError::new(Code::Declined, ANOTHER)),
         };
         if whole.is_none() {
@@ -137,13 +150,15 @@ impl FileTask {
         };
         match (received, whole) {
             // The sender has compared: what is here is what it has.
-            (Err(error), Some((place, whole, is_reported))) if error.code == Code::NotNeeded => {
+            (Err(error), Some((place, whole, known))) if error.code == Code::NotNeeded => {
                 let stored = Stored {
                     whole,
-                    already_there: is_reported || !context.is_resumed,
+                    already_there: known != Known::Named,
                     is_user_visible: true,
                 };
-                if !is_reported {
+                if known == Known::Noted {
+                    context.linked.stored(head, &place);
+                } else {
                     let (head, path) = (head.clone(), path.clone());
                     let reporting =
                         spawn_blocking(move || context.report(&head, &path, &place, &stored));

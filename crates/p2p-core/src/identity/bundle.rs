@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HpkeKeyError, HpkePublicKey, Identity, MAC_LEN, MemberKey, PublicKey, SIGNATURE_LEN};
+use super::{
+    HpkeKeyError, HpkePublicKey, Identity, MAC_LEN, MemberKey, Name, PublicKey, SIGNATURE_LEN,
+};
 use crate::protocol::{Base64, PeerId, PeerName, SignedBundle};
 
 /// A member's word about itself: signed by its key, vouched for by the room.
@@ -18,6 +20,8 @@ pub struct Bundle {
     pub chosen: bool,
     /// What to seal transfers to the member with; `None` from one that does not listen.
     pub hpke: Option<HpkePublicKey>,
+    /// Whether the member takes hard links as such.
+    pub hard_links: bool,
     /// From when on the bundle is void, in seconds since 1970.
     pub expires_unix: u64,
 }
@@ -83,6 +87,24 @@ pub enum BundleError {
 }
 
 impl Bundle {
+    /// A bundle of a member that knows nothing which is optional.
+    #[must_use]
+    pub fn new(
+        key: PublicKey,
+        name: &Name,
+        hpke: Option<HpkePublicKey>,
+        expires_unix: u64,
+    ) -> Self {
+        Self {
+            key,
+            name: name.name.clone(),
+            chosen: name.chosen,
+            hpke,
+            hard_links: false,
+            expires_unix,
+        }
+    }
+
     /// Signs the bundle and vouches for it.
     ///
     /// # Panics
@@ -99,6 +121,7 @@ impl Bundle {
             name: self.name.clone(),
             chosen: self.chosen,
             hpke: self.hpke.as_ref().map(|key| Base64(key.to_bytes())),
+            hard_links: self.hard_links,
             expires: self.expires_unix,
         };
         let body = serde_json::to_vec(&body).expect("strings and numbers are JSON");
@@ -176,6 +199,7 @@ impl Bundle {
             name: body.name,
             chosen: body.chosen,
             hpke: hpke.transpose()?,
+            hard_links: body.hard_links,
             expires_unix: body.expires,
         })
     }
@@ -190,6 +214,8 @@ struct Body {
     chosen: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hpke: Option<Base64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    hard_links: bool,
     expires: u64,
 }
 
@@ -238,10 +264,17 @@ mod tests {
             name: "alice".parse().unwrap(),
             chosen: true,
             hpke: Some(HpkePublicKey::new(hpke)),
+            hard_links: true,
             expires_unix: NOW + BUNDLE_LIFETIME.as_secs(),
         };
         let signed = bundle.sign(&me, &room);
         (me, room, bundle, signed)
+    }
+
+    #[test]
+    fn a_bundle_of_an_earlier_version_takes_no_hard_links() {
+        let json = r#"{"v":1,"key":"AAAA","name":"a","chosen":true,"expires":1}"#;
+        assert!(!serde_json::from_str::<Body>(json).unwrap().hard_links);
     }
 
     #[test]
