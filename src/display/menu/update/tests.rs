@@ -252,6 +252,7 @@ fn what_is_looked_at_stays_while_more_arrives() {
         resumed_from: 0,
         already_there: false,
         road: Road::Relay,
+        ticket: None,
     };
     let effects = on_news(&mut state, News::Transfer(None, received(1)));
     assert_eq!(effects, [Effect::Preview("/in/1".into())]);
