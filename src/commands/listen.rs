@@ -100,7 +100,7 @@ async fn serve(
     notifier: Option<Notifier>,
     args: &ListenArgs,
 ) -> Result<u8, CommandError> {
-    let signals = Signals::hear();
+    let signals = Signals::listen();
     let after = AfterReceiving::start(context, args, notifier, signals.token());
     if let Destination::Directory(_) = config.destination {
         config.after = Some(after.files());

@@ -10,6 +10,7 @@ mod invite;
 mod join;
 mod lan;
 mod listen;
+mod log;
 mod man;
 mod menu;
 #[cfg(test)]
@@ -50,7 +51,10 @@ pub fn main() -> ExitCode {
         return menu(&Context::new(cli.global));
     };
     let context = Context::new(cli.global);
-    context.start_log();
+    // A relay's settings say how it logs.
+    if !matches!(command, Command::Server(_)) {
+        context.start_log();
+    }
     let result = run(&context, command);
     finish(&context, result)
 }
