@@ -11,7 +11,7 @@ use crate::{
 pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandError> {
     let member = context.member()?;
     context.block_on(async {
-        let signals = Signals::hear();
+        let signals = Signals::listen();
         let cancel = signals.token();
         let observer = context.observer();
         let mut channel = member
