@@ -21,7 +21,7 @@ fn a_transfer_that_is_too_large_is_declined_with_the_reason() {
     assert!(
         sender
             .stderr()
-            .contains("takes at most 1048576 bytes (--max-size)"),
+            .contains("takes at most 1.05 MB (--max-size)"),
         "{}",
         sender.stderr()
     );
@@ -39,7 +39,7 @@ fn a_pipe_ends_where_the_limit_is_and_leaves_nothing() {
     assert!(
         sender
             .stderr()
-            .contains("takes at most 1048576 bytes (--max-size)"),
+            .contains("takes at most 1.05 MB (--max-size)"),
         "{}",
         sender.stderr()
     );
@@ -70,7 +70,11 @@ fn a_full_disk_is_declined_beforehand_or_ends_the_transfer_with_the_reason() {
     let known = lab.file("known.bin", 6 * MIB);
     let mut sender = lab.send("sender", &["--to", "alice"], &[&known]);
     sender.expect(6);
-    assert!(sender.stderr().contains("are free"), "{}", sender.stderr());
+    assert!(
+        sender.stderr().contains("free; this is 6.29 MB"),
+        "{}",
+        sender.stderr()
+    );
 
     // Of a pipe nobody knows beforehand how long it is.
     let mut sender = pipe(&lab, &known);

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use p2p_view::format::bytes as size;
 use tokio::task::spawn_blocking;
 
 use super::{
     Destination, OfferView, Refusal, Shared, Verdict, approvals::Approval, context::SharedJournal,
 };
 use crate::{
-    identity::{self, Origin},
+    identity::{self, Origin, Standing},
     protocol::{DeclineReason, PeerId, RelativePath, TransferId},
     sealing::{Manifest, OpenedOffer},
     storage::{Conflict, Journal},
@@ -60,6 +61,7 @@ impl Offer {
             transfer: self.transfer,
             from: self.from.id,
             from_name: self.from.name.clone(),
+            from_chosen: self.chosen,
             files: self.manifest.files,
             bytes: self.manifest.bytes,
             names: names.map(|e| (e.path.to_string(), e.size)).collect(),
@@ -81,13 +83,20 @@ impl Offer {
         if let identity::Verdict::Changed { pinned } = known.check(name, *id) {
             return Err(self.key_changed(pinned));
         }
+        if known.standing(*id) == Some(Standing::Never) {
+            return Err(Refusal::new(DeclineReason::Refused, "declined"));
+        }
         let verdict = match config.policy.screen(&self.view()) {
             Verdict::Refuse(refusal) => return Err(refusal),
             verdict => verdict,
         };
         let bytes = self.manifest.bytes.unwrap_or(0);
         if let Some(max) = config.max_size.filter(|max| bytes > *max) {
-            let text = format!("takes at most {max} bytes (--max-size); this is {bytes}");
+            let text = format!(
+                "takes at most {} (--max-size); this is {}",
+                size(max),
+                size(bytes)
+            );
             return Err(Refusal::new(DeclineReason::TooLarge, &text));
         }
         let Destination::Directory(target) = &config.destination else {
@@ -110,7 +119,7 @@ impl Offer {
             if !is_resumed {
                 journal.finish();
             }
-            let text = format!("{bytes} bytes, where {free} are free");
+            let text = format!("has {} free; this is {}", size(free), size(bytes));
             return Err(Refusal::new(DeclineReason::NoSpace, &text));
         }
         let skips = config.conflict == Conflict::Skip;

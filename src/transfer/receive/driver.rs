@@ -176,10 +176,10 @@ impl Driver {
             DeclineReason::NoSpace => ErrorKind::LocalFile,
             _ => Error::from_decline(reason, &text).kind(),
         };
-        self.shared.observer.event(Event::Failed {
+        self.shared.observer.event(Event::Declined {
             transfer: self.offer.transfer,
-            peer: Some(self.offer.from.clone()),
-            file: None,
+            peer: self.offer.from.clone(),
+            reason,
             failure: Error::new(kind, &text),
         });
         let answer = Answer::Decline { reason, text };

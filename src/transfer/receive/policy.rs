@@ -16,6 +16,8 @@ pub struct OfferView {
     pub from: PeerId,
     /// Its name.
     pub from_name: PeerName,
+    /// Whether a person chose that name.
+    pub from_chosen: bool,
     /// How many files, where the sender knows.
     pub files: Option<u64>,
     /// How many bytes, where the sender knows.
