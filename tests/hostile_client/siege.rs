@@ -23,6 +23,8 @@ pub const BESIDE_THE_LIMIT: u64 = 32 * MIB;
 
 /// Files that an honest sender sends while an attack runs.
 const HONEST_FILES: usize = 3;
+/// The same while an attack takes its time.
+const HONEST_MOST: usize = 10;
 
 /// A relay, an honest listener, and a file that an honest sender sends.
 pub struct Siege {
@@ -137,7 +139,7 @@ impl Siege {
                     .unwrap();
                 runtime.block_on(attack(invite));
             });
-            while honest.is_empty() || !attacker.is_finished() {
+            while honest.is_empty() || (honest.len() < HONEST_MOST && !attacker.is_finished()) {
                 honest.push(self.honest_send(&format!("honest-{}", honest.len()), &[]));
             }
             if let Err(panic) = attacker.join() {
