@@ -7,6 +7,7 @@
 //! | [`commands`] | one file per verb of the command line; the only room that knows clap |
 //! | [`display`] | everything that people see while files move, the viewer, the menu |
 //! | [`relay`] | the server: admission, rooms, sessions, fan-out, spool |
+//! | [`operation`] | what whoever operates a relay sees of it: metrics, status |
 //! | [`transfer`] | the client: offer, seal, send, receive, open, receipts |
 //! | [`direct`] | paths between two peers without a relay: addresses, probes, punching; no I/O |
 //! | [`lan`] | finding the members of a room on the same LAN, by multicast DNS |
@@ -24,6 +25,7 @@ pub mod direct;
 pub mod display;
 pub mod home;
 pub mod lan;
+pub mod operation;
 pub mod quic;
 pub mod relay;
 pub mod storage;

@@ -385,7 +385,7 @@ fn visit(
 const CRATES: [&str; 3] = ["src", "crates/p2p-core/src", "crates/p2p-view/src"];
 
 /// Which rooms each room may know: the table of ARCHITECTURE.md.
-const FLOORS: [(&str, &[&str]); 8] = [
+const FLOORS: [(&str, &[&str]); 9] = [
     ("direct", &[]),
     ("lan", &[]),
     ("quic", &[]),
@@ -393,5 +393,6 @@ const FLOORS: [(&str, &[&str]); 8] = [
     ("home", &[]),
     ("transfer", &["direct", "lan", "quic", "storage", "home"]),
     ("relay", &["quic"]),
+    ("operation", &["relay"]),
     ("display", &["transfer"]),
 ];

@@ -129,6 +129,7 @@ impl Member {
             name: self.name.name.clone(),
             chosen: self.name.chosen,
             hpke,
+            hard_links: true,
             expires_unix: unix_now() + self.bundle_lifetime.as_secs(),
         };
         bundle.sign(&self.identity, &self.member_key())

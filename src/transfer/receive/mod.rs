@@ -27,6 +27,7 @@ mod context;
 mod driver;
 mod file;
 mod jobs;
+mod linked;
 mod listener;
 mod local_copy;
 mod outcome;

@@ -88,6 +88,7 @@ fn alice() -> Peer {
 
 fn bundle(of: &Peer) -> Bundle {
     Bundle {
+        hard_links: false,
         expires_unix: EXPIRES,
         ..of.bundle()
     }

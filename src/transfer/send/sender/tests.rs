@@ -22,6 +22,7 @@ fn listener(name: &str) -> Peer {
         name: name.parse().unwrap(),
         chosen: true,
         hpke: Some(OpenKeys::generate().current().public().clone()),
+        hard_links: false,
         expires_unix: u64::MAX,
     };
     Peer {
