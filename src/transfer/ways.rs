@@ -33,6 +33,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::fro
 /// How long the LAN may take to answer. Questions are asked at once, after one second, and after three;
 /// where a relay has answered, nobody waits for the second.
 const LAN_WINDOW: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(3));
+/// How long the relay may take to say who is there.
+const LIST_LIMIT: Duration = Duration::from_secs(10);
 /// How much longer it may take to connect to who has answered.
 const LAN_DIALLING: Duration = Duration::from_secs(1);
 
@@ -40,16 +42,36 @@ const LAN_DIALLING: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WayId(u32);
 
+#[cfg(test)]
+impl WayId {
+    /// The way of this number.
+    pub(super) const fn numbered(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// What happens on the ways to the others.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WayEvent {
     /// A way is open; who is there is asked.
-    Opened(WayId),
+    Opened {
+        /// Which.
+        way: WayId,
+        /// The road that it takes.
+        road: Road,
+    },
     /// A way brings something.
     Brought(WayId, PeerEvent),
     /// A way is lost.
-    Lost(WayId, LinkError),
+    Lost {
+        /// Which.
+        way: WayId,
+        /// The road that it took.
+        road: Road,
+        /// Why.
+        reason: LinkError,
+    },
     /// The relay cannot be entered.
     Failed {
         /// Why.
@@ -87,7 +109,8 @@ struct Relay {
     backoff: ExponentialBackoff,
     /// Whether it has said who is there, or failed to, or there is none.
     has_answered: bool,
-    is_open: bool,
+    /// Since when it has been connected to.
+    open_since: Option<Instant>,
 }
 
 /// A listener on the LAN.
@@ -104,7 +127,7 @@ type Task<'a> = Pin<Box<dyn Future<Output = Done> + Send + 'a>>;
 enum Done {
     Relay(Result<Channel, EnterError>),
     Lan(PeerId, Result<Channel, EnterError>),
-    Ended(WayId, LinkError),
+    Ended(WayId, Road, LinkError),
 }
 
 impl<'a> Ways<'a> {
@@ -126,7 +149,7 @@ impl<'a> Ways<'a> {
             relay: Relay {
                 backoff: new_backoff(),
                 has_answered: !member.has_relay(),
-                is_open: false,
+                open_since: None,
             },
             found: HashMap::new(),
             tasks: FuturesUnordered::new(),
@@ -168,10 +191,27 @@ impl<'a> Ways<'a> {
         Some(&way.channel)
     }
 
+    /// Every way that is open.
+    pub fn channels(&self) -> impl Iterator<Item = (WayId, &Channel)> {
+        self.open.iter().map(|way| (way.id, &way.channel))
+    }
+
     /// The road that a way takes, while it is open.
     #[must_use]
     pub fn road(&self, id: WayId) -> Option<Road> {
         self.channel(id).map(Channel::road)
+    }
+
+    /// How long they have been tried.
+    #[must_use]
+    pub fn since(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// Whether the relay has said who is there, or cannot be reached, or there is none.
+    #[must_use]
+    pub fn relay_has_answered(&self) -> bool {
+        self.relay.has_answered
     }
 
     /// Whether any way is open.
@@ -184,7 +224,9 @@ impl<'a> Ways<'a> {
     /// and whoever is on the LAN has had time to answer.
     #[must_use]
     pub fn has_settled(&self) -> bool {
-        self.relay.has_answered && self.lan_has_settled()
+        let since = self.relay.open_since.map(|since| since.elapsed());
+        let is_silent = since.is_some_and(|since| since > LIST_LIMIT);
+        (self.relay.has_answered || is_silent) && self.lan_has_settled()
     }
 
     /// Whether whoever is on the LAN has had time to answer.
@@ -193,7 +235,7 @@ impl<'a> Ways<'a> {
         if self.search.is_none() {
             return true;
         }
-        let window = match self.relay.is_open {
+        let window = match self.relay.open_since.is_some() {
             true => LAN_WINDOW.0,
             false => LAN_WINDOW.1,
         };
@@ -261,7 +303,7 @@ impl<'a> Ways<'a> {
     fn on_done(&mut self, done: Done) {
         match done {
             Done::Relay(Ok(channel)) => {
-                self.relay.is_open = true;
+                self.relay.open_since = Some(Instant::now());
                 self.relay.backoff = new_backoff();
                 self.add(channel, None);
             }
@@ -284,7 +326,9 @@ impl<'a> Ways<'a> {
                 tracing::debug!(%error, "a listener on the LAN cannot be reached");
                 self.again_on_lan(relay);
             }
-            Done::Ended(id, reason) => self.told.push_back(WayEvent::Lost(id, reason)),
+            Done::Ended(way, road, reason) => {
+                self.told.push_back(WayEvent::Lost { way, road, reason });
+            }
         }
     }
 
@@ -309,9 +353,10 @@ impl<'a> Ways<'a> {
     fn add(&mut self, channel: Channel, owner: Option<(PeerId, PeerId)>) {
         let id = WayId(self.next);
         self.next += 1;
+        let road = channel.road();
         channel.ask(self.watch);
         self.open.push(Way { id, channel, owner });
-        self.told.push_back(WayEvent::Opened(id));
+        self.told.push_back(WayEvent::Opened { way: id, road });
     }
 
     fn on_event(&mut self, id: WayId, event: Option<PeerEvent>) {
@@ -323,13 +368,15 @@ impl<'a> Ways<'a> {
             match way.owner {
                 Some((_, relay)) => self.again_on_lan(relay),
                 None => {
-                    self.relay.is_open = false;
+                    self.relay.open_since = None;
+                    self.relay.has_answered = true;
                     let pause = self.relay_pause();
                     self.dial_relay(pause);
                 }
             }
             self.tasks.push(Box::pin(async move {
-                Done::Ended(id, way.channel.ended().await)
+                let road = way.channel.road();
+                Done::Ended(id, road, way.channel.ended().await)
             }));
             return;
         };
@@ -412,6 +459,13 @@ impl Presence {
     #[must_use]
     pub fn of(&self, peer: PeerId) -> Option<&(WayId, Peer)> {
         self.0.get(&peer)?.first()
+    }
+
+    /// A peer as one way says that it is.
+    #[must_use]
+    pub fn by(&self, way: WayId, peer: PeerId) -> Option<&Peer> {
+        let mut ways = self.0.get(&peer)?.iter();
+        ways.find_map(|(id, peer)| (*id == way).then_some(peer))
     }
 
     /// Whether it listens.
