@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
+use tracing::Level;
+
 use super::{
     CommandError,
     cli::{Global, When},
+    log::{self, LogControl, LogOptions},
     signal::{self, Signals},
 };
 use crate::{
@@ -50,23 +53,28 @@ impl Context {
 
     /// Sends log lines to standard error: warnings, and with `-v` more.
     pub(super) fn start_log(&self) {
-        let level = match (self.global.quiet, self.global.verbose) {
-            (true, _) => tracing::Level::ERROR,
-            (_, 0) => tracing::Level::WARN,
-            (_, 1) => tracing::Level::INFO,
-            (_, 2) => tracing::Level::DEBUG,
-            _ => tracing::Level::TRACE,
-        };
-        let Ok(log) = Log::start(self.stage.clone()) else {
-            return;
-        };
-        let log = self.log.get_or_init(|| log);
-        let _ = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(log.clone())
-            .with_ansi(false)
-            .without_time()
-            .try_init();
+        self.start_log_with(LogOptions {
+            level: self.level(),
+            json: false,
+            audit: None,
+        });
+    }
+
+    /// The same, as a relay's settings have it; nothing where there can be no further thread.
+    pub(super) fn start_log_with(&self, options: LogOptions) -> Option<LogControl> {
+        let log = Log::start(self.stage.clone()).ok()?;
+        Some(log::start(self.log.get_or_init(|| log), options))
+    }
+
+    /// How important a line of the log must be.
+    pub(super) fn level(&self) -> Level {
+        match (self.global.quiet, self.global.verbose) {
+            (true, _) => Level::ERROR,
+            (_, 0) => Level::WARN,
+            (_, 1) => Level::INFO,
+            (_, 2) => Level::DEBUG,
+            _ => Level::TRACE,
+        }
     }
 
     /// Waits, but not for long, until what was logged is written.
@@ -223,7 +231,7 @@ impl Context {
         };
         let limit = signal::came().then_some(LAST_EVENTS);
         let flushing = tokio::task::spawn_blocking(move || events.flush(limit));
-        let signals = Signals::hear();
+        let signals = Signals::listen();
         let stop = signals.token();
         tokio::select! {
             _ = flushing => {}

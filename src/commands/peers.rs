@@ -21,7 +21,7 @@ const IGNORED_MAX: usize = 8;
 pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandError> {
     let member = context.member()?;
     context.block_on(async {
-        let signals = Signals::hear();
+        let signals = Signals::listen();
         let mut ways = Ways::open(&member, args.watch);
         let gathering = Gathering::default().until_settled(&mut ways);
         let mut gathered = context.connecting(&member.invite, gathering).await;
@@ -132,10 +132,10 @@ impl Gathering {
                 let is_news = before != Some((now.state, now.name.clone()));
                 return if is_news { vec![now] } else { vec![] };
             }
-            WayEvent::Brought(_, PeerEvent::Ignored { peer, reason }) => {
-                if self.ignored.len() < IGNORED_MAX {
-                    self.ignored.push((peer, reason));
-                }
+            WayEvent::Brought(_, PeerEvent::Ignored { peer, reason })
+                if self.ignored.len() < IGNORED_MAX =>
+            {
+                self.ignored.push((peer, reason));
             }
             WayEvent::Opened { road, .. } if road != Road::Lan => self.unreachable = None,
             WayEvent::Failed { error, .. } => self.unreachable = Some(error),

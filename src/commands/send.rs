@@ -47,7 +47,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
     let known = context.known(&member.invite)?;
     let observer = context.observer();
     context.block_on(async {
-        let signals = Signals::hear();
+        let signals = Signals::listen();
         let sent = send_files(&member, &known, request, &observer, &signals.token()).await;
         context.flush_events().await;
         match (sent, signals.exit_code()) {

@@ -8,12 +8,21 @@ use std::{
 use serde::{Serialize, Serializer};
 
 use super::{Error, unix_now};
-use crate::protocol::{PeerId, PeerName, PeerState, Road, TransferId};
+use crate::{
+    protocol::{PeerId, PeerName, PeerState, Road, TransferId},
+    storage::Ticket,
+};
 
 /// Receives every event; called on the network's thread, so it must not block.
 pub trait Observer: Send + Sync {
     /// One thing happened.
     fn event(&self, event: Event);
+
+    /// Whether it calls [`Event::claim`] itself, right before it passes an event on. Otherwise that is
+    /// done before it hears of the event.
+    fn claims(&self) -> bool {
+        false
+    }
 }
 
 /// A peer, as events name it.
@@ -141,6 +150,9 @@ pub enum Event {
         already_there: bool,
         /// The road that it took.
         road: Road,
+        /// The right to tell this, which no two listeners have: see [`Event::claim`].
+        #[serde(skip)]
+        ticket: Option<Ticket>,
     },
     /// A message instead of a file.
     Message {
@@ -221,6 +233,23 @@ pub enum Event {
         /// How many.
         events: u64,
     },
+}
+
+impl Event {
+    /// Marks the event as told, where that is noted; whether it was not told before.
+    ///
+    /// A listener that was killed and is started again tells what is not marked, so whoever passes
+    /// events on calls this as late as possible. Blocking, but short.
+    #[must_use]
+    pub fn claim(&self) -> bool {
+        match self {
+            Self::Received {
+                ticket: Some(ticket),
+                ..
+            } => ticket.claim(),
+            _ => true,
+        }
+    }
 }
 
 /// A peer at the other end, by the field names of most events.

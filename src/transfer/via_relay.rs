@@ -264,6 +264,13 @@ fn from_relay(
             }
         },
         ServerToClient::PeersEnd {} => PeerEvent::Listed,
+        ServerToClient::Draining { within_secs } => {
+            tracing::info!(
+                within_secs,
+                "the relay is about to end, and takes no more transfers"
+            );
+            return None;
+        }
         ServerToClient::Welcome { .. }
         | ServerToClient::Observed { .. }
         | ServerToClient::Begun { .. }

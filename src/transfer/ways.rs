@@ -32,7 +32,7 @@ const LAN_PAUSE: Duration = Duration::from_millis(500);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 /// How long the LAN may take to answer. Questions are asked at once, after one second, and after three;
 /// where a relay has answered, nobody waits for the second.
-const LAN_WINDOW: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(3));
+const LAN_WINDOW: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(3));
 /// How long the relay may take to say who is there.
 const LIST_LIMIT: Duration = Duration::from_secs(10);
 /// How much longer it may take to connect to who has answered.

@@ -3,9 +3,8 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use p2p::{
-    identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
+    identity::{Identity, Invite, Name},
     protocol::{Answer, CHUNK_SIZE, FileClass, FileHeader, PeerId, PeerMessage},
-    quic::{Roads, Tuning},
     sealing::{
         Compression, Head, HeadKind, JobId, Manifest, NewTransfer, ReceiptOpener, Suite,
         TransferSealer, chunk_frame,
@@ -76,19 +75,11 @@ pub struct Mallory {
 
 impl Mallory {
     pub async fn enter(invite: &Invite, identity: &Arc<Identity>) -> Self {
-        let member = Member {
-            identity: identity.clone(),
-            name: Name {
-                name: "mallory".parse().unwrap(),
-                chosen: true,
-            },
-            invite: invite.clone(),
-            tuning: Tuning::default(),
-            roads: Roads::default(),
-            road_notes: None,
-            lan: None,
-            bundle_lifetime: BUNDLE_LIFETIME,
-        };
+        let member = Member::new(
+            identity.clone(),
+            Name::chosen("mallory".parse().unwrap()),
+            invite.clone(),
+        );
         let channel = member.enter(None).await.unwrap();
         Self { member, channel }
     }
@@ -120,12 +111,8 @@ impl Mallory {
             suite: Suite::preferred(),
             recipients: NonZeroU32::MIN,
             manifest: &Manifest {
-                job: JobId::generate(),
-                files: None,
                 bytes: announced,
-                room: None,
-                names: vec![],
-                text: false,
+                ..Manifest::new(JobId::generate())
             },
         });
         let (messages, transfer) = (self.channel.messages(), sealer.transfer());

@@ -91,6 +91,7 @@ fn hostile_events() -> Vec<Event> {
             resumed_from: 3,
             already_there: false,
             road: Road::Relay,
+            ticket: None,
         },
         Event::Delivered {
             transfer,

@@ -26,6 +26,7 @@ use crate::{
     protocol::{Answer, Code, DeclineReason, FileHeader, PeerMessage},
     quic::FileReceiver,
     sealing::{OpenedOffer, RECEIPTS_MAX, ReceiptSealer},
+    storage::crash_point,
     transfer::{Error, ErrorKind, Event, MessageSender},
 };
 
@@ -276,7 +277,9 @@ impl Driver {
                     let batch = receipts.seal(&files);
                     let batch = batch.expect("1 to RECEIPTS_MAX, as many as a batch takes");
                     let batch = batch.into();
+                    crash_point("signed");
                     self.send(PeerMessage::Receipts { batch }).await;
+                    crash_point("receipted");
                 }
             }
         }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     protocol::{Code, FileIndex, FrameHeader, FrameKind, RelativePath},
     sealing::{FileDigest, FileOpener, Head, HeadKind, OpenError},
-    storage::{Modified, Outcome, Partial, Target, store_all},
+    storage::{Modified, Named, Outcome, Partial, Target, crash_point, store_all},
     transfer::{Event, buffers::Buffer},
 };
 
@@ -95,6 +95,20 @@ impl Store {
                 Err(error) => self.settle(index, &head, Err(error)),
             }
         }
+        let names: Vec<_> = waiting
+            .iter()
+            .map(|(_, head, path, whole): &(_, Head, _, Whole)| Named {
+                path,
+                size: head.size,
+                modified: modified(head),
+                len: whole.len,
+                blake3: whole.hash,
+            })
+            .collect();
+        if !names.is_empty() {
+            self.context.note_names(&names);
+        }
+        crash_point("named");
         let conflict = self.context.shared.config.conflict;
         for ((index, head, path, whole), placed) in
             waiting.into_iter().zip(store_all(partials, conflict))
@@ -104,12 +118,14 @@ impl Store {
                     Err(FileError::new(Code::Declined, ANOTHER))
                 }
                 Ok(placed) => {
+                    crash_point("placed");
                     let identical = placed.outcome == Outcome::Identical;
                     let stored = Stored {
                         whole,
-                        // Of a job that was interrupted, it may be what was stored just before that,
-                        // and nobody was told.
-                        already_there: identical && !self.context.is_resumed,
+                        // Not so what was stored just before a kill, when nobody was told.
+                        already_there: identical
+                            && self.context.named_before(&path, &head)
+                                != Some((whole.len, whole.hash)),
                         is_user_visible: true,
                     };
                     self.context.report(&head, &path, &placed.path, &stored);

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HpkeKeyError, HpkePublicKey, Identity, MAC_LEN, MemberKey, PublicKey, SIGNATURE_LEN};
+use super::{
+    HpkeKeyError, HpkePublicKey, Identity, MAC_LEN, MemberKey, Name, PublicKey, SIGNATURE_LEN,
+};
 use crate::protocol::{Base64, PeerId, PeerName, SignedBundle};
 
 /// A member's word about itself: signed by its key, vouched for by the room.
@@ -85,6 +87,24 @@ pub enum BundleError {
 }
 
 impl Bundle {
+    /// A bundle of a member that knows nothing which is optional.
+    #[must_use]
+    pub fn new(
+        key: PublicKey,
+        name: &Name,
+        hpke: Option<HpkePublicKey>,
+        expires_unix: u64,
+    ) -> Self {
+        Self {
+            key,
+            name: name.name.clone(),
+            chosen: name.chosen,
+            hpke,
+            hard_links: false,
+            expires_unix,
+        }
+    }
+
     /// Signs the bundle and vouches for it.
     ///
     /// # Panics

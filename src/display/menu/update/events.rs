@@ -10,7 +10,7 @@ use crate::{
     transfer::{ErrorKind, Event},
 };
 
-pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
+pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
     let now = state.now;
     let job = |transfer| send.map_or(Job::Receive(transfer), Job::Send);
     match event {
@@ -108,7 +108,7 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
             let who = peer.map_or_else(String::new, |peer| format!("{}: ", peer.name));
             state.warn(format!("{who}{}; trying again", sanitise(&reason)));
         }
-        // A send goes on after a transfer that failed; its end is told by itself.
+        // A send goes on after a transfer that failed; its end is on_news by itself.
         Event::Done {
             transfer,
             failed,
