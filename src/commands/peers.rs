@@ -22,9 +22,9 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
     let member = context.member()?;
     context.block_on(async {
         let signals = Signals::listen();
-        let mut ways = Ways::open(&member, args.watch);
-        let gathering = Gathering::default().until_settled(&mut ways);
-        let mut gathered = context.connecting(&member.invite, gathering).await;
+        let observer = context.observer();
+        let mut ways = Ways::open(&member, args.watch, &observer);
+        let mut gathered = Gathering::default().until_settled(&mut ways).await;
         let has_some = !gathered.states.is_empty();
         match gathered.unreachable.take() {
             Some(error) if !has_some => return Err(enter_error(error, &member.invite)),

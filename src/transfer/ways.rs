@@ -8,6 +8,7 @@ use std::{
     collections::{HashMap, VecDeque},
     future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
-use super::{Channel, EnterError, Member, Peer, PeerEvent};
+use super::{Channel, EnterError, Member, Observer, Peer, PeerEvent};
 use crate::{
     lan::{Found, Search},
     protocol::{Code, PeerId, Road},
@@ -133,13 +134,14 @@ enum Done {
 impl<'a> Ways<'a> {
     /// Begins to open every way that there is. Call it inside a tokio runtime.
     ///
-    /// Who is there is asked on each; with `watch`, every later change arrives as well.
+    /// Who is there is asked on each; with `watch`, every later change arrives as well. The observer is
+    /// told when the relay takes long to answer.
     #[must_use]
-    pub fn open(member: &'a Member, watch: bool) -> Self {
+    pub fn open(member: &'a Member, watch: bool, observer: &'a Arc<dyn Observer>) -> Self {
         let search = member
             .lan
             .map(|mdns| mdns.search(member.invite.secret.lan_key()));
-        let mut ways = Self {
+        let ways = Self {
             member,
             watch,
             begun: Instant::now(),
@@ -156,7 +158,9 @@ impl<'a> Ways<'a> {
             told: VecDeque::new(),
         };
         if member.has_relay() {
-            ways.dial_relay(Duration::ZERO);
+            ways.tasks.push(Box::pin(async move {
+                Done::Relay(member.enter_observed(None, &**observer).await)
+            }));
         }
         ways
     }

@@ -78,7 +78,7 @@ pub async fn send(
         To::Peers(_) => None,
     };
     let beginning = async {
-        let mut ways = Ways::open(member, true);
+        let mut ways = Ways::open(member, true, observer);
         let recipients = Recipients {
             me: member.id(),
             known: known.clone(),

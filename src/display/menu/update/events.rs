@@ -7,7 +7,8 @@ use crate::{
         menu::{Arrival, Arrived, Job, Link, Mode, Movement, Outcome, Pane, State, state::KEPT},
         show::sanitise,
     },
-    transfer::{ErrorKind, Event},
+    protocol::DeclineReason,
+    transfer::Event,
 };
 
 pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
@@ -82,9 +83,15 @@ pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Ve
             };
             return arrive(state, arrival);
         }
-        // Said already, when it was declined here.
-        Event::Failed { failure, .. }
-            if send.is_none() && failure.kind() == ErrorKind::Declined => {}
+        // Said already, when a person here said no.
+        Event::Declined {
+            reason: DeclineReason::Refused,
+            ..
+        } => {}
+        Event::Declined { peer, failure, .. } => {
+            let reason = sanitise(&format!("{failure:#}")).into_owned();
+            state.warn(format!("declined {}: {reason}", peer.name));
+        }
         Event::Failed {
             transfer,
             peer,

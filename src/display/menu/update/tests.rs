@@ -63,6 +63,7 @@ fn offer(n: u8) -> OfferView {
         transfer: transfer(n),
         from: id(1),
         from_name: name("bob"),
+        from_chosen: true,
         files: Some(2),
         bytes: Some(300),
         names: vec![("a".into(), Some(100)), ("b".into(), Some(200))],
