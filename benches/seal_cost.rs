@@ -131,6 +131,7 @@ fn seal_and_open(mib: u64) -> f64 {
         name: name.name.clone(),
         chosen: true,
         hpke: Some(keys.current().public().clone()),
+        direct: false,
         expires_unix: u64::MAX,
     };
     let offer = sealer.offer_to(&bundle).unwrap();

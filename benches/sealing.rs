@@ -159,6 +159,7 @@ fn bundle(of: &Identity, keys: &OpenKeys) -> Bundle {
         name: "bob".parse().expect("a name"),
         chosen: true,
         hpke: Some(keys.current().public().clone()),
+        direct: false,
         expires_unix: u64::MAX,
     }
 }

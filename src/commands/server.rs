@@ -128,6 +128,7 @@ fn config(args: &ServerSettings, admission: Admission) -> RelayConfig {
         tuning: Tuning::from_env(),
         tcp: args.tcp.unwrap_or_default(),
         threads: args.threads.unwrap_or(NonZeroUsize::MIN),
+        direct: !args.no_direct.unwrap_or_default(),
         ..default
     }
 }

@@ -9,7 +9,7 @@ use super::{
     StreamError,
     reassembly::{Held, Reassembly},
 };
-use crate::protocol::{Code, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader};
+use crate::protocol::{Code, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader, Road};
 
 /// The sending half: dropping it resets the stream.
 ///
@@ -19,14 +19,22 @@ use crate::protocol::{Code, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, Frame
 pub struct FileSender {
     stream: quinn::SendStream,
     over: bool,
+    road: Road,
 }
 
 impl FileSender {
-    pub(super) fn new(stream: quinn::SendStream) -> Self {
+    pub(super) fn new(stream: quinn::SendStream, road: Road) -> Self {
         Self {
             stream,
             over: false,
+            road,
         }
+    }
+
+    /// The road that it takes.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        self.road
     }
 
     /// Writes one piece, whole; 64 KiB and more at a time keep the send buffer cheap.
@@ -108,16 +116,24 @@ pub struct FileReceiver {
     front: Bytes,
     /// Bytes before their turn, and behind `front`.
     behind: Reassembly,
+    road: Road,
 }
 
 impl FileReceiver {
-    pub(super) fn new(stream: quinn::RecvStream, connection: Held) -> Self {
+    pub(super) fn new(stream: quinn::RecvStream, connection: Held, road: Road) -> Self {
         Self {
             stream,
             over: false,
             front: Bytes::new(),
             behind: Reassembly::new(connection),
+            road,
         }
+    }
+
+    /// The road that it takes.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        self.road
     }
 
     /// Reads the clear header that every file begins with.

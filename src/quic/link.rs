@@ -145,7 +145,7 @@ impl Link {
     /// # Errors
     /// When the connection is gone.
     pub async fn open_file(&self, class: FileClass) -> Result<FileSender, LinkError> {
-        let sender = FileSender::new(self.connection.open_uni().await?);
+        let sender = FileSender::new(self.connection.open_uni().await?, self.road);
         sender.set_priority(match class {
             FileClass::Small => PRIORITY_SMALL,
             FileClass::Bulk => PRIORITY_BULK,
@@ -161,7 +161,7 @@ impl Link {
     /// When the connection is gone.
     pub async fn accept_file(&self) -> Result<FileReceiver, LinkError> {
         let stream = self.connection.accept_uni().await?;
-        Ok(FileReceiver::new(stream, self.held.clone()))
+        Ok(FileReceiver::new(stream, self.held.clone(), self.road))
     }
 
     /// Counts what file streams hold out of order, where connections share memory.

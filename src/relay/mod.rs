@@ -90,6 +90,8 @@ pub struct RelayConfig {
     pub tuning: Tuning,
     /// Threads that encrypt, decrypt and send.
     pub threads: NonZeroUsize,
+    /// Whether peers may find direct connections by way of this relay.
+    pub direct: bool,
     /// Watches or corrupts; for tests.
     pub hook: Option<Arc<dyn Hook>>,
 }
@@ -110,6 +112,7 @@ impl RelayConfig {
             limit_per_peer: None,
             tuning: Tuning::default(),
             threads: NonZeroUsize::MIN,
+            direct: true,
             hook: None,
         }
     }
@@ -134,6 +137,7 @@ struct Shared {
     limit_per_peer: Option<u64>,
     /// One for each peer that is here, over all of its connections.
     limits: Mutex<HashMap<PeerId, Weak<RateLimit>>>,
+    direct: bool,
     hook: Option<Arc<dyn Hook>>,
 }
 
@@ -187,6 +191,7 @@ impl Relay {
             ),
             limit_per_peer: config.limit_per_peer,
             limits: Mutex::default(),
+            direct: config.direct,
             hook: config.hook,
         };
         Ok(Self {

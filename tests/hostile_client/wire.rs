@@ -240,6 +240,7 @@ pub fn bundle(identity: &Identity) -> Bundle {
         name: "mallory".parse().unwrap(),
         chosen: false,
         hpke: None,
+        direct: false,
         expires_unix: u64::MAX,
     }
 }

@@ -18,6 +18,8 @@ pub struct Bundle {
     pub chosen: bool,
     /// What to seal transfers to the member with; `None` from one that does not listen.
     pub hpke: Option<HpkePublicKey>,
+    /// Whether the member takes direct connections, and says where once it has accepted an offer.
+    pub direct: bool,
     /// From when on the bundle is void, in seconds since 1970.
     pub expires_unix: u64,
 }
@@ -99,6 +101,7 @@ impl Bundle {
             name: self.name.clone(),
             chosen: self.chosen,
             hpke: self.hpke.as_ref().map(|key| Base64(key.to_bytes())),
+            direct: self.direct,
             expires: self.expires_unix,
         };
         let body = serde_json::to_vec(&body).expect("strings and numbers are JSON");
@@ -176,6 +179,7 @@ impl Bundle {
             name: body.name,
             chosen: body.chosen,
             hpke: hpke.transpose()?,
+            direct: body.direct,
             expires_unix: body.expires,
         })
     }
@@ -190,6 +194,8 @@ struct Body {
     chosen: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hpke: Option<Base64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    direct: bool,
     expires: u64,
 }
 
@@ -238,6 +244,7 @@ mod tests {
             name: "alice".parse().unwrap(),
             chosen: true,
             hpke: Some(HpkePublicKey::new(hpke)),
+            direct: true,
             expires_unix: NOW + BUNDLE_LIFETIME.as_secs(),
         };
         let signed = bundle.sign(&me, &room);

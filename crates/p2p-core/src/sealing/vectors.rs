@@ -82,6 +82,7 @@ fn alice() -> Peer {
 
 fn bundle(of: &Peer) -> Bundle {
     Bundle {
+        direct: false,
         expires_unix: EXPIRES,
         ..of.bundle()
     }

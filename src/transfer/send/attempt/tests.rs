@@ -57,6 +57,7 @@ fn attempt(count: u32) -> (Attempt, Vec<Recipient>) {
             name: "bob".parse().unwrap(),
             chosen: true,
             hpke: Some(keys.current().public().clone()),
+            direct: false,
             expires_unix: u64::MAX,
         };
         let offer = sealer.offer_to(&bundle).unwrap();

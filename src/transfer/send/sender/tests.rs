@@ -22,6 +22,7 @@ fn listener(name: &str) -> Peer {
         name: name.parse().unwrap(),
         chosen: true,
         hpke: Some(OpenKeys::generate().current().public().clone()),
+        direct: false,
         expires_unix: u64::MAX,
     };
     Peer {
