@@ -25,6 +25,7 @@ mod stagger;
 mod tls;
 mod tuning;
 mod tunnel;
+mod verifier;
 mod workers;
 
 pub use batches::batching;

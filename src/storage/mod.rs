@@ -27,7 +27,6 @@ mod open_source;
 mod os;
 mod partial;
 mod source;
-mod source_error;
 mod sync;
 mod target;
 #[cfg(test)]
@@ -36,16 +35,15 @@ mod time;
 mod walk;
 
 pub use conflict::{Conflict, Outcome, Stored};
-pub use error::StorageError;
+pub use error::{Change, StorageError};
 pub use existing::Existing;
 pub use filter::{Filter, FilterError};
 pub use incoming::IncomingFile;
-pub use journal::{Cleaned, Done, Journal, JournalError, PARTIAL_MAX_AGE};
+pub use journal::{Cleaned, Done, Journal, PARTIAL_MAX_AGE};
 pub use local::LocalPath;
 pub use open_source::OpenSource;
 pub use partial::Partial;
 pub use source::{Source, Totals};
-pub use source_error::{Change, SourceError};
 pub use sync::store_all;
 pub use target::Target;
 pub use time::Modified;

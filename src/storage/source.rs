@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Filter, SourceError, Walk, walk, walk::Root};
+use super::{Filter, StorageError, Walk, walk, walk::Root};
 use crate::protocol::RelativePath;
 
 /// What is sent: files and directories that are there and can be named.
@@ -40,22 +40,22 @@ impl Source {
     ///
     /// # Errors
     /// The first of the paths that cannot be sent.
-    pub fn new(paths: &[PathBuf], filter: Filter) -> Result<Self, SourceError> {
+    pub fn new(paths: &[PathBuf], filter: Filter) -> Result<Self, StorageError> {
         let mut roots: Vec<Root> = Vec::with_capacity(paths.len());
         let mut named: HashMap<RelativePath, PathBuf> = HashMap::new();
         for disk in paths {
             let kind = std::fs::metadata(disk)
-                .map_err(SourceError::io("read", disk))?
+                .map_err(StorageError::io("read", disk))?
                 .file_type();
             if !kind.is_file() && !kind.is_dir() {
-                return Err(SourceError::Special { path: disk.clone() });
+                return Err(StorageError::Special { path: disk.clone() });
             }
             if filter.is_own(disk) {
-                return Err(SourceError::Secret { path: disk.clone() });
+                return Err(StorageError::Secret { path: disk.clone() });
             }
             let path = name_of(disk)?;
             if let Some(first) = named.insert(path.clone(), disk.clone()) {
-                return Err(SourceError::SameName {
+                return Err(StorageError::SameName {
                     first,
                     second: disk.clone(),
                 });
@@ -107,17 +107,19 @@ impl Source {
 }
 
 /// The name under which a path that was given is sent.
-fn name_of(disk: &Path) -> Result<RelativePath, SourceError> {
+fn name_of(disk: &Path) -> Result<RelativePath, StorageError> {
     let real;
     let name = match disk.file_name() {
         Some(name) => Some(name),
         // `.`, `..` and the like have a name only where they lead.
         None => {
-            real = disk.canonicalize().map_err(SourceError::io("find", disk))?;
+            real = disk
+                .canonicalize()
+                .map_err(StorageError::io("find", disk))?;
             real.file_name()
         }
     };
-    RelativePath::for_sending(name).map_err(|error| SourceError::Name {
+    RelativePath::for_sending(name).map_err(|error| StorageError::Unsendable {
         path: disk.to_owned(),
         error,
     })

@@ -7,7 +7,7 @@ use crate::{
     identity::ResolveError,
     protocol::{Code, DeclineReason, SafeText, is_printable},
     quic::ConnectError,
-    storage::SourceError,
+    storage::StorageError,
 };
 
 /// The kinds of errors that scripts can tell apart.
@@ -246,8 +246,8 @@ impl From<ResolveError> for Error {
     }
 }
 
-impl From<SourceError> for Error {
-    fn from(error: SourceError) -> Self {
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
         Self::from_source(ErrorKind::LocalFile, error)
     }
 }

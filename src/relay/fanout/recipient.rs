@@ -11,10 +11,10 @@ use tracing::warn;
 
 use super::{
     super::budget::{Counted, Purpose, Share},
+    fetch::Source,
     filter::FrameFilter,
     ports::Outlet,
     report::{Delivery, Outcome},
-    ring::Source,
     shared::Shared,
     spool::SpoolRead,
 };

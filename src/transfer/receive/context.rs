@@ -15,7 +15,7 @@ use super::{
 use crate::{
     protocol::{PeerMessage, RelativePath, TransferId},
     sealing::{Head, TransferOpener},
-    storage::{Done, IncomingFile, Journal, JournalError, LocalPath, Modified, Partial, Target},
+    storage::{Done, IncomingFile, Journal, LocalPath, Modified, Partial, StorageError, Target},
     transfer::{Event, MessageSender, PeerRef},
 };
 
@@ -175,7 +175,7 @@ impl SharedJournal {
     }
 
     /// Writes to the journal; a note that is lost costs a later attempt some bytes and no more.
-    fn with(&self, f: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
+    fn with(&self, f: impl FnOnce(&mut Journal) -> Result<(), StorageError>) {
         if let Some(journal) = &mut *self.lock()
             && let Err(error) = f(journal)
         {

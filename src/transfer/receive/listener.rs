@@ -17,6 +17,7 @@ use super::{
     Refusal, Shared,
     admission::Offer,
     driver::{Driver, End, Input, Inputs},
+    published::Published,
     queue::{Place, Queue, Waiting},
     receiver,
 };
@@ -36,8 +37,6 @@ const HEADER_LIMIT: Duration = Duration::from_secs(10);
 const INPUTS: usize = STREAMS_MAX as usize + 64;
 /// How often clocks and those who wait are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// A clock that differs so much from what has passed was set.
-const CLOCK_JUMP: Duration = Duration::from_secs(30);
 /// A worn key is replaced no more often than this, so that offers on their way still open.
 const ROTATE_PAUSE: Duration = Duration::from_secs(30);
 
@@ -70,37 +69,6 @@ struct Transfer {
     end: watch::Sender<Option<End>>,
     /// Cancelled once everything that the transfer had open is put away.
     over: CancellationToken,
-}
-
-/// When the current bundle was published, by both clocks.
-#[derive(Debug, Clone, Copy)]
-struct Published {
-    unix: u64,
-    at: Instant,
-}
-
-impl Published {
-    fn now() -> Self {
-        Self {
-            unix: unix_now(),
-            at: Instant::now(),
-        }
-    }
-
-    /// Whether half of the bundle's life has passed by either clock: one stops while a machine
-    /// sleeps, the other can be set.
-    fn is_due(&self, lifetime: Duration, unix: u64, now: Instant) -> bool {
-        let by_wall = Duration::from_secs(unix.saturating_sub(self.unix));
-        now.duration_since(self.at).max(by_wall) >= lifetime / 2
-    }
-
-    /// Whether the clock was set since.
-    fn has_jumped(&self, unix: u64, now: Instant) -> bool {
-        let passed = self
-            .unix
-            .saturating_add(now.duration_since(self.at).as_secs());
-        passed.abs_diff(unix) > CLOCK_JUMP.as_secs()
-    }
 }
 
 impl<'a> Listener<'a> {
@@ -425,32 +393,5 @@ async fn read_header(mut stream: FileReceiver) -> Option<(TransferId, FileReceiv
             stream.stop(Code::Timeout);
             None
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-    #[test]
-    fn a_bundle_is_renewed_at_half_its_life_by_either_clock() {
-        let published = Published::now();
-        let (unix, at) = (published.unix, published.at);
-        let half = DAY.as_secs() / 2;
-        assert!(!published.is_due(DAY, unix + half - 1, at + DAY / 2 - TICK));
-        assert!(published.is_due(DAY, unix, at + DAY / 2));
-        // The machine slept: its monotonic clock stood still.
-        assert!(published.is_due(DAY, unix + half, at + TICK));
-    }
-
-    #[test]
-    fn a_clock_that_is_set_is_noticed_either_way() {
-        let published = Published::now();
-        let (unix, at) = (published.unix, published.at);
-        assert!(!published.has_jumped(unix + 60, at + Duration::from_secs(60)));
-        assert!(published.has_jumped(unix + 3600, at + Duration::from_secs(60)));
-        assert!(published.has_jumped(unix - 3600, at));
     }
 }

@@ -29,10 +29,12 @@ mod listener;
 mod local_copy;
 mod outcome;
 mod policy;
+mod published;
 mod queue;
 mod receiver;
 mod sink;
 mod store;
+mod writing;
 
 use std::{
     path::PathBuf,

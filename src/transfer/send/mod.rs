@@ -21,9 +21,11 @@ mod file;
 mod job;
 mod keys;
 mod ledger;
+mod outbox;
 mod payload;
 mod producer;
 mod recipients;
+mod reconnect;
 mod request;
 mod running;
 mod sender;
@@ -37,11 +39,8 @@ pub use request::{SendRequest, SourceSpec, To};
 pub use target::{Status, Summary, Target};
 
 use self::{
-    clock::Clock,
-    driver::Driver,
-    payload::Payload,
-    recipients::Recipients,
-    sender::{Patience, Sender},
+    clock::Clock, driver::Driver, payload::Payload, recipients::Recipients, sender::Sender,
+    target::Patience,
 };
 use super::{Error, ErrorKind, Member, Observer};
 use crate::{home::KnownPeers, protocol::Code, quic::RateLimit, sealing::Compression};

@@ -5,8 +5,8 @@ use crate::{
     identity::{Bundle, Identity, Name, RoomSecret},
     protocol::{Answer, Base64, DeclineReason, SafeText},
     sealing::{
-        HeadKind, Inbox, JobId, Manifest, NewTransfer, OpenKeys, Outcome, Receipt, ReceiptSealer,
-        Suite, TransferSealer, open_offer,
+        FileDigest, HeadKind, Inbox, JobId, Manifest, NewTransfer, OpenKeys, Outcome, Receipt,
+        ReceiptSealer, Suite, TransferSealer, open_offer,
     },
 };
 

@@ -3,7 +3,7 @@ use crate::{
     identity::{Bundle, Identity},
     protocol::{FileIndex, PeerMessage, PeerState, Road},
     sealing::{FileDigest, OpenKeys},
-    transfer::send::ledger::Delivered,
+    transfer::{ErrorKind, send::ledger::Delivered},
 };
 
 const PATIENCE: Patience = Patience {
