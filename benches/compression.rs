@@ -199,6 +199,7 @@ fn member(name: &str, invite: &Invite) -> Member {
         invite: invite.clone(),
         tuning: Tuning::default(),
         roads: Roads::default(),
+        direct: p2p::direct::Policy::Never,
         road_notes: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     }

@@ -77,6 +77,7 @@ pub fn play(args: &[String]) {
                 invite: invite.clone(),
                 tuning: Tuning::from_env(),
                 roads: Roads::default(),
+                direct: p2p::direct::Policy::Never,
                 road_notes: None,
                 bundle_lifetime: BUNDLE_LIFETIME,
             };

@@ -199,6 +199,7 @@ fn member(folder: &Path, name: &str, invite: &Invite) -> Result<Arc<Member>, Com
         invite: invite.clone(),
         tuning: Tuning::from_env(),
         roads: Roads::default(),
+        direct: crate::direct::Policy::Never,
         road_notes: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     }))

@@ -53,7 +53,10 @@ impl Candidates {
         let mut kept: Vec<SocketAddr> = Vec::new();
         for address in addresses {
             let address = canonical(address);
-            if is_acceptable(address, reach) && !kept.contains(&address) && kept.len() < CANDIDATES_MAX {
+            if is_acceptable(address, reach)
+                && !kept.contains(&address)
+                && kept.len() < CANDIDATES_MAX
+            {
                 kept.push(address);
             }
         }
@@ -108,9 +111,7 @@ pub fn is_acceptable(address: SocketAddr, reach: Reach) -> bool {
         }
         IpAddr::V6(ip) => {
             // Link-local addresses mean nothing without this machine's own interface.
-            !(ip.is_unspecified()
-                || ip.is_multicast()
-                || ip.is_unicast_link_local())
+            !(ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local())
         }
     };
     unicast && address.port() >= PORT_MIN
@@ -135,10 +136,13 @@ mod tests {
     fn candidates_read_back_at_the_other_end_and_tell_nothing_by_their_length() {
         let key = PathKey::new(&[7; 32]);
         let few = Candidates::new(addresses(&["192.0.2.7:5000"]), NETWORK);
-        let many = Candidates::new((1..=8).map(|n| {
-            let text = format!("[2001:db8:ffff:ffff:ffff:ffff:ffff:fff{n}]:65535");
-            text.parse().unwrap()
-        }), NETWORK);
+        let many = Candidates::new(
+            (1..=8).map(|n| {
+                let text = format!("[2001:db8:ffff:ffff:ffff:ffff:ffff:fff{n}]:65535");
+                text.parse().unwrap()
+            }),
+            NETWORK,
+        );
         assert_eq!(many.addresses.len(), CANDIDATES_MAX);
         let sealed = [&few, &many].map(|c| c.seal(&key, PathEnd::Sender));
         assert_eq!(sealed[0].len(), sealed[1].len());
@@ -182,7 +186,12 @@ mod tests {
         let text = serde_json::json!({"addresses": (0..9).map(|n| format!("192.0.2.{n}:4433")).collect::<Vec<_>>()});
         let mut text = serde_json::to_vec(&text).unwrap();
         text.resize(PADDED, b' ');
-        let opened = Candidates::open(&key, PathEnd::Sender, &key.seal(PathEnd::Sender, &text), NETWORK);
+        let opened = Candidates::open(
+            &key,
+            PathEnd::Sender,
+            &key.seal(PathEnd::Sender, &text),
+            NETWORK,
+        );
         assert_eq!(opened.unwrap().addresses.len(), CANDIDATES_MAX);
         for text in [&b"{}"[..], b"[", &[b' '; PADDED]] {
             let sealed = key.seal(PathEnd::Sender, text);

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::Reach;
 
 /// Interfaces of containers and virtual machines on this machine: nobody else is there.
-const VIRTUAL: [&str; 7] = ["docker", "br-", "virbr", "lxcbr", "podman", "cni", "flannel"];
+const VIRTUAL: [&str; 7] = [
+    "docker", "br-", "virbr", "lxcbr", "podman", "cni", "flannel",
+];
 
 /// The interfaces of this machine at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,7 +88,9 @@ mod tests {
     fn only_what_shares_a_prefix_is_on_link() {
         let interfaces = interfaces();
         let on_link = |ip: &str| interfaces.is_on_link(ip.parse().unwrap());
-        assert!(on_link("192.168.7.1") && on_link("::ffff:192.168.7.1") && on_link("2001:db8:7::1"));
+        assert!(
+            on_link("192.168.7.1") && on_link("::ffff:192.168.7.1") && on_link("2001:db8:7::1")
+        );
         assert!(!on_link("192.168.8.1") && !on_link("2001:db8:8::1") && !on_link("192.0.2.1"));
         assert!(!on_link("100.64.0.3"), "a tunnel");
     }

@@ -205,7 +205,10 @@ impl Caller {
     /// # Errors
     /// When the handshake fails, or is not over within `limit`.
     pub async fn admit(self, road: Road, limit: Duration) -> Result<Link, LinkError> {
-        let near = self.near.clone().filter(|_| self.remote().ip().is_loopback());
+        let near = self
+            .near
+            .clone()
+            .filter(|_| self.remote().ip().is_loopback());
         let connecting = match near {
             Some(near) => self.incoming.accept_with(near)?,
             None => self.incoming.accept()?,

@@ -9,13 +9,13 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     MessageSender, Peer,
-    direct::{Hub, IncomingFile},
+    direct::{DirectFile, Hub},
     outgoing::Outgoing,
     road::RelayRoad,
 };
 use crate::{
     protocol::{Code, FileClass, PeerId, PeerMessage, Road, SignedBundle, TransferId},
-    quic::{FileSender, Link, LinkError, StreamError},
+    quic::{FileReceiver, FileSender, Link, LinkError, StreamError},
 };
 
 /// Messages that wait in either direction.
@@ -69,7 +69,7 @@ pub struct Channel {
     events: mpsc::Receiver<PeerEvent>,
     road: RelayRoad,
     direct: Option<Hub>,
-    called: Option<mpsc::Receiver<IncomingFile>>,
+    called: Option<mpsc::Receiver<DirectFile>>,
     ignored: Vec<String>,
 }
 
@@ -78,7 +78,7 @@ impl Channel {
         outgoing: mpsc::Sender<Outgoing>,
         events: mpsc::Receiver<PeerEvent>,
         road: RelayRoad,
-        direct: Option<(Hub, mpsc::Receiver<IncomingFile>)>,
+        direct: Option<(Hub, mpsc::Receiver<DirectFile>)>,
     ) -> Self {
         let (direct, called) = direct.unzip();
         Self {
@@ -219,11 +219,21 @@ impl FileStreams {
     }
 }
 
+/// A file's stream.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Incoming {
+    /// It came through the relay, which vouches for nobody; its header comes first.
+    Relay(FileReceiver),
+    /// It came on a connection of the peer's own.
+    Direct(DirectFile),
+}
+
 /// Accepts file streams.
 #[derive(Debug)]
 pub struct IncomingStreams {
     relay: Link,
-    direct: Option<mpsc::Receiver<IncomingFile>>,
+    direct: Option<mpsc::Receiver<DirectFile>>,
 }
 
 impl IncomingStreams {
@@ -233,21 +243,21 @@ impl IncomingStreams {
     ///
     /// # Errors
     /// When the channel is over.
-    pub async fn accept(&mut self) -> Result<IncomingFile, LinkError> {
+    pub async fn accept(&mut self) -> Result<Incoming, LinkError> {
         let direct = async {
-            let called = match &mut self.direct {
+            let file = match &mut self.direct {
                 Some(direct) => direct.recv().await,
                 None => None,
             };
-            match called {
-                Some(called) => called,
+            match file {
+                Some(file) => file,
                 // The relay's connection says how the channel ended.
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            stream = self.relay.accept_file() => Ok(IncomingFile { stream: stream?, from: None }),
-            called = direct => Ok(called),
+            stream = self.relay.accept_file() => Ok(Incoming::Relay(stream?)),
+            file = direct => Ok(Incoming::Direct(file)),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::unix_now;
 use crate::{
+    direct::Policy,
     home::RoadNotes,
     identity::{Bundle, HpkePublicKey, Identity, Invite, MemberKey, Name},
     protocol::{PeerId, RoomId},
@@ -23,6 +24,8 @@ pub struct Member {
     pub tuning: Tuning,
     /// How the relay may be reached.
     pub roads: Roads,
+    /// Whether files may go to other members directly.
+    pub direct: Policy,
     /// Where it is noted which roads were open.
     pub road_notes: Option<RoadNotes>,
     /// For how long a bundle of mine is valid.
@@ -79,14 +82,19 @@ impl Member {
         self.identity.id()
     }
 
-    /// A fresh bundle, with a key to seal to where I listen.
+    /// A fresh bundle, with a key to seal to where I listen, and whether I take direct connections.
     #[must_use]
-    pub fn bundle(&self, hpke: Option<HpkePublicKey>) -> crate::protocol::SignedBundle {
+    pub fn bundle(
+        &self,
+        hpke: Option<HpkePublicKey>,
+        direct: bool,
+    ) -> crate::protocol::SignedBundle {
         let bundle = Bundle {
             key: self.identity.public_key(),
             name: self.name.name.clone(),
             chosen: self.name.chosen,
             hpke,
+            direct,
             expires_unix: unix_now() + self.bundle_lifetime.as_secs(),
         };
         bundle.sign(&self.identity, &self.member_key())

@@ -77,6 +77,7 @@ impl Mallory {
             invite: invite.clone(),
             tuning: Tuning::default(),
             roads: Roads::default(),
+            direct: p2p::direct::Policy::Never,
             road_notes: None,
             bundle_lifetime: BUNDLE_LIFETIME,
         };

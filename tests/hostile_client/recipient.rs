@@ -27,6 +27,7 @@ async fn enter(invite: &Invite) -> Channel {
         invite: invite.clone(),
         tuning: Tuning::default(),
         roads: Roads::default(),
+        direct: p2p::direct::Policy::Never,
         road_notes: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     };

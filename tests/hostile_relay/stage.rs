@@ -83,6 +83,7 @@ impl Stage {
             invite: self.invite.clone(),
             tuning: Tuning::default(),
             roads: Roads::default(),
+            direct: p2p::direct::Policy::Never,
             road_notes: None,
             bundle_lifetime: BUNDLE_LIFETIME,
         });

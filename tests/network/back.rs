@@ -93,6 +93,7 @@ fn start(lab: &Lab, observer: Told, end: CancellationToken) -> thread::JoinHandl
             udp_again: Duration::from_millis(100),
             ..Roads::default()
         },
+        direct: p2p::direct::Policy::Never,
         road_notes: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     };

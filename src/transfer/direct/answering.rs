@@ -7,8 +7,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Conversation, Hub, hub::Place};
 use crate::{
-    crypto_random_id,
-    direct::Punch,
+    direct::{Probe, Punch},
     protocol::{Code, PeerMessage},
     quic::Link,
     sealing::PathEnd,
@@ -130,7 +129,7 @@ impl Round<'_> {
             }
             (self.begun, self.left) = (Some(now), self.left - 1);
             let me = (PathEnd::Recipient, self.hub.policy().reach());
-            self.punch = Some(Punch::new(me, now, crypto_random_id));
+            self.punch = Some(Punch::new(me, now, Probe::fresh_id));
             let sealed = self.hub.candidates().seal(key, PathEnd::Recipient).into();
             self.conversation.say(PeerMessage::Path { sealed }).await;
         }

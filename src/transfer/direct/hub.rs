@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     direct::{Candidates, Interfaces, Policy, Probe, probe_tag},
-    protocol::{Code, PeerId, Road},
+    protocol::{Code, FileHeader, PeerId, Road},
     quic::{Caller, ConnectError, Datagrams, DirectSocket, FileReceiver, Link},
     sealing::{PathEnd, PathKey},
 };
@@ -30,13 +30,20 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// File streams of direct connections that wait to be taken.
 const STREAMS: usize = 16;
 
-/// A file's stream, and by whose connection it came.
+/// Streams of one connection that have not said yet what they are of.
+const HEADERS: usize = 64;
+/// From a stream's first byte to its whole header.
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+
+/// A file's stream on a direct connection.
 #[derive(Debug)]
-pub struct IncomingFile {
-    /// The stream.
+pub struct DirectFile {
+    /// The stream, behind its header.
     pub stream: FileReceiver,
-    /// The peer that opened it; `None` where it came through the relay, which vouches for nobody.
-    pub from: Option<PeerId>,
+    /// What it is of.
+    pub header: FileHeader,
+    /// The peer that opened it.
+    pub from: PeerId,
 }
 
 /// The socket, and the conversations about direct paths that share it. Cheap to clone.
@@ -49,7 +56,7 @@ struct Shared {
     /// From where the relay sees this machine.
     observed: Mutex<Option<SocketAddr>>,
     conversations: Mutex<HashMap<[u8; PathKey::TAG_LEN], Entry>>,
-    streams: mpsc::Sender<IncomingFile>,
+    streams: mpsc::Sender<DirectFile>,
     over: CancellationToken,
 }
 
@@ -82,7 +89,7 @@ impl Hub {
         (socket, datagrams): (DirectSocket, Datagrams),
         policy: Policy,
         listening: bool,
-    ) -> (Self, mpsc::Receiver<IncomingFile>) {
+    ) -> (Self, mpsc::Receiver<DirectFile>) {
         let (streams, called) = mpsc::channel(STREAMS);
         let hub = Self(Arc::new(Shared {
             socket,
@@ -120,7 +127,11 @@ impl Hub {
 
     /// The relay says from where it sees this machine: it may lie, and is one candidate among others.
     pub(in crate::transfer) fn observed(&self, address: SocketAddr) {
-        let mut observed = self.0.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut observed = self
+            .0
+            .observed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *observed = Some(address);
     }
 
@@ -131,10 +142,18 @@ impl Hub {
     /// Where this machine can be reached, as it may be told.
     pub(super) fn candidates(&self) -> Candidates {
         let (interfaces, reach) = (Interfaces::now(), self.0.policy.reach());
-        let port = self.0.socket.local_addr().map_or(0, |address| address.port());
+        let port = self
+            .0
+            .socket
+            .local_addr()
+            .map_or(0, |address| address.port());
         let observed = match self.0.policy {
             Policy::Lan => None,
-            _ => *self.0.observed.lock().unwrap_or_else(PoisonError::into_inner),
+            _ => *self
+                .0
+                .observed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
         };
         let own = interfaces.sockets(port, reach);
         // Before the IPv6 addresses of which there may be more than can be named.
@@ -155,7 +174,9 @@ impl Hub {
             .ok()?;
         if self.0.policy == Policy::Lan {
             let interfaces = Interfaces::now();
-            opened.addresses.retain(|address| interfaces.is_on_link(address.ip()));
+            opened
+                .addresses
+                .retain(|address| interfaces.is_on_link(address.ip()));
         }
         Some(opened)
     }
@@ -216,11 +237,21 @@ impl Hub {
 
     /// Gives the streams of a connection to whoever accepts streams, until the connection ends.
     pub(super) async fn feed(&self, link: &Link) {
-        let from = Some(link.peer());
-        while let Ok(stream) = link.accept_file().await {
-            let file = IncomingFile { stream, from };
-            if self.0.streams.send(file).await.is_err() {
-                return;
+        let from = link.peer();
+        let mut headers = JoinSet::new();
+        loop {
+            tokio::select! {
+                stream = link.accept_file(), if headers.len() < HEADERS => match stream {
+                    Ok(stream) => { headers.spawn(read_header(stream)); }
+                    Err(_) => return,
+                },
+                Some(read) = headers.join_next(), if !headers.is_empty() => {
+                    let Ok(Some((stream, header))) = read else { continue };
+                    let file = DirectFile { stream, header, from };
+                    if self.0.streams.send(file).await.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -296,6 +327,17 @@ impl Hub {
     }
 }
 
+async fn read_header(mut stream: FileReceiver) -> Option<(FileReceiver, FileHeader)> {
+    match timeout(HEADER_LIMIT, stream.header()).await {
+        Ok(Ok(header)) => Some((stream, header)),
+        Ok(Err(_)) => None,
+        Err(_) => {
+            stream.stop(Code::Timeout);
+            None
+        }
+    }
+}
+
 async fn handshake(caller: Caller, road: Road, peer: PeerId, links: mpsc::Sender<Link>) {
     match caller.admit(road, HANDSHAKE_LIMIT).await {
         Ok(link) if link.peer() == peer => {
@@ -316,6 +358,8 @@ impl Drop for Place {
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hub").field("policy", &self.0.policy).finish_non_exhaustive()
+        f.debug_struct("Hub")
+            .field("policy", &self.0.policy)
+            .finish_non_exhaustive()
     }
 }

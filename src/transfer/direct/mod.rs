@@ -15,5 +15,6 @@ mod opening;
 
 pub(super) use answering::{Answering, answer};
 pub(super) use conversation::Conversation;
-pub(super) use hub::{Hub, IncomingFile};
+pub use hub::DirectFile;
+pub(super) use hub::Hub;
 pub(super) use opening::{Opening, open};

@@ -10,7 +10,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Conversation, Hub, hub::Place};
 use crate::{
-    crypto_random_id,
     direct::{Path, Policy, Probe, Punch},
     protocol::{Code, PeerMessage},
     quic::Link,
@@ -47,6 +46,13 @@ impl Opening {
     /// The connection, while there is one.
     pub(in crate::transfer) fn link(&self) -> watch::Receiver<Option<Link>> {
         self.link.clone()
+    }
+
+    /// The recipient says that the connection is dead: other files need not find that out too.
+    pub(in crate::transfer) fn on_lost(&self) {
+        if let Some(link) = &*self.link.borrow() {
+            link.close(Code::PeerGone, "");
+        }
     }
 
     /// Whether files are to wait for it.
@@ -92,12 +98,18 @@ async fn keep(
     loop {
         if let Some(link) = find(hub, conversation, &mut names, &mut place).await {
             let (since, road, rtt) = (Instant::now(), link.road(), link.rtt());
-            conversation.changed(road, &format!("a path is open, {} ms away", rtt.as_millis()));
+            conversation.changed(
+                road,
+                &format!("a path is open, {} ms away", rtt.as_millis()),
+            );
             let open = Open { link, current };
             current.send_replace(Some(open.link.clone()));
             let ended = open.link.closed().await;
             drop(open);
-            conversation.changed(conversation.relay(), &format!("the path has ended: {ended}"));
+            conversation.changed(
+                conversation.relay(),
+                &format!("the path has ended: {ended}"),
+            );
             if since.elapsed() >= STABLE {
                 pauses = AGAIN.iter();
             }
@@ -130,7 +142,7 @@ async fn find(
     let sealed = hub.candidates().seal(key, PathEnd::Sender).into();
     conversation.say(PeerMessage::Path { sealed }).await;
     let me = (PathEnd::Sender, hub.policy().reach());
-    let mut punch = Punch::new(me, Instant::now(), crypto_random_id);
+    let mut punch = Punch::new(me, Instant::now(), Probe::fresh_id);
     loop {
         let now = Instant::now();
         while let Some((probe, to)) = punch.poll_transmit(now) {

@@ -11,6 +11,7 @@
 //! | `admission` | whether an offer is taken |
 //! | `receiver` | one transfer as a state machine |
 //! | `file` | one file's task: its stream, its frames |
+//! | `lanes` | the streams by which one file comes, one after the other |
 //! | `store` | the thread that writes, syncs and renames, in batches |
 //! | `local_copy` | what this side has of a file already, and what it says of that |
 //! | `sink` | where a file's content is written |
@@ -25,6 +26,7 @@ mod approvals;
 mod context;
 mod driver;
 mod file;
+mod lanes;
 mod listener;
 mod local_copy;
 mod outcome;

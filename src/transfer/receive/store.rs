@@ -14,7 +14,7 @@ use super::{
     sink::{FileSink, SharedWriter},
 };
 use crate::{
-    protocol::{Code, FileIndex, FrameHeader, FrameKind, RelativePath},
+    protocol::{Code, FileIndex, FrameHeader, FrameKind, RelativePath, Road},
     sealing::{FileDigest, FileOpener, Head, HeadKind, OpenError},
     storage::{Modified, Outcome, Partial, Target, store_all},
     transfer::{Event, buffers::Buffer},
@@ -40,7 +40,7 @@ pub(super) struct Job {
 
 pub(super) enum Content {
     /// A file of one chunk, or an entry without content: still sealed.
-    Sealed(Box<FileOpener>, Vec<Frame>),
+    Sealed(Box<FileOpener>, Vec<Frame>, Road),
     /// A larger file that is written and verified.
     Written(FileSink, Whole),
 }
@@ -141,12 +141,13 @@ impl Store {
             (Content::Written(FileSink::Writer(writer), whole), _) => {
                 self.written(head, &writer, whole)
             }
-            (Content::Sealed(opener, frames), destination) => {
+            (Content::Sealed(opener, frames, road), destination) => {
                 let (content, digest) = open_small(*opener, frames)?;
                 let whole = Whole {
                     len: digest.len,
                     hash: digest.blake3.into(),
                     resumed_from: 0,
+                    road,
                 };
                 match destination {
                     Destination::Directory(target) => {

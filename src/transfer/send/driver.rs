@@ -30,7 +30,7 @@ use crate::{
     protocol::{Code, PeerMessage, TransferId},
     quic::RateLimit,
     sealing::{Compression, NewTransfer, Suite, TransferSealer},
-    transfer::{Channel, Error, ErrorKind, Member, MessageSender, Observer, PeerEvent},
+    transfer::{Channel, Error, ErrorKind, Member, MessageSender, Observer, PeerEvent, PeerRef},
 };
 
 /// What files' tasks have found out and nobody has taken yet.
@@ -148,7 +148,7 @@ impl<'d, 'a> Run<'d, 'a> {
             while std::mem::take(&mut self.look)
                 && let Some(recipients) = self.sender.next_attempt(now)
             {
-                self.start(now, &recipients);
+                self.start(now, &recipients, channel);
                 self.look = true;
             }
             self.advance(now, channel);
@@ -184,7 +184,7 @@ impl<'d, 'a> Run<'d, 'a> {
     }
 
     /// Offers the payload to these, in an attempt with fresh keys.
-    fn start(&mut self, now: Duration, recipients: &[usize]) {
+    fn start(&mut self, now: Duration, recipients: &[usize], channel: &Channel) {
         let Some(walk) = self.driver.payload.take() else {
             return;
         };
@@ -208,13 +208,18 @@ impl<'d, 'a> Run<'d, 'a> {
         let known = (self.driver.payload.files, self.driver.payload.bytes);
         self.sender.on_attempt((transfer, recipients), known);
         let mut parts = Vec::with_capacity(recipients.len());
+        let mut paths = HashMap::new();
         for place in recipients {
             let peer = self.sender.target(*place).id;
             let Some(bundle) = self.sender.present(peer).map(|peer| &peer.bundle) else {
                 continue;
             };
-            match sealer.offer_to(bundle) {
-                Ok(offer) => {
+            match sealer.offer_and_path(bundle) {
+                Ok((offer, path)) => {
+                    if bundle.direct && channel.takes_direct() {
+                        let name = bundle.name.clone();
+                        paths.insert(peer, (PeerRef::new(peer, name), path));
+                    }
                     parts.push((peer, sealer.receipts(bundle.key)));
                     let message = PeerMessage::Offer { offer };
                     self.outbox.message(transfer, Some(peer), message);
@@ -240,6 +245,9 @@ impl<'d, 'a> Run<'d, 'a> {
             held: None,
             starts: HashMap::new(),
             tasks: JoinSet::new(),
+            paths,
+            direct: None,
+            again: HashMap::new(),
             done: Vec::new(),
         };
         self.running.insert(transfer, running);
@@ -268,6 +276,12 @@ impl<'d, 'a> Run<'d, 'a> {
                     let Some(effect) = self.sender.on_effect(now, *transfer, effect) else {
                         continue;
                     };
+                    if let Effect::Begin {
+                        sole: Some(peer), ..
+                    } = effect
+                    {
+                        running.open_direct(peer, channel, self.driver.observer);
+                    }
                     running.carry_out(*transfer, effect, &mut self.outbox);
                 }
             }
@@ -310,7 +324,9 @@ impl<'d, 'a> Run<'d, 'a> {
                 from,
                 message,
             } => {
-                if let Some(running) = self.running.get_mut(&transfer) {
+                if let Some(running) = self.running.get_mut(&transfer)
+                    && !running.on_direct_message(from, &message)
+                {
                     running.attempt.on_message(now, from, message);
                 }
             }

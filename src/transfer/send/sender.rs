@@ -213,6 +213,7 @@ impl Sender {
                 bytes,
                 total,
                 resumed_from,
+                road,
             } => {
                 let target = self.of(peer)?;
                 target.moved(now);
@@ -224,7 +225,7 @@ impl Sender {
                     bytes,
                     total,
                     resumed_from,
-                    road: self.road,
+                    road: road.unwrap_or(self.road),
                 });
             }
             Effect::Delivered { peer, file } => {
@@ -240,7 +241,7 @@ impl Sender {
                         blake3: file.content.blake3.into(),
                         resumed_from: file.resumed_from,
                         already_there: file.already_there,
-                        road: self.road,
+                        road: file.road.unwrap_or(self.road),
                     });
                 }
             }

@@ -192,6 +192,7 @@ fn a_file_is_shown_and_counted_once_over_all_attempts() {
                 len: 5,
                 blake3: [0; 32],
             },
+            road: None,
             already_there: false,
         },
     };
