@@ -143,25 +143,16 @@ fn name() -> Name {
 }
 
 fn manifest() -> Manifest {
-    Manifest {
-        job: JobId([0; 16]),
-        files: None,
-        bytes: None,
-        room: None,
-        names: Vec::new(),
-        text: false,
-    }
+    Manifest::new(JobId([0; 16]))
 }
 
 fn bundle(of: &Identity, keys: &OpenKeys) -> Bundle {
-    Bundle {
-        key: of.public_key(),
-        name: "bob".parse().expect("a name"),
-        chosen: true,
-        hpke: Some(keys.current().public().clone()),
-        direct: false,
-        expires_unix: u64::MAX,
-    }
+    Bundle::new(
+        of.public_key(),
+        &Name::chosen("bob".parse().expect("a name")),
+        Some(keys.current().public().clone()),
+        u64::MAX,
+    )
 }
 
 fn head() -> Head {
@@ -173,6 +164,7 @@ fn head() -> Head {
         exec: false,
         mode: None,
         sparse: false,
+        linked: false,
         mtime: None,
         blake3: None,
     }

@@ -147,6 +147,7 @@ fn a_bundle_of_someone_else_does_not_open_the_door() {
             chosen: true,
             hpke: None,
             direct: false,
+            hard_links: false,
             expires_unix: u64::MAX,
         };
         let bundle = bundle.sign(&other, &invite.secret.member_key());

@@ -8,8 +8,8 @@ use std::{
 };
 
 use p2p::{
-    identity::{BUNDLE_LIFETIME, Identity, Name},
-    quic::{Roads, Tuning},
+    identity::{Identity, Name},
+    quic::Tuning,
     sealing::OpenKeys,
     transfer::Member,
 };
@@ -69,17 +69,12 @@ pub fn play(args: &[String]) {
         let mut connections = Vec::new();
         for number in 0..peers {
             let member = Member {
-                identity: Arc::new(Identity::generate()),
-                name: Name {
-                    name: format!("idle{number}").parse().unwrap(),
-                    chosen: true,
-                },
-                invite: invite.clone(),
                 tuning: Tuning::from_env(),
-                roads: Roads::default(),
-                direct: p2p::direct::Policy::Never,
-                road_notes: None,
-                bundle_lifetime: BUNDLE_LIFETIME,
+                ..Member::new(
+                    Arc::new(Identity::generate()),
+                    Name::chosen(format!("idle{number}").parse().unwrap()),
+                    invite.clone(),
+                )
             };
             let keys = OpenKeys::generate();
             let hpke = keys.current().public().clone();

@@ -16,6 +16,7 @@ use crate::{
     display::{self, Events, Log, Stage, Style},
     home::{Home, KnownPeers, RoadNotes, Rooms, RoomsError, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
+    lan::Mdns,
     protocol::{PeerName, Road},
     quic::{Proxies, Roads, Tuning},
     transfer::{ErrorKind, Member, Observer},
@@ -149,7 +150,7 @@ impl Context {
 
     /// Who I am, in the room of this invite.
     pub(super) fn member_of(&self, invite: Invite) -> Result<Arc<Member>, CommandError> {
-        let (roads, forced) = roads()?;
+        let (roads, lan, forced) = roads()?;
         let direct = forced.unwrap_or_else(|| self.direct.get().copied().unwrap_or_default());
         Ok(Arc::new(Member {
             identity: Arc::new(self.identity()?),
@@ -158,6 +159,7 @@ impl Context {
             tuning: Tuning::from_env(),
             roads,
             direct,
+            lan,
             road_notes: Some(RoadNotes::new(self.home()?.road_notes())),
             bundle_lifetime: BUNDLE_LIFETIME,
         }))
@@ -300,22 +302,27 @@ pub(super) fn rooms_error(error: RoomsError) -> CommandError {
     }
 }
 
-/// The roads to the relay that may be taken, and what is to be thought of direct paths where that is
-/// given: all, or the one that `P2P_ROAD` names.
-fn roads() -> Result<(Roads, Option<Policy>), CommandError> {
+/// The roads to the relay that may be taken, whether the LAN is one, and what is to be thought of direct
+/// paths where that is given: all, or the one that `P2P_ROAD` names.
+fn roads() -> Result<(Roads, Option<Mdns>, Option<Policy>), CommandError> {
     let roads = Roads {
         proxies: Arc::new(Proxies::from_env()),
         ..Roads::default()
     };
     let named = std::env::var_os("P2P_ROAD").unwrap_or_default();
     match named.to_str() {
-        Some("") => Ok((roads, None)),
-        Some("relay") => Ok((roads.only(Road::Relay), Some(Policy::Never))),
-        Some("tcp") => Ok((roads.only(Road::Tcp), Some(Policy::Never))),
+        Some("") => Ok((roads, Some(Mdns::default()), None)),
+        Some("relay") => Ok((roads.only(Road::Relay), None, Some(Policy::Never))),
+        Some("tcp") => Ok((roads.only(Road::Tcp), None, Some(Policy::Never))),
+        Some("lan") => Ok((
+            roads.only(Road::Lan),
+            Some(Mdns::default()),
+            Some(Policy::Never),
+        )),
         // What is said to the relay still needs a way there, and a direct path needs that on UDP.
-        Some("direct") => Ok((roads.only(Road::Relay), Some(Policy::Only))),
+        Some("direct") => Ok((roads.only(Road::Relay), None, Some(Policy::Only))),
         _ => Err(CommandError::usage(format!(
-            "P2P_ROAD={}: expected relay, tcp or direct",
+            "P2P_ROAD={}: expected relay, tcp, direct or lan",
             named.to_string_lossy()
         ))),
     }

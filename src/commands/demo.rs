@@ -17,8 +17,8 @@ use crate::{
         show::{ShowOptions, When as ShowWhen, show},
     },
     home::{Home, KnownPeers},
-    identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
-    quic::{Certificate, Credentials, Roads, Tuning},
+    identity::{HostPort, Identity, Invite, Name, RoomSecret},
+    quic::{Certificate, Credentials, Tuning},
     relay::{Admission, Relay, RelayConfig},
     storage::Target,
     transfer::{
@@ -191,17 +191,12 @@ impl Observer for Joining {
 fn member(folder: &Path, name: &str, invite: &Invite) -> Result<Arc<Member>, CommandError> {
     Home::open(Some(folder.join(name))).map_err(CommandError::other)?;
     Ok(Arc::new(Member {
-        identity: Arc::new(Identity::generate()),
-        name: Name {
-            name: name.parse().map_err(CommandError::other)?,
-            chosen: true,
-        },
-        invite: invite.clone(),
         tuning: Tuning::from_env(),
-        roads: Roads::default(),
-        direct: crate::direct::Policy::Never,
-        road_notes: None,
-        bundle_lifetime: BUNDLE_LIFETIME,
+        ..Member::new(
+            Arc::new(Identity::generate()),
+            Name::chosen(name.parse().map_err(CommandError::other)?),
+            invite.clone(),
+        )
     }))
 }
 

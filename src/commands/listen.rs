@@ -12,6 +12,7 @@ use super::{
     cli::{Accept, ConflictArg, ListenArgs, NamesArg},
     context::Context,
     join::with_hint,
+    lan,
     signal::Signals,
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     transfer::{
         ErrorKind, Member,
         receive::{
-            AcceptAll, Destination, ListenConfig, OfferPolicy, SharedWriter, TrustedOnly, listen,
+            AcceptAll, Destination, ListenConfig, OfferPolicy, SharedWriter, TrustedOnly, listen_at,
         },
     },
 };
@@ -108,7 +109,11 @@ async fn serve(
         broken.cancelled().await;
         stop.cancel();
     });
-    let listened = listen(member, config, context.observer(), signals.token()).await;
+    let (seats, on_lan) = lan::seats(&member, args.lan)?;
+    let listened = listen_at(seats, config, context.observer(), signals.token()).await;
+    if let Some(on_lan) = on_lan {
+        on_lan.end().await;
+    }
     after.finish().await;
     match listened {
         Err(failure) => {

@@ -20,14 +20,16 @@ pub struct FileSender {
     stream: quinn::SendStream,
     over: bool,
     road: Road,
+    direct: bool,
 }
 
 impl FileSender {
-    pub(super) fn new(stream: quinn::SendStream, road: Road) -> Self {
+    pub(super) fn new(stream: quinn::SendStream, (road, direct): (Road, bool)) -> Self {
         Self {
             stream,
             over: false,
             road,
+            direct,
         }
     }
 
@@ -35,6 +37,12 @@ impl FileSender {
     #[must_use]
     pub fn road(&self) -> Road {
         self.road
+    }
+
+    /// Whether it goes to the peer itself, not to a relay.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.direct
     }
 
     /// Writes one piece, whole; 64 KiB and more at a time keep the send buffer cheap.
@@ -117,16 +125,22 @@ pub struct FileReceiver {
     /// Bytes before their turn, and behind `front`.
     behind: Reassembly,
     road: Road,
+    direct: bool,
 }
 
 impl FileReceiver {
-    pub(super) fn new(stream: quinn::RecvStream, connection: Held, road: Road) -> Self {
+    pub(super) fn new(
+        stream: quinn::RecvStream,
+        connection: Held,
+        (road, direct): (Road, bool),
+    ) -> Self {
         Self {
             stream,
             over: false,
             front: Bytes::new(),
             behind: Reassembly::new(connection),
             road,
+            direct,
         }
     }
 
@@ -134,6 +148,12 @@ impl FileReceiver {
     #[must_use]
     pub fn road(&self) -> Road {
         self.road
+    }
+
+    /// Whether it comes from the peer itself, not from a relay.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.direct
     }
 
     /// Reads the clear header that every file begins with.

@@ -206,6 +206,21 @@ pub(super) fn sync_file_system(dir: &Dir) -> io::Result<()> {
     }
 }
 
+/// The device and number of a file that has several names.
+pub(super) fn shared_inode(metadata: &std::fs::Metadata) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let is_shared = metadata.is_file() && metadata.nlink() > 1;
+        is_shared.then(|| (metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
+    }
+}
+
 /// The bytes of a file that take room on its disk: not those in holes.
 pub(super) fn room(metadata: &std::fs::Metadata) -> u64 {
     #[cfg(unix)]

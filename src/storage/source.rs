@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Filter, StorageError, Walk, walk, walk::Root};
+use super::{Filter, HardLinks, Linked, StorageError, Walk, walk, walk::Root};
 use crate::protocol::RelativePath;
 
 /// What is sent: files and directories that are there and can be named.
@@ -29,6 +29,8 @@ pub struct Totals {
     pub bytes: u64,
     /// The room that they take on a disk: less where there are holes in files.
     pub room: u64,
+    /// Whether there are files with several names among them.
+    pub has_links: bool,
     /// Whether all was counted.
     pub complete: bool,
 }
@@ -82,21 +84,21 @@ impl Source {
 
     /// Counts what a walk would find, but no more than `limit` entries, nor after `deadline`.
     ///
-    /// What cannot be sent counts nothing.
+    /// What cannot be sent counts nothing; with `once`, a file with several names counts once.
     #[must_use]
-    pub fn totals(&self, limit: u64, deadline: Instant) -> Totals {
-        let mut totals = Totals::default();
+    pub fn totals(&self, limit: u64, deadline: Instant, once: bool) -> Totals {
+        let (mut totals, mut links) = (Totals::default(), HardLinks::default());
         for (seen, entry) in (0..).zip(self.walk()) {
             if seen >= limit || Instant::now() >= deadline {
                 return totals;
             }
-            if let Ok(walk::Entry {
-                kind: walk::EntryKind::File { size },
-                room,
-                ..
-            }) = entry
+            let Ok(entry) = entry else { continue };
+            let is_again = matches!(links.note(&entry), Linked::To(_));
+            totals.has_links |= is_again;
+            if let walk::EntryKind::File { size } = entry.kind
+                && !(once && is_again)
             {
-                totals.room = totals.room.saturating_add(room);
+                totals.room = totals.room.saturating_add(entry.room);
                 totals.files += 1;
                 totals.bytes = totals.bytes.saturating_add(size);
             }

@@ -44,6 +44,8 @@ pub struct Entry {
     pub room: u64,
     /// When it was last modified; not for links.
     pub modified: Option<Modified>,
+    /// Which file it is, by device and number, if it has further names.
+    pub(super) inode: Option<(u64, u64)>,
     /// A root may be a link, and is followed: it was named by whoever sends.
     pub(super) is_root: bool,
 }
@@ -183,6 +185,7 @@ fn describe(
     Ok(Entry {
         executable: matches!(kind, EntryKind::File { .. }) && os::is_executable(metadata),
         room: os::room(metadata),
+        inode: os::shared_inode(metadata),
         mode: match is_link {
             true => None,
             false => os::mode(metadata),

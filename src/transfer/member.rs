@@ -1,13 +1,17 @@
 //! A member of a room: what it takes to enter it.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::unix_now;
 use crate::{
     direct::Policy,
     home::RoadNotes,
-    identity::{Bundle, HpkePublicKey, Identity, Invite, MemberKey, Name},
-    protocol::{PeerId, RoomId},
+    identity::{
+        BUNDLE_LIFETIME, Bundle, HostPort, HpkePublicKey, Identity, Invite, MemberKey, Name,
+        RelayAddress,
+    },
+    lan::Mdns,
+    protocol::{PeerId, Road, RoomId},
     quic::{ConnectError, LinkError, Roads, Tuning},
 };
 
@@ -28,6 +32,8 @@ pub struct Member {
     pub direct: Policy,
     /// Where it is noted which roads were open.
     pub road_notes: Option<RoadNotes>,
+    /// Where listeners of the room are searched for besides, if anywhere.
+    pub lan: Option<Mdns>,
     /// For how long a bundle of mine is valid.
     pub bundle_lifetime: Duration,
 }
@@ -64,6 +70,58 @@ impl EnterError {
 }
 
 impl Member {
+    /// A member that reaches its relay by every road that there is, and notes nothing.
+    #[must_use]
+    pub fn new(identity: Arc<Identity>, name: Name, invite: Invite) -> Self {
+        Self {
+            identity,
+            name,
+            invite,
+            tuning: Tuning::default(),
+            roads: Roads::default(),
+            direct: Policy::default(),
+            road_notes: None,
+            lan: None,
+            bundle_lifetime: BUNDLE_LIFETIME,
+        }
+    }
+
+    /// The same member of the same room, at a relay on this LAN.
+    #[must_use]
+    pub fn on_lan(&self, relay: PeerId, addresses: Vec<SocketAddr>) -> Self {
+        let invite = Invite {
+            relay: addresses.first().and_then(|address| {
+                let at = HostPort::new(&address.ip().to_string(), address.port()).ok()?;
+                Some(RelayAddress {
+                    at,
+                    fingerprint: relay,
+                })
+            }),
+            secret: self.invite.secret.clone(),
+        };
+        Self {
+            tuning: self.tuning,
+            roads: Roads::on_lan(addresses),
+            bundle_lifetime: self.bundle_lifetime,
+            ..Self::new(self.identity.clone(), self.name.clone(), invite)
+        }
+    }
+
+    /// Whether there is a relay, and a road to it that may be taken.
+    #[must_use]
+    pub fn has_relay(&self) -> bool {
+        self.invite.relay.is_some() && (self.roads.udp || self.roads.tcp)
+    }
+
+    /// Where it enters the room, for people: the relay's host and port, or `lan`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.roads.lan.is_empty() {
+            true => self.invite.place(),
+            false => Road::Lan.to_string(),
+        }
+    }
+
     /// The room's ID.
     #[must_use]
     pub fn room(&self) -> RoomId {
@@ -89,13 +147,11 @@ impl Member {
         hpke: Option<HpkePublicKey>,
         direct: bool,
     ) -> crate::protocol::SignedBundle {
+        let expires = unix_now() + self.bundle_lifetime.as_secs();
         let bundle = Bundle {
-            key: self.identity.public_key(),
-            name: self.name.name.clone(),
-            chosen: self.name.chosen,
-            hpke,
             direct,
-            expires_unix: unix_now() + self.bundle_lifetime.as_secs(),
+            hard_links: true,
+            ..Bundle::new(self.identity.public_key(), &self.name, hpke, expires)
         };
         bundle.sign(&self.identity, &self.member_key())
     }

@@ -3,9 +3,8 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use p2p::{
-    identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
+    identity::{Identity, Invite, Name},
     protocol::{Answer, CHUNK_SIZE, FileClass, FileHeader, PeerId, PeerMessage},
-    quic::{Roads, Tuning},
     sealing::{
         Compression, Head, HeadKind, JobId, Manifest, NewTransfer, ReceiptOpener, Suite,
         TransferSealer, chunk_frame,
@@ -37,6 +36,7 @@ pub fn file(path: &str) -> (Head, Vec<u8>) {
         exec: false,
         mode: None,
         sparse: false,
+        linked: false,
         mtime: None,
         blake3: None,
     };
@@ -49,6 +49,13 @@ pub fn link(path: &str, target: &str) -> (Head, Vec<u8>) {
     head.kind = HeadKind::Symlink;
     head.size = None;
     head.target = Some(target.to_owned());
+    (head, Vec::new())
+}
+
+/// Another name of a file.
+pub fn hard_link(path: &str, target: &str) -> (Head, Vec<u8>) {
+    let (mut head, _) = link(path, target);
+    head.kind = HeadKind::HardLink;
     (head, Vec::new())
 }
 
@@ -68,19 +75,11 @@ pub struct Mallory {
 
 impl Mallory {
     pub async fn enter(invite: &Invite, identity: &Arc<Identity>) -> Self {
-        let member = Member {
-            identity: identity.clone(),
-            name: Name {
-                name: "mallory".parse().unwrap(),
-                chosen: true,
-            },
-            invite: invite.clone(),
-            tuning: Tuning::default(),
-            roads: Roads::default(),
-            direct: p2p::direct::Policy::Never,
-            road_notes: None,
-            bundle_lifetime: BUNDLE_LIFETIME,
-        };
+        let member = Member::new(
+            identity.clone(),
+            Name::chosen("mallory".parse().unwrap()),
+            invite.clone(),
+        );
         let channel = member.enter(None).await.unwrap();
         Self { member, channel }
     }
@@ -112,12 +111,8 @@ impl Mallory {
             suite: Suite::preferred(),
             recipients: NonZeroU32::MIN,
             manifest: &Manifest {
-                job: JobId::generate(),
-                files: None,
                 bytes: announced,
-                room: None,
-                names: vec![],
-                text: false,
+                ..Manifest::new(JobId::generate())
             },
         });
         let (messages, transfer) = (self.channel.messages(), sealer.transfer());

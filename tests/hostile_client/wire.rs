@@ -241,6 +241,7 @@ pub fn bundle(identity: &Identity) -> Bundle {
         chosen: false,
         hpke: None,
         direct: false,
+        hard_links: false,
         expires_unix: u64::MAX,
     }
 }

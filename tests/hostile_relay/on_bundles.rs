@@ -25,7 +25,7 @@ fn invented(identity: &Identity, name: &str) -> Bundle {
         name: name.parse().unwrap(),
         chosen: true,
         hpke: Some(OpenKeys::generate().current().public().clone()),
-        direct: false,
+        hard_links: false,
         expires_unix: now() + 3600,
     }
 }
@@ -120,7 +120,6 @@ async fn a_bundle_that_has_expired_or_is_from_years_ahead_is_ignored_and_the_clo
         (now() + twenty_years, "ahead of this machine's"),
     ] {
         let aged = Bundle {
-            direct: false,
             expires_unix,
             ..invented(&bob.member.identity, "bob")
         };

@@ -346,16 +346,17 @@ fn totals_are_counted_within_bounds() {
     let source = Source::new(&[temp.path().join("t")], Filter::default()).unwrap();
     let later = Instant::now() + Duration::from_secs(3600);
     assert_eq!(
-        source.totals(100, later),
+        source.totals(100, later, true),
         Totals {
             files: 3,
             bytes: 3 + 5 + 5,
             room: 3 + 5 + 5,
+            has_links: false,
             complete: true
         }
     );
-    assert!(!source.totals(2, later).complete);
-    assert!(!source.totals(100, Instant::now()).complete);
+    assert!(!source.totals(2, later, true).complete);
+    assert!(!source.totals(100, Instant::now(), true).complete);
 }
 
 #[cfg(target_os = "linux")]

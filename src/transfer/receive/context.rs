@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::{
     Destination, ListenConfig, ReceivedFile, Shared,
     allowance::Allowance,
+    linked::LinkedFiles,
     outcome::{Settlement, Stored, Whole},
 };
 use crate::{
@@ -37,6 +38,8 @@ pub(super) struct Context {
     /// Whether an earlier attempt at the job left notes.
     pub(super) is_resumed: bool,
     pub(super) allowance: Allowance,
+    /// Files that further names may come of.
+    pub(super) linked: LinkedFiles,
     pub(super) journal: SharedJournal,
     pub(super) settle: mpsc::Sender<Settlement>,
     /// The search for a direct path, once the sender has begun one.
@@ -119,6 +122,7 @@ impl Context {
         file: &Stored,
     ) {
         let Whole { len, hash, .. } = file.whole;
+        self.linked.stored(head, stored);
         self.announce(head, self.place(stored), file);
         let done = Done {
             stored: stored.clone(),

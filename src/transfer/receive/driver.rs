@@ -19,6 +19,7 @@ use super::{
     context::Context,
     file::FileTasks,
     lanes::{LaneBook, Role, hand_over},
+    linked::LinkedFiles,
     receiver::{Effect, Ended, Receiver, Terms},
     store,
 };
@@ -152,6 +153,7 @@ impl Driver {
             each: is_resumed || is_there,
             is_resumed,
             allowance: Allowance::new(self.shared.config.max_size, approval),
+            linked: LinkedFiles::default(),
             journal,
             settle,
             direct: OnceLock::new(),

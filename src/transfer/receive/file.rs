@@ -93,12 +93,22 @@ impl FileTask {
         let context = self.tasks.context.clone();
         let (head, opener) = self.head(stream).await?;
         self.progress.describe(&head.path, head.size);
-        let path = self.admit(&head).map_err(|error| error.of(&head.path))?;
+        context.linked.coming(self.index, &head);
+        let path = match self.admit(&head) {
+            Ok(path) => path,
+            Err(error) => {
+                context.linked.failed(&head);
+                return Err(error.of(&head.path));
+            }
+        };
         let result = self.content(stream, &head, &path, opener).await;
         match &result {
             Ok(Some(_)) => context.allowance.stored(&head.path),
             Ok(None) => {}
-            Err(_) => context.allowance.failed(&head.path),
+            Err(_) => {
+                context.allowance.failed(&head.path);
+                context.linked.failed(&head);
+            }
         }
         result.map_err(|error| error.of(&head.path))
     }
@@ -111,6 +121,11 @@ impl FileTask {
         mut opener: FileOpener,
     ) -> Result<Option<Stored>, FileError> {
         let context = self.tasks.context.clone();
+        if head.kind == HeadKind::HardLink {
+            // Without a place, which its file may need.
+            let target = head.target.as_deref().unwrap_or_default();
+            context.linked.wait(self.index, target).await?;
+        }
         let small =
             head.kind != HeadKind::File || head.size.is_some_and(|size| size <= CHUNK_SIZE as u64);
         // So many files at a time; the streams of others wait, and so in the end does their sender.
@@ -146,7 +161,9 @@ impl FileTask {
                     already_there: is_reported || !context.is_resumed,
                     is_user_visible: true,
                 };
-                if !is_reported {
+                if is_reported {
+                    context.linked.stored(head, &place);
+                } else {
                     let (head, path) = (head.clone(), path.clone());
                     let reporting =
                         spawn_blocking(move || context.report(&head, &path, &place, &stored));

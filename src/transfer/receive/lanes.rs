@@ -15,7 +15,7 @@ use super::{
     store::Frame,
 };
 use crate::{
-    protocol::{Code, FileIndex, FrameHeader, FrameKind, PeerMessage, Road},
+    protocol::{Code, FileIndex, FrameHeader, FrameKind, PeerMessage},
     quic::{FileReceiver, StreamError},
     sealing::{HEAD_MAX, TAG_LEN, TransferOpener},
     transfer::buffers::Buffers,
@@ -160,7 +160,7 @@ impl Lanes {
             {
                 return Ok(Some(frame));
             }
-            let road = self.current.road();
+            let direct = self.current.is_direct();
             let next = {
                 let mut reading = std::pin::pin!(stream_frame(&mut self.current, buffers));
                 loop {
@@ -168,7 +168,7 @@ impl Lanes {
                         biased;
                         frame = &mut reading => break Next::Frame(frame),
                         Some(lane) = self.more.recv() => {
-                            let now = is_direct(road) && may_follow(self.next, &lane);
+                            let now = direct && may_follow(self.next, &lane);
                             self.waiting = Some(lane);
                             if now {
                                 break Next::Overtaken;
@@ -207,12 +207,12 @@ impl Lanes {
         context: &Context,
         ended: Result<Option<Frame>, StreamError>,
     ) -> Result<Option<Option<Frame>>, FileError> {
-        let road = self.current.road();
+        let direct = self.current.is_direct();
         match ended {
             Ok(_) if self.whole => return Ok(Some(None)),
             // The trailer says that nothing follows; it is sealed.
-            Err(StreamError::Link(_)) if self.whole && is_direct(road) => return Ok(Some(None)),
-            Err(StreamError::Link(_)) if is_direct(road) => {
+            Err(StreamError::Link(_)) if self.whole && direct => return Ok(Some(None)),
+            Err(StreamError::Link(_)) if direct => {
                 let (file, chunk) = (self.index, self.next.unwrap_or(0));
                 context.send(PeerMessage::Again { file, chunk }).await;
             }
@@ -263,16 +263,12 @@ impl Lanes {
     }
 }
 
-fn is_direct(road: Road) -> bool {
-    matches!(road, Road::Direct | Road::Lan)
-}
-
 /// Whether a lane goes on before the current one has ended.
 ///
 /// From the relay's, no: that ends where the other begins. From a direct one, yes: the sender has found out
 /// first that it is dead.
 fn overtakes(current: &FileReceiver, next: Option<u32>, lane: &Lane) -> bool {
-    is_direct(current.road()) && may_follow(next, lane)
+    current.is_direct() && may_follow(next, lane)
 }
 
 /// Whether nothing is missing between the chunks that have come and those of a lane.

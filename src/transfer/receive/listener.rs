@@ -11,12 +11,13 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Refusal, Shared,
     admission::Offer,
     driver::{Driver, End, Input, Inputs},
+    jobs::{self, Open},
     published::Published,
     queue::{Place, Queue, Waiting},
     receiver,
@@ -27,8 +28,8 @@ use crate::{
         TransferId,
     },
     quic::{FileReceiver, STREAMS_MAX},
-    sealing::{Inbox, JobId, OpenKeys, OpenedOffer, open_offer},
-    transfer::{Channel, Error, ErrorKind, Event, Incoming, PeerEvent, unix_now},
+    sealing::{Inbox, OpenKeys, OpenedOffer, open_offer},
+    transfer::{Channel, Error, ErrorKind, Event, Incoming, Member, PeerEvent, unix_now},
 };
 
 /// From a file stream's first byte to its whole header.
@@ -52,6 +53,7 @@ pub(super) enum Ended {
 /// A listener on one connection.
 pub(super) struct Listener<'a> {
     shared: &'a Arc<Shared>,
+    seat: &'a Member,
     channel: Channel,
     keys: OpenKeys,
     published: Published,
@@ -64,22 +66,24 @@ pub(super) struct Listener<'a> {
 /// The way to a transfer's task.
 struct Transfer {
     from: PeerId,
-    job: JobId,
     inputs: mpsc::Sender<Input>,
     end: watch::Sender<Option<End>>,
-    /// Cancelled once everything that the transfer had open is put away.
-    over: CancellationToken,
 }
 
 impl<'a> Listener<'a> {
-    pub(super) fn new(shared: &'a Arc<Shared>, channel: Channel, keys: OpenKeys) -> Self {
+    pub(super) fn new(
+        (shared, seat): (&'a Arc<Shared>, &'a Member),
+        channel: Channel,
+        keys: OpenKeys,
+    ) -> Self {
         Self {
             shared,
+            seat,
             channel,
             keys,
             published: Published::now(),
             transfers: HashMap::new(),
-            queue: Queue::new(shared.config.once),
+            queue: Queue::new(shared.config.once, shared.places.clone()),
             tasks: JoinSet::new(),
             headers: JoinSet::new(),
         }
@@ -90,7 +94,7 @@ impl<'a> Listener<'a> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut streams = self.channel.incoming();
         let on_tcp = self.channel.road() == Road::Tcp;
-        let mut udp_opens = Box::pin(self.shared.member.udp_opens());
+        let mut udp_opens = Box::pin(self.seat.udp_opens());
         loop {
             tokio::select! {
                 biased;
@@ -190,16 +194,14 @@ impl<'a> Listener<'a> {
             since: Instant::now(),
         };
         // What goes on with a job takes the place of what is still open of it.
-        let opened = match self.queue.has_room(from) || self.is_open(from) {
+        let opened = match self.queue.has_room(from) || self.shared.jobs.has_of(from) {
             true => self.open(&waiting),
             false => None,
         };
-        let goes_on = opened.as_ref().is_some_and(|opened| {
-            let job = opened.manifest.job;
-            self.transfers
-                .values()
-                .any(|t| t.from == from && t.job == job)
-        });
+        let jobs = &self.shared.jobs;
+        let goes_on = opened
+            .as_ref()
+            .is_some_and(|opened| jobs.has(from, opened.manifest.job));
         match (opened, self.queue.enter(transfer, from, goes_on)) {
             (Some(opened), Place::Free) => self.start(transfer, opened),
             (None, Place::Free) => {
@@ -214,10 +216,6 @@ impl<'a> Listener<'a> {
         self.shared
             .crowded
             .store(!self.queue.is_empty(), Ordering::Relaxed);
-    }
-
-    fn is_open(&self, from: PeerId) -> bool {
-        self.transfers.values().any(|t| t.from == from)
     }
 
     /// Opens an offer; one that does not hold is declined.
@@ -255,45 +253,36 @@ impl<'a> Listener<'a> {
     /// Gives an opened offer its task.
     fn start(&mut self, transfer: TransferId, opened: OpenedOffer) {
         let (from, job) = (opened.sender, opened.manifest.job);
-        let older = self.supersede(from, job);
+        let older = self.shared.jobs.supersede(from, job);
         let (inputs, queue) = mpsc::channel(INPUTS);
         let (end, ends) = watch::channel(None);
         let over = CancellationToken::new();
-        let entry = Transfer {
+        let open = Open {
             from,
             job,
-            inputs,
-            end,
+            end: end.clone(),
             over: over.clone(),
         };
+        self.shared.jobs.add(transfer, open);
+        let entry = Transfer { from, inputs, end };
         self.transfers.insert(transfer, entry);
         let inputs = Inputs { queue, end: ends };
         let offer = Offer::new(transfer, &opened);
         let (shared, direct) = (self.shared.clone(), self.channel.direct().cloned());
         let messages = self.channel.messages();
+        let closed = Closed {
+            shared: shared.clone(),
+            transfer,
+            _over: over.drop_guard(),
+        };
         self.tasks.spawn(async move {
-            let _guard = over.drop_guard();
+            let _closed = closed;
             for older in older {
                 older.cancelled().await;
             }
             let ended = Driver::run(shared, offer, opened, (messages, direct), inputs).await;
             (transfer, ended)
         });
-    }
-
-    /// Ends what is still open of a job that its sender begins again.
-    ///
-    /// The sender's word is enough: it was killed or cut off, and this side has not noticed yet.
-    fn supersede(&self, from: PeerId, job: JobId) -> Vec<CancellationToken> {
-        let older = self
-            .transfers
-            .values()
-            .filter(|t| t.from == from && t.job == job);
-        let end = |t: &Transfer| {
-            t.end(End::Gone(Code::Replaced));
-            t.over.clone()
-        };
-        older.map(end).collect()
     }
 
     /// Starts those who waited, as far as there is room now.
@@ -311,11 +300,7 @@ impl<'a> Listener<'a> {
             self.decline(&late, BUSY).await;
         }
         self.admit_next().await;
-        let (lifetime, unix, now) = (
-            self.shared.member.bundle_lifetime,
-            unix_now(),
-            Instant::now(),
-        );
+        let (lifetime, unix, now) = (self.seat.bundle_lifetime, unix_now(), Instant::now());
         let worn =
             self.keys.current().is_worn() && now.duration_since(self.published.at) >= ROTATE_PAUSE;
         if worn || self.published.is_due(lifetime, unix, now) {
@@ -326,10 +311,8 @@ impl<'a> Listener<'a> {
         }
         self.published = Published::now();
         let public = self.keys.current().public().clone();
-        let bundle = self
-            .shared
-            .member
-            .bundle(Some(public), self.channel.takes_direct());
+        let direct = self.channel.takes_direct();
+        let bundle = self.seat.bundle(Some(public), direct);
         self.channel.publish(bundle).await;
     }
 
@@ -361,6 +344,19 @@ impl<'a> Listener<'a> {
     }
 }
 
+/// A transfer that is open until this is dropped, however its task ends.
+struct Closed {
+    shared: Arc<Shared>,
+    transfer: TransferId,
+    _over: DropGuard,
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.shared.jobs.remove(self.transfer);
+    }
+}
+
 impl Transfer {
     /// Passes something on; a sender that says more than it has to say is cut off.
     fn input(&self, input: Input) {
@@ -372,15 +368,8 @@ impl Transfer {
         }
     }
 
-    /// Ends the transfer; the first word counts, but that this listener stops.
     fn end(&self, end: End) {
-        self.end.send_if_modified(|current| {
-            let first = current.is_none() || matches!(end, End::Stop(_));
-            if first {
-                *current = Some(end);
-            }
-            first
-        });
+        jobs::end(&self.end, end);
     }
 }
 

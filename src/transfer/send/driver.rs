@@ -192,6 +192,10 @@ impl<'d, 'a> Run<'d, 'a> {
             self.sender.on_payload_taken_for_good();
         }
         let member = self.driver.member;
+        let link = recipients.iter().all(|place| {
+            let peer = self.sender.present(self.sender.target(*place).id);
+            peer.is_none_or(|peer| peer.bundle.hard_links)
+        });
         let count = u32::try_from(recipients.len())
             .ok()
             .and_then(NonZeroU32::new);
@@ -202,10 +206,11 @@ impl<'d, 'a> Run<'d, 'a> {
             member_key: &member.member_key(),
             suite: Suite::preferred(),
             recipients: count.expect("an attempt has recipients, and not four billion"),
-            manifest: &self.driver.payload.manifest(),
+            manifest: &self.driver.payload.manifest(link),
         });
         let transfer = sealer.transfer();
-        let known = (self.driver.payload.files, self.driver.payload.bytes);
+        let extent = self.driver.payload.extent(link);
+        let known = (extent.files, extent.bytes);
         self.sender.on_attempt((transfer, recipients), known);
         let mut parts = Vec::with_capacity(recipients.len());
         let mut paths = HashMap::new();
@@ -241,6 +246,7 @@ impl<'d, 'a> Run<'d, 'a> {
                 compression: self.driver.compression,
             }),
             walk: Some(walk),
+            link,
             produced: None,
             held: None,
             starts: HashMap::new(),

@@ -110,7 +110,7 @@ impl Lanes {
     }
 
     fn is_direct(&self) -> bool {
-        matches!(self.road(), Road::Direct | Road::Lan)
+        self.stream.is_direct()
     }
 
     /// Sends the plan, which is for a relay.

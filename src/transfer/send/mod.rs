@@ -89,14 +89,17 @@ pub async fn send(
             Err(error) => return Err(error.into()),
         };
         let recipients = Recipients {
-            member,
-            known,
-            observer,
+            me: member.id(),
+            known: known.clone(),
+            to: to.clone(),
             interrupted: record
                 .as_ref()
                 .map_or_else(Vec::new, |record| record.interrupted()),
         };
-        match recipients.find(&mut driver, &mut channel, (to, wait)).await {
+        match Arc::new(recipients)
+            .find(&mut driver, &mut channel, wait)
+            .await
+        {
             Ok(found) => Ok((channel, found)),
             Err(error) => {
                 channel.close(Code::Done).await;

@@ -38,6 +38,8 @@ pub(super) struct Running {
     pub(super) keys: Arc<AttemptKeys>,
     /// Until the attempt begins.
     pub(super) walk: Option<Walk>,
+    /// Whether all recipients take hard links as such.
+    pub(super) link: bool,
     /// From then on, until all files are found.
     pub(super) produced: Option<mpsc::Receiver<Produced>>,
     /// A file that waits for a place.
@@ -65,6 +67,7 @@ impl Running {
                 let preparation = Preparation {
                     seal_small: !each,
                     hash: compare,
+                    link: self.link,
                 };
                 self.produced = self
                     .walk

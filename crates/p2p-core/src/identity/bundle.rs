@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HpkeKeyError, HpkePublicKey, Identity, MAC_LEN, MemberKey, PublicKey, SIGNATURE_LEN};
+use super::{
+    HpkeKeyError, HpkePublicKey, Identity, MAC_LEN, MemberKey, Name, PublicKey, SIGNATURE_LEN,
+};
 use crate::protocol::{Base64, PeerId, PeerName, SignedBundle};
 
 /// A member's word about itself: signed by its key, vouched for by the room.
@@ -20,6 +22,8 @@ pub struct Bundle {
     pub hpke: Option<HpkePublicKey>,
     /// Whether the member takes direct connections, and says where once it has accepted an offer.
     pub direct: bool,
+    /// Whether the member takes hard links as such.
+    pub hard_links: bool,
     /// From when on the bundle is void, in seconds since 1970.
     pub expires_unix: u64,
 }
@@ -85,6 +89,25 @@ pub enum BundleError {
 }
 
 impl Bundle {
+    /// A bundle of a member that knows nothing which is optional.
+    #[must_use]
+    pub fn new(
+        key: PublicKey,
+        name: &Name,
+        hpke: Option<HpkePublicKey>,
+        expires_unix: u64,
+    ) -> Self {
+        Self {
+            key,
+            name: name.name.clone(),
+            chosen: name.chosen,
+            hpke,
+            direct: false,
+            hard_links: false,
+            expires_unix,
+        }
+    }
+
     /// Signs the bundle and vouches for it.
     ///
     /// # Panics
@@ -102,6 +125,7 @@ impl Bundle {
             chosen: self.chosen,
             hpke: self.hpke.as_ref().map(|key| Base64(key.to_bytes())),
             direct: self.direct,
+            hard_links: self.hard_links,
             expires: self.expires_unix,
         };
         let body = serde_json::to_vec(&body).expect("strings and numbers are JSON");
@@ -180,6 +204,7 @@ impl Bundle {
             chosen: body.chosen,
             hpke: hpke.transpose()?,
             direct: body.direct,
+            hard_links: body.hard_links,
             expires_unix: body.expires,
         })
     }
@@ -196,6 +221,8 @@ struct Body {
     hpke: Option<Base64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     direct: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    hard_links: bool,
     expires: u64,
 }
 
@@ -245,10 +272,17 @@ mod tests {
             chosen: true,
             hpke: Some(HpkePublicKey::new(hpke)),
             direct: true,
+            hard_links: true,
             expires_unix: NOW + BUNDLE_LIFETIME.as_secs(),
         };
         let signed = bundle.sign(&me, &room);
         (me, room, bundle, signed)
+    }
+
+    #[test]
+    fn a_bundle_of_an_earlier_version_takes_no_hard_links() {
+        let json = r#"{"v":1,"key":"AAAA","name":"a","chosen":true,"expires":1}"#;
+        assert!(!serde_json::from_str::<Body>(json).unwrap().hard_links);
     }
 
     #[test]

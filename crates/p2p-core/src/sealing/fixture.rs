@@ -31,6 +31,7 @@ impl Peer {
             chosen: true,
             hpke: Some(self.keys.current().public().clone()),
             direct: false,
+            hard_links: false,
             expires_unix: u64::MAX,
         }
     }
@@ -109,6 +110,7 @@ pub(super) fn head(size: Option<u64>) -> Head {
         exec: false,
         mode: None,
         sparse: false,
+        linked: false,
         mtime: Some(ModifiedTime(1, 2)),
         blake3: None,
     }

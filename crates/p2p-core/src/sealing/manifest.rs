@@ -52,6 +52,19 @@ impl Manifest {
     /// In base64 and with the offer's header, half of a control message.
     pub(super) const MAX: usize = 16 * 1024;
 
+    /// A manifest that says nothing but which job it is of.
+    #[must_use]
+    pub fn new(job: JobId) -> Self {
+        Self {
+            job,
+            files: None,
+            bytes: None,
+            room: None,
+            names: Vec::new(),
+            text: false,
+        }
+    }
+
     /// The manifest as it is sealed; of the names, only so many as fit.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut fitting = self.clone();

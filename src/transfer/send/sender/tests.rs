@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    identity::{Bundle, Identity},
+    identity::{Bundle, Identity, Name},
     protocol::{FileIndex, PeerMessage, PeerState, Road},
     sealing::{FileDigest, OpenKeys},
     transfer::{ErrorKind, send::ledger::Delivered},
@@ -17,14 +17,12 @@ fn at(seconds: u64) -> Duration {
 
 fn listener(name: &str) -> Peer {
     let identity = Identity::generate();
-    let bundle = Bundle {
-        key: identity.public_key(),
-        name: name.parse().unwrap(),
-        chosen: true,
-        hpke: Some(OpenKeys::generate().current().public().clone()),
-        direct: false,
-        expires_unix: u64::MAX,
-    };
+    let bundle = Bundle::new(
+        identity.public_key(),
+        &Name::chosen(name.parse().unwrap()),
+        Some(OpenKeys::generate().current().public().clone()),
+        u64::MAX,
+    );
     Peer {
         id: identity.id(),
         name: bundle.name.clone(),
@@ -192,7 +190,6 @@ fn a_file_is_shown_and_counted_once_over_all_attempts() {
                 len: 5,
                 blake3: [0; 32],
             },
-            road: None,
             already_there: false,
         },
     };
