@@ -11,7 +11,7 @@ use crate::{
         RelayAddress,
     },
     lan::Mdns,
-    protocol::{PeerId, Road, RoomId},
+    protocol::{PeerId, Road, RoomId, SignedBundle},
     quic::{ConnectError, LinkError, Roads, Tuning},
 };
 
@@ -140,13 +140,14 @@ impl Member {
         self.identity.id()
     }
 
-    /// A fresh bundle, with a key to seal to where I listen, and whether I take direct connections.
+    /// A fresh bundle, with a key to seal to where I listen.
     #[must_use]
-    pub fn bundle(
-        &self,
-        hpke: Option<HpkePublicKey>,
-        direct: bool,
-    ) -> crate::protocol::SignedBundle {
+    pub fn bundle(&self, hpke: Option<HpkePublicKey>) -> SignedBundle {
+        self.bundle_with(hpke, false)
+    }
+
+    /// The same, which says whether I take direct connections.
+    pub(super) fn bundle_with(&self, hpke: Option<HpkePublicKey>, direct: bool) -> SignedBundle {
         let expires = unix_now() + self.bundle_lifetime.as_secs();
         let bundle = Bundle {
             direct,

@@ -91,7 +91,7 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
         .map(|socket| Hub::start(socket, member.direct, listening));
     let hello = ClientToServer::Hello {
         room: member.room(),
-        bundle: member.bundle(hpke, direct.is_some()),
+        bundle: member.bundle_with(hpke, direct.is_some()),
         listening,
     };
     match timeout(WELCOME_LIMIT, greet(&link, hello)).await {

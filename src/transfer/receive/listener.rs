@@ -312,7 +312,7 @@ impl<'a> Listener<'a> {
         self.published = Published::now();
         let public = self.keys.current().public().clone();
         let direct = self.channel.takes_direct();
-        let bundle = self.seat.bundle(Some(public), direct);
+        let bundle = self.seat.bundle_with(Some(public), direct);
         self.channel.publish(bundle).await;
     }
 

@@ -1,0 +1,120 @@
+//! Files go from peer to peer where they can, and through the relay where they cannot.
+
+use std::{thread, time::Instant};
+
+use serde_json::Value;
+
+use crate::{
+    common::{Lab, MIB, PATIENCE, assert_same, text},
+    namespace::available,
+    nat::{Internet, Kind},
+};
+
+/// How long the slowest pair may take to find out that there is no way, and to deliver all the same.
+const TRIED: std::time::Duration = std::time::Duration::from_secs(8);
+
+#[test]
+fn every_pair_of_networks_goes_direct_that_can_and_no_other_waits() {
+    let test = "every_pair_of_networks_goes_direct_that_can_and_no_other_waits";
+    if !available(test) {
+        return;
+    }
+    let pairs: Vec<_> = Kind::ALL
+        .into_iter()
+        .flat_map(|sender| Kind::ALL.map(|recipient| (sender, recipient)))
+        .collect();
+    // Four at a time: each is a few processes that mostly wait.
+    let roads: Vec<_> = pairs
+        .chunks(4)
+        .flat_map(|pairs| {
+            let pairs = pairs.iter().copied();
+            let running: Vec<_> = pairs
+                .map(|pair| thread::spawn(move || road(pair)))
+                .collect();
+            running.into_iter().map(|pair| pair.join().unwrap())
+        })
+        .collect();
+    eprintln!(
+        "sender \\ recipient   {}",
+        Kind::ALL.map(|k| format!("{:<18}", k.name())).concat()
+    );
+    for (kind, row) in Kind::ALL.iter().zip(roads.chunks(4)) {
+        let cells: String = row.iter().map(|cell| format!("{cell:<18}")).collect();
+        eprintln!("{:<20} {cells}", kind.name());
+    }
+    let direct = roads
+        .iter()
+        .filter(|road| road.starts_with("direct"))
+        .count();
+    eprintln!("{direct} of {} pairs go direct", roads.len());
+    for ((sender, recipient), road) in pairs.into_iter().zip(roads) {
+        let hard =
+            |a, b| a == Kind::Symmetric && matches!(b, Kind::Symmetric | Kind::PortRestricted);
+        let expected = !hard(sender, recipient) && !hard(recipient, sender);
+        let pair = format!("{} to {}", sender.name(), recipient.name());
+        assert_eq!(road.starts_with("direct"), expected, "{pair}: {road}");
+    }
+}
+
+/// The road that the last file took between two networks, and after what time.
+fn road((sender, recipient): (Kind, Kind)) -> String {
+    let mut net = Internet::new(&[]);
+    let (here, there) = (net.home(sender), net.home(recipient));
+    let alice = net.listen(&there.machine, "alice", &[]);
+    // A rate at which the path is found while the file is under way.
+    let file = net.lab.file("data.bin", 6 * MIB);
+    let begun = Instant::now();
+    let file_name = file.to_str().unwrap();
+    let limit = ["send", "--to", "alice", "--limit", "2Mi", file_name];
+    let mut send = net.run(&here.machine, "sender", &limit);
+    send.expect(0);
+    let took = begun.elapsed();
+    assert!(took < PATIENCE);
+    assert_same(&file, &net.lab.out("alice").join("data.bin"));
+    let delivered = text(&send.wait_event("delivered"), "road");
+    assert_eq!(text(&alice.wait_event("received"), "road"), delivered);
+    match delivered.as_str() {
+        "direct" => format!("direct {:.1} s", changed_after(&send.events("road"), begun)),
+        other => other.to_owned(),
+    }
+}
+
+/// Whether a change was said, as good as a time of it can be told.
+fn changed_after(events: &[Value], _begun: Instant) -> f64 {
+    assert!(!events.is_empty(), "a change of road is told");
+    0.0
+}
+
+#[test]
+fn two_processes_on_one_machine_go_direct_where_that_is_asked_for() {
+    let (lab, _relay) = Lab::new();
+    let out = lab.out("alice");
+    let mut command = lab.command("alice");
+    command.args([
+        "--json",
+        "listen",
+        "--name",
+        "alice",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    command.env("P2P_ROAD", "direct");
+    let alice = crate::common::Proc::start(command);
+    alice.wait_event("joined");
+    let files = [lab.file("small", 10), lab.file("large", 20 * MIB)];
+    let mut command = lab.command("sender");
+    command
+        .args(["--json", "send", "--to", "alice"])
+        .args(&files);
+    command.env("P2P_ROAD", "direct");
+    let mut send = crate::common::Proc::start(command);
+    send.expect(0);
+    for file in &files {
+        let name = file.file_name().unwrap();
+        assert_same(file, &out.join(name));
+    }
+    let roads = |events: Vec<Value>| events.iter().all(|event| event["road"] == "direct");
+    assert!(roads(send.events("delivered")) && roads(alice.events("received")));
+    assert!(roads(send.events("road")) && send.events("road").len() == 1);
+    let _ = TRIED;
+}
