@@ -42,8 +42,8 @@ impl Kind {
 pub struct Home {
     pub machine: Namespace,
     router: Option<Namespace>,
-    /// Interface of the machine's cable, or of its router's to the internet.
-    pub outward: String,
+    /// How the internet knows it.
+    pub public: String,
 }
 
 /// The internet: a relay, and what routes between homes.
@@ -51,7 +51,7 @@ pub struct Internet {
     pub lab: Lab,
     pub core: Namespace,
     homes: u8,
-    pub relay: Proc,
+    _relay: Proc,
 }
 
 impl Internet {
@@ -59,9 +59,7 @@ impl Internet {
     pub fn new(options: &[&str]) -> Self {
         let core = Namespace::new("core");
         forward(&core);
-        core.ip("link add relay0 type dummy");
-        core.ip("addr add 198.51.100.1/32 dev relay0");
-        core.ip("link set relay0 up");
+        core.ip("addr add 198.51.100.1/32 dev lo");
         let mut lab = Lab::empty();
         let mut command = lab.command("relay");
         command
@@ -74,7 +72,7 @@ impl Internet {
             lab,
             core,
             homes: 0,
-            relay,
+            _relay: relay,
         }
     }
 
@@ -86,15 +84,16 @@ impl Internet {
             format!("203.0.113.{}/31", 2 * n),
             format!("203.0.113.{}/31", 2 * n + 1),
         );
+        let address = public[..public.len() - 3].to_owned();
         let route = format!("route add default via {}", &gateway[..gateway.len() - 3]);
         let machine = Namespace::new("home");
         if kind == Kind::Open {
-            let outward = machine.connect(&self.core, (&[&public], &[&gateway]));
+            machine.connect(&self.core, (&[&public], &[&gateway]));
             machine.ip(&route);
             return Home {
                 machine,
                 router: None,
-                outward,
+                public: address,
             };
         }
         let router = Namespace::new("nat");
@@ -127,21 +126,8 @@ impl Internet {
         Home {
             machine,
             router: Some(router),
-            outward,
+            public: address,
         }
-    }
-
-    /// Two machines behind one router.
-    pub fn same_home(&mut self, kind: Kind) -> (Home, Namespace) {
-        let home = self.home(kind);
-        let n = self.homes;
-        let second = Namespace::new("second");
-        let router = home.router.as_ref().expect("a NAT");
-        router.ip("link add br0 type bridge");
-        router.ip("link set br0 up");
-        let inside = second.connect(router, (&[&format!("10.0.{n}.3/24")], &[]));
-        let _ = inside;
-        (home, second)
     }
 
     /// Runs `p2p --json` as `who`, there.
@@ -177,8 +163,9 @@ impl Internet {
 }
 
 impl Home {
-    /// Rules that let no UDP pass between this home and that address.
-    pub fn cut(&self, public: &str) {
+    /// Lets nothing pass between two homes.
+    pub fn cut(&self, other: &Self) {
+        let public = &other.public;
         let place = self.router.as_ref().unwrap_or(&self.machine);
         place.nft(&format!(
             "table ip cut {{
@@ -190,12 +177,6 @@ impl Home {
                 }}
             }}\n"
         ));
-    }
-
-    /// Takes them away.
-    pub fn mend(&self) {
-        let place = self.router.as_ref().unwrap_or(&self.machine);
-        place.nft("delete table ip cut\n");
     }
 }
 

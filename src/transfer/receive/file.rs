@@ -305,7 +305,9 @@ impl FileTask {
         let (error, may_resume) = match (read, written) {
             (Ok(()), Ok(whole)) => {
                 let sink = sink.expect("it is there where all was written");
-                return self.store(head, path, Content::Written(sink, whole)).await;
+                return self
+                    .store(head, path, Content::Written(Box::new(sink), whole))
+                    .await;
             }
             (_, Err(WriteError::Failed(error))) => {
                 let may_resume = error.code == Code::Storage;

@@ -42,7 +42,7 @@ pub(super) enum Content {
     /// A file of one chunk, or an entry without content: still sealed.
     Sealed(Box<FileOpener>, Vec<Frame>, Road),
     /// A larger file that is written and verified.
-    Written(FileSink, Whole),
+    Written(Box<FileSink>, Whole),
 }
 
 /// Starts the thread; it ends when every sender of jobs is gone.
@@ -135,12 +135,10 @@ impl Store {
     ) -> Result<Step, FileError> {
         let context = self.context.clone();
         match (content, &context.destination) {
-            (Content::Written(FileSink::Partial(partial), whole), _) => {
-                Ok(Step::Pending(partial, whole))
-            }
-            (Content::Written(FileSink::Writer(writer), whole), _) => {
-                self.written(head, &writer, whole)
-            }
+            (Content::Written(sink, whole), _) => match *sink {
+                FileSink::Partial(partial) => Ok(Step::Pending(partial, whole)),
+                FileSink::Writer(writer) => self.written(head, &writer, whole),
+            },
             (Content::Sealed(opener, frames, road), destination) => {
                 let (content, digest) = open_small(*opener, frames)?;
                 let whole = Whole {
