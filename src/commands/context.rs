@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
+use tracing::Level;
+
 use super::{
     CommandError,
     cli::{Global, When},
+    log::{self, LogControl, LogOptions},
     signal::{self, Signals},
 };
 use crate::{
@@ -24,9 +27,6 @@ use crate::{
 
 /// How long a reader of events may take for the last of them once a signal has asked for the end.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
-
-/// How long a command may say nothing while it connects.
-const SILENCE_MAX: Duration = Duration::from_millis(500);
 
 /// What the global options come to.
 pub(super) struct Context {
@@ -59,23 +59,28 @@ impl Context {
 
     /// Sends log lines to standard error: warnings, and with `-v` more.
     pub(super) fn start_log(&self) {
-        let level = match (self.global.quiet, self.global.verbose) {
-            (true, _) => tracing::Level::ERROR,
-            (_, 0) => tracing::Level::WARN,
-            (_, 1) => tracing::Level::INFO,
-            (_, 2) => tracing::Level::DEBUG,
-            _ => tracing::Level::TRACE,
-        };
-        let Ok(log) = Log::start(self.stage.clone()) else {
-            return;
-        };
-        let log = self.log.get_or_init(|| log);
-        let _ = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(log.clone())
-            .with_ansi(false)
-            .without_time()
-            .try_init();
+        self.start_log_with(LogOptions {
+            level: self.level(),
+            json: false,
+            audit: None,
+        });
+    }
+
+    /// The same, as a relay's settings have it; nothing where there can be no further thread.
+    pub(super) fn start_log_with(&self, options: LogOptions) -> Option<LogControl> {
+        let log = Log::start(self.stage.clone()).ok()?;
+        Some(log::start(self.log.get_or_init(|| log), options))
+    }
+
+    /// How important a line of the log must be.
+    pub(super) fn level(&self) -> Level {
+        match (self.global.quiet, self.global.verbose) {
+            (true, _) => Level::ERROR,
+            (_, 0) => Level::WARN,
+            (_, 1) => Level::INFO,
+            (_, 2) => Level::DEBUG,
+            _ => Level::TRACE,
+        }
     }
 
     /// Waits, but not for long, until what was logged is written.
@@ -185,19 +190,6 @@ impl Context {
         }
     }
 
-    /// Runs what must reach the relay, and says so once that takes long enough to wonder about.
-    pub(super) async fn connecting<F: Future>(&self, invite: &Invite, entering: F) -> F::Output {
-        let mut entering = std::pin::pin!(entering);
-        if let Ok(entered) = tokio::time::timeout(SILENCE_MAX, &mut entering).await {
-            return entered;
-        }
-        if is_terminal() && !self.global.json && !self.global.quiet {
-            let relay = invite.place();
-            self.stage.line(&format!("connecting to {relay}…"));
-        }
-        entering.await
-    }
-
     /// How to speak.
     pub(super) fn style(&self) -> Style {
         let bars = match self.global.progress {
@@ -216,7 +208,10 @@ impl Context {
 
     /// Prints events, on a thread of its own.
     pub(super) fn events(&self) -> Arc<Events> {
-        let start = || Arc::new(display::events(self.style(), &self.stage));
+        let start = || {
+            let lists = self.home().ok().map(|home| home.path().to_owned());
+            Arc::new(display::events(self.style(), &self.stage, lists))
+        };
         self.events.get_or_init(start).clone()
     }
 
@@ -234,7 +229,7 @@ impl Context {
         };
         let limit = signal::came().then_some(LAST_EVENTS);
         let flushing = tokio::task::spawn_blocking(move || events.flush(limit));
-        let signals = Signals::hear();
+        let signals = Signals::listen();
         let stop = signals.token();
         tokio::select! {
             _ = flushing => {}

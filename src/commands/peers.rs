@@ -11,10 +11,11 @@ use crate::{
 pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandError> {
     let member = context.member()?;
     context.block_on(async {
-        let signals = Signals::hear();
+        let signals = Signals::listen();
         let cancel = signals.token();
-        let mut channel = context
-            .connecting(&member.invite, member.enter(None))
+        let observer = context.observer();
+        let mut channel = member
+            .enter_observed(None, &*observer)
             .await
             .map_err(|e| enter_error(e, &member.invite))?;
         let lost = || CommandError::new(ErrorKind::Unreachable, "lost the relay");

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     num::NonZeroUsize,
     sync::Arc,
     time::Duration,
@@ -14,9 +14,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
-    Credentials, Link, LinkError, RelayHealth, SocketBuffers, Tuning, batches::batching,
-    endpoint_config::endpoint_config, health, socket, stagger::canonical, tls,
-    tunnel::TunnelListener, workers::Workers,
+    Credentials, Link, LinkError, RelayHealth, SocketBuffers, Tuning,
+    batches::batching,
+    endpoint_config::endpoint_config,
+    health,
+    stagger::canonical,
+    tls,
+    tunnel::{TunnelListener, tcp_listener},
+    workers::Workers,
 };
 use crate::protocol::{Code, Road};
 
@@ -41,13 +46,13 @@ pub struct RelayEndpoint {
 }
 
 impl RelayEndpoint {
-    /// Binds `address`; port 0 picks one. Call it inside a tokio runtime, on whose thread all connections
-    /// are driven, or with more `threads` those that fall to it.
+    /// Serves on a bound socket. Call it inside a tokio runtime, on whose thread all connections are
+    /// driven, or with more `threads` those that fall to it.
     ///
     /// # Errors
-    /// When the address cannot be bound or the credentials do not make a TLS configuration.
-    pub fn bind(
-        address: SocketAddr,
+    /// When the socket cannot be used or the credentials do not make a TLS configuration.
+    pub fn on(
+        (socket, buffers): (UdpSocket, SocketBuffers),
         credentials: &Credentials,
         tuning: Tuning,
         threads: NonZeroUsize,
@@ -62,7 +67,6 @@ impl RelayEndpoint {
         let mut near = server.clone();
         near.transport_config(Arc::new(tuning.unadmitted(Ipv4Addr::LOCALHOST.into())));
         let workers = Workers::start(threads)?;
-        let (socket, buffers) = socket::bind_udp(address)?;
         let inode = health::inode(&socket).ok();
         let endpoint = endpoint(socket, credentials, Some(server), workers.clone())?;
         Ok(Self {
@@ -81,13 +85,16 @@ impl RelayEndpoint {
     /// # Errors
     /// When the address cannot be bound or the credentials do not make a TLS configuration.
     pub fn bind_tcp(&mut self, address: SocketAddr, credentials: &Credentials) -> io::Result<()> {
-        let workers = self.workers.clone();
-        self.tunnels = Some(TunnelListener::bind(
-            address,
-            credentials,
-            self.tuning,
-            workers,
-        )?);
+        self.take_tcp(tcp_listener(address)?, credentials)
+    }
+
+    /// The same, on a socket that listens already.
+    ///
+    /// # Errors
+    /// When the socket cannot be used or the credentials do not make a TLS configuration.
+    pub fn take_tcp(&mut self, socket: TcpListener, credentials: &Credentials) -> io::Result<()> {
+        let (tuning, workers) = (self.tuning, self.workers.clone());
+        self.tunnels = Some(TunnelListener::on(socket, credentials, tuning, workers)?);
         Ok(())
     }
 

@@ -11,9 +11,10 @@ use tracing::debug;
 
 use super::{
     FileHook, Meters, Shared,
-    fanout::{Inlet, Outcome, Outlet, relay_file},
+    fanout::{Inlet, Outlet, relay_file},
     rooms::{Member, SharedRoom},
     session::Session,
+    tally::Tally,
 };
 use crate::{
     protocol::{Code, FileHeader, PeerId, TransferId},
@@ -55,11 +56,12 @@ async fn pass_on(
         }
         Err(_) => return stream.stop(Code::Timeout),
     };
-    let recipients = match timeout(HEADER_LIMIT, participants(member, header.transfer)).await {
-        Ok(Some(recipients)) => recipients,
-        Ok(None) => return stream.stop(Code::UnknownTransfer),
-        Err(_) => return stream.stop(Code::Timeout),
-    };
+    let (recipients, tally) =
+        match timeout(HEADER_LIMIT, participants(member, header.transfer)).await {
+            Ok(Some(recipients)) => recipients,
+            Ok(None) => return stream.stop(Code::UnknownTransfer),
+            Err(_) => return stream.stop(Code::Timeout),
+        };
     let _active = shared.meters.file();
     let recipients = recipients
         .into_iter()
@@ -77,12 +79,10 @@ async fn pass_on(
         &shared.budget.share_of(member.room_id, session.peer()),
     )
     .await;
+    tally.add(&report);
     shared.meters.spooled(report.bytes_spooled);
     for delivery in &report.deliveries {
-        let ended = match delivery.outcome {
-            Outcome::Delivered => Ok(()),
-            Outcome::Failed(code) => Err(code),
-        };
+        let ended = delivery.outcome.code();
         shared.meters.delivery(ended, delivery.was_spooled);
     }
     if report.end.is_ok() {
@@ -92,19 +92,17 @@ async fn pass_on(
 }
 
 /// The settled recipients of a transfer that this session sends.
-async fn participants(member: &Member, id: TransferId) -> Option<Vec<Arc<Session>>> {
+async fn participants(member: &Member, id: TransferId) -> Option<(Vec<Arc<Session>>, Arc<Tally>)> {
     let (session, room) = (&member.session, &member.room);
     // The file's stream may overtake the control stream's `Begin`.
     let mut begun = room.lock().sent_by(id, &session.mailbox)?.begun();
     begun.wait_for(|begun| *begun).await.ok()?;
     let mut room = room.lock();
-    let participants = room.sent_by(id, &session.mailbox)?.participants();
-    let ids: Vec<_> = participants.map(|mailbox| mailbox.id).collect();
-    Some(
-        ids.into_iter()
-            .filter_map(|id| room.session(id).cloned())
-            .collect(),
-    )
+    let transfer = room.sent_by(id, &session.mailbox)?;
+    let tally = transfer.tally().clone();
+    let ids: Vec<_> = transfer.participants().map(|mailbox| mailbox.id).collect();
+    let sessions = ids.into_iter().filter_map(|id| room.session(id).cloned());
+    Some((sessions.collect(), tally))
 }
 
 /// One recipient's way out: a stream on its connection, opened when it takes one.

@@ -16,7 +16,9 @@
 
 mod admission;
 mod arrivals;
+mod audit;
 mod budget;
+mod drain;
 mod embedded;
 pub mod fanout;
 mod files;
@@ -34,6 +36,7 @@ mod rooms;
 mod serve;
 mod session;
 mod status;
+mod tally;
 mod tcp;
 mod transfer;
 mod windows;
@@ -41,7 +44,7 @@ mod windows;
 use std::{
     collections::HashMap,
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener, UdpSocket},
     num::NonZeroUsize,
     path::PathBuf,
     sync::{
@@ -54,6 +57,7 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use admission::Admission;
+pub use audit::TARGET as AUDIT;
 pub use budget::{Budget, Share};
 pub use embedded::Embedded;
 pub use hook::{FileHook, Hook};
@@ -70,7 +74,9 @@ use self::{
 };
 use crate::{
     protocol::{Code, PeerId},
-    quic::{Credentials, Incoming, RateLimit, RelayEndpoint, SocketBuffers, Tuning},
+    quic::{
+        Credentials, Incoming, RateLimit, RelayEndpoint, SocketBuffers, Tuning, adopt_udp, bind_udp,
+    },
 };
 
 /// What a relay is told at its start.
@@ -80,6 +86,10 @@ pub struct RelayConfig {
     pub bind: SocketAddr,
     /// Where to listen on TCP.
     pub tcp: TcpListen,
+    /// A UDP socket that is bound already; then `bind` does not count.
+    pub udp_socket: Option<UdpSocket>,
+    /// A TCP socket that listens already; then `tcp` does not count.
+    pub tcp_socket: Option<TcpListener>,
     /// Which rooms may use it.
     pub admission: Admission,
     /// Peers in rooms at once.
@@ -111,6 +121,8 @@ impl RelayConfig {
         Self {
             bind,
             tcp: TcpListen::default(),
+            udp_socket: None,
+            tcp_socket: None,
             admission,
             max_peers: 1024,
             memory_limit: Budget::MEMORY_LIMIT,
@@ -176,9 +188,16 @@ impl Relay {
     /// # Errors
     /// When the address cannot be bound or the credentials cannot be used.
     pub fn bind(config: RelayConfig, credentials: &Credentials) -> io::Result<Self> {
-        let mut endpoint =
-            RelayEndpoint::bind(config.bind, credentials, config.tuning, config.threads)?;
+        let socket = match config.udp_socket {
+            Some(socket) => adopt_udp(socket)?,
+            None => bind_udp(config.bind)?,
+        };
+        let mut endpoint = RelayEndpoint::on(socket, credentials, config.tuning, config.threads)?;
         match config.tcp {
+            _ if config.tcp_socket.is_some() => {
+                let socket = config.tcp_socket.expect("just seen");
+                endpoint.take_tcp(socket, credentials)?;
+            }
             TcpListen::Off => {}
             TcpListen::At(address) => endpoint
                 .bind_tcp(address, credentials)

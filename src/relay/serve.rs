@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -12,7 +12,7 @@ use tracing::{debug, info};
 use super::{
     Shared,
     arrivals::Seat,
-    files,
+    audit, files,
     mailbox::Mailbox,
     meters::Handshake,
     pace::Pace,
@@ -44,14 +44,20 @@ pub(super) async fn serve(shared: Arc<Shared>, incoming: Incoming, seat: Seat) {
     let serving = async {
         match welcomed {
             Ok((member, control, writer)) => {
+                let (peer, room) = (link.peer(), member.room_id);
+                audit::admitted(peer, room, (remote, link.road()));
                 info!(%remote, listening = member.session.listening, "joined");
                 let reason = run(&shared, &member, control, writer).await;
                 member.session.count_lost(&shared.meters);
                 shared.rooms.leave(&member, gone_code(&reason));
+                let traffic = &member.session.traffic;
+                let carried = (traffic.received.load(Relaxed), traffic.sent.load(Relaxed));
+                audit::left(peer, room, carried, member.session.age().as_secs());
                 info!(%reason, "left");
             }
             Err((code, why)) => {
                 shared.meters.turned_away(code);
+                audit::refused(link.peer(), remote, code);
                 debug!(%remote, %why, "turned away");
                 link.close(code, &why);
             }
@@ -124,6 +130,9 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> 
     if !shared.admission.admits(room) {
         return Err((Code::NotAdmitted, String::new()));
     }
+    if shared.draining.load(Relaxed) {
+        return Err((Code::Shutdown, String::new()));
+    }
     let place = shared.places.take(link.remote().ip());
     let place = place.ok_or((Code::Busy, String::new()))?;
     let share = shared.budget.share_of(room, link.peer());
@@ -175,7 +184,7 @@ async fn run(
             } else if is_path(&message) {
                 continue;
             }
-            on_message(member, message).await?;
+            on_message(shared, member, message).await?;
         }
         Ok::<(), StreamError>(())
     };

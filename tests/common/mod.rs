@@ -10,6 +10,7 @@
     reason = "every test binary compiles this file and uses its own part of it"
 )]
 
+pub mod person;
 pub mod terminal;
 
 use std::{

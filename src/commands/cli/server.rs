@@ -1,11 +1,12 @@
 //! `p2p server`
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use serde::{Deserialize, Deserializer, de};
+use tracing::Level;
 
-use super::value::{parse_rate, parse_size};
+use super::value::{parse_duration, parse_rate, parse_size};
 use crate::{protocol::RoomId, relay::TcpListen};
 
 /// `p2p server`
@@ -117,6 +118,20 @@ pub struct ServerSettings {
     /// Where to serve `/metrics` (OpenMetrics), `/healthz` and `/readyz` over HTTP; port 0 picks one.
     #[arg(long, value_name = "ADDR", help_heading = "Operation")]
     pub metrics: Option<SocketAddr>,
+    /// How long transfers that are under way may go on after SIGTERM [default: 60s].
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "Operation")]
+    #[serde(deserialize_with = "period")]
+    pub drain: Option<Duration>,
+    /// How log lines look on standard error [default: text].
+    #[arg(long, value_name = "FORMAT", help_heading = "Operation")]
+    pub log: Option<LogFormat>,
+    /// How important they must be: error, warn, info, debug, trace [default: warn, or as -q and -v say].
+    #[arg(long, value_name = "LEVEL", help_heading = "Operation")]
+    #[serde(deserialize_with = "from_text")]
+    pub log_level: Option<Level>,
+    /// Append a line of JSON for each admission, refusal and transfer to this file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Operation")]
+    pub audit: Option<PathBuf>,
     /// Threads that encrypt, decrypt and send [default: 1].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub threads: Option<NonZeroUsize>,
@@ -141,9 +156,23 @@ impl ServerSettings {
             memory_limit: self.memory_limit.or(under.memory_limit),
             limit: self.limit.or(under.limit),
             metrics: self.metrics.or(under.metrics),
+            drain: self.drain.or(under.drain),
+            log: self.log.or(under.log),
+            log_level: self.log_level.or(under.log_level),
+            audit: self.audit.or(under.audit),
             threads: self.threads.or(under.threads),
         }
     }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object on each line.
+    Json,
 }
 
 /// A size in a file: a number of bytes, or text as on the command line.
@@ -167,6 +196,11 @@ fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Er
         Size::Bytes(bytes) => Ok(Some(bytes)),
         Size::Text(text) => parse_rate(&text).map(Some).map_err(de::Error::custom),
     }
+}
+
+fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).map(Some).map_err(de::Error::custom)
 }
 
 fn from_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
@@ -197,7 +231,7 @@ mod tests {
             "bind = \"[::]:5000\"\ntcp = \"off\"\npublic = \"relay.example.org\"\ncerts = \"/c\"\n\
              admit = [\"{room}\"]\nopen = true\nno-direct = true\nmax-peers = 7\nspool = \"/s\"\nspool-limit = \"2Gi\"\n\
              memory-limit = 67108864\nlimit = \"5M/s\"\n\
-             metrics = \"[::1]:9433\"\nthreads = 2\n"
+             metrics = \"[::1]:9433\"\ndrain = \"5m\"\nlog = \"json\"\nlog-level = \"info\"\naudit = \"/a\"\nthreads = 2\n"
         );
         let file: ServerSettings = toml::from_str(&text).unwrap();
         let room = room.to_string();
@@ -227,6 +261,14 @@ mod tests {
             "5M",
             "--metrics",
             "[::1]:9433",
+            "--drain",
+            "5m",
+            "--log",
+            "json",
+            "--log-level",
+            "info",
+            "--audit",
+            "/a",
             "--threads",
             "2",
         ]);

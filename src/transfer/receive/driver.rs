@@ -27,6 +27,7 @@ use crate::{
     protocol::{Answer, Code, DeclineReason, FileHeader, PeerMessage},
     quic::FileReceiver,
     sealing::{OpenedOffer, RECEIPTS_MAX, ReceiptSealer},
+    storage::crash_point,
     transfer::{Error, ErrorKind, Event, MessageSender, direct::Hub},
 };
 
@@ -136,7 +137,11 @@ impl Driver {
             }
         };
         let (shared, accepted) = (self.shared.clone(), self.offer.clone());
-        let _ = spawn_blocking(move || accepted.pin(&shared)).await;
+        let pinning = spawn_blocking(move || accepted.pin(&shared)).await;
+        if let Err(refusal) = pinning.expect("pinning does not panic") {
+            notes.forget().await;
+            return Some(Err(refusal));
+        }
         let Notes {
             journal,
             is_resumed,
@@ -177,10 +182,10 @@ impl Driver {
             DeclineReason::NoSpace => ErrorKind::LocalFile,
             _ => Error::from_decline(reason, &text).kind(),
         };
-        self.shared.observer.event(Event::Failed {
+        self.shared.observer.event(Event::Declined {
             transfer: self.offer.transfer,
-            peer: Some(self.offer.from.clone()),
-            file: None,
+            peer: self.offer.from.clone(),
+            reason,
             failure: Error::new(kind, &text),
         });
         let answer = Answer::Decline { reason, text };
@@ -296,7 +301,9 @@ impl Driver {
                     let batch = receipts.seal(&files);
                     let batch = batch.expect("1 to RECEIPTS_MAX, as many as a batch takes");
                     let batch = batch.into();
+                    crash_point("signed");
                     self.send(PeerMessage::Receipts { batch }).await;
+                    crash_point("receipted");
                 }
             }
         }

@@ -11,7 +11,7 @@ use super::{
     Destination,
     context::Context,
     lanes::{Lane, Lanes},
-    local_copy::{LocalCopy, negotiate_start, probe},
+    local_copy::{Known, LocalCopy, negotiate_start, probe},
     outcome::{FileError, FileProgress, NO_SPACE, Settlement, Stored},
     sink::FileSink,
     store::{ANOTHER, Content, Frame, Job},
@@ -136,14 +136,12 @@ impl FileTask {
         let _place = places.acquire().await.ok();
         let mut copy = LocalCopy::Missing;
         if context.each && head.kind == HeadKind::File {
-            (copy, opener) = self.agree(head, path, opener).await?;
+            (copy, opener) = self.negotiate_start(head, path, opener).await?;
         }
         let (partial, whole) = match copy {
             LocalCopy::Missing => (None, None),
             LocalCopy::Part(partial) => (Some(FileSink::Partial(partial)), None),
-            LocalCopy::Whole(stored, whole, is_reported) => {
-                (None, Some((stored, whole, is_reported)))
-            }
+            LocalCopy::Whole(stored, whole, known) => (None, Some((stored, whole, known))),
             LocalCopy::Other => return Err(FileError::new(Code::Declined, ANOTHER)),
         };
         if whole.is_none() {
@@ -155,13 +153,13 @@ impl FileTask {
         };
         match (received, whole) {
             // The sender has compared: what is here is what it has.
-            (Err(error), Some((place, whole, is_reported))) if error.code == Code::NotNeeded => {
+            (Err(error), Some((place, whole, known))) if error.code == Code::NotNeeded => {
                 let stored = Stored {
                     whole,
-                    already_there: is_reported || !context.is_resumed,
+                    already_there: known != Known::Named,
                     is_user_visible: true,
                 };
-                if is_reported {
+                if known == Known::Noted {
                     context.linked.stored(head, &place);
                 } else {
                     let (head, path) = (head.clone(), path.clone());
@@ -209,7 +207,7 @@ impl FileTask {
     }
 
     /// Looks what is here of the file, and tells the sender.
-    async fn agree(
+    async fn negotiate_start(
         &self,
         head: &Head,
         path: &RelativePath,

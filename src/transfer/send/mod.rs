@@ -80,7 +80,7 @@ pub async fn send(
         To::Peers(_) => None,
     };
     let beginning = async {
-        let mut channel = match member.enter(None).await {
+        let mut channel = match member.enter_observed(None, &**observer).await {
             Ok(channel) => channel,
             // Somebody who waits for a recipient waits for the relay as well.
             Err(error) if error.is_passing() && !wait.is_zero() => {
