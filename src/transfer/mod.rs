@@ -4,6 +4,7 @@
 //! - [`channel`](Channel): the way to the others in it: messages, events, file streams; `outgoing`: messages on their way into it
 //! - `via_relay`: that way through a relay; `road`: what keeps it open
 //! - [`direct`](DirectFile): direct connections to them, beside the relay
+//! - [`ways`](Ways): every channel that leads to them
 //! - [`presence`](Peer): who else is there
 //! - [`send`]: from files to recipients
 //! - [`receive`]: from senders to files
@@ -26,6 +27,7 @@ pub mod receive;
 mod road;
 pub mod send;
 mod via_relay;
+mod ways;
 
 pub use channel::{Channel, FileStreams, Incoming, IncomingStreams, PeerEvent};
 pub use direct::DirectFile;
@@ -34,6 +36,7 @@ pub use event::{Event, Observer, PeerRef};
 pub use member::{EnterError, Member};
 pub use outgoing::MessageSender;
 pub use presence::Peer;
+pub use ways::{Presence, WayEvent, WayId, Ways};
 
 /// Seconds since 1970, by this machine's clock.
 #[must_use]

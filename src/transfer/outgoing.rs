@@ -95,7 +95,7 @@ impl MessageSender {
         let _ = self.outgoing.reserve().await;
     }
 
-    fn try_put(&self, outgoing: Outgoing) -> bool {
+    pub(super) fn try_put(&self, outgoing: Outgoing) -> bool {
         !matches!(
             self.outgoing.try_send(outgoing),
             Err(mpsc::error::TrySendError::Full(_))

@@ -20,7 +20,7 @@ use crate::{
     quic::RateLimit,
     sealing::PathKey,
     transfer::{
-        Channel, Observer, PeerRef,
+        Channel, Observer, PeerRef, WayId,
         direct::{Conversation, Opening, open},
     },
 };
@@ -35,6 +35,8 @@ const AGAIN_REMEMBERED: usize = 512;
 /// An attempt that runs.
 pub(super) struct Running {
     pub(super) attempt: Attempt,
+    /// The way by which all of its recipients are served.
+    pub(super) way: WayId,
     pub(super) keys: Arc<AttemptKeys>,
     /// Until the attempt begins.
     pub(super) walk: Option<Walk>,
