@@ -6,6 +6,8 @@
 mod common;
 #[path = "hostile_client/crowds.rs"]
 mod crowds;
+#[path = "hostile_client/listener.rs"]
+mod listener;
 #[path = "hostile_client/machine.rs"]
 mod machine;
 #[path = "hostile_client/member.rs"]

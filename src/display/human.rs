@@ -236,7 +236,8 @@ impl Printer for Human {
             } => {
                 self.bars.offer(transfer, &from, files, bytes);
                 let what = what(files, bytes);
-                self.line(&self.dim(&format!("{} offers {what}", from.name)));
+                let caution = from.name.caution();
+                self.line(&self.dim(&format!("{}{caution} offers {what}", from.name)));
             }
             Event::Offered {
                 mut to,
@@ -253,7 +254,7 @@ impl Printer for Human {
                     peer.name = PeerName::from_lossy(&self.name(peer));
                 }
                 let whom = match to.as_slice() {
-                    [one] => one.name.to_string(),
+                    [one] => format!("{}{}", one.name, one.name.caution()),
                     several => format!("{} recipients", several.len()),
                 };
                 self.bars.offered(&to, files, bytes);

@@ -219,7 +219,8 @@ const PROMPT: &str = "accept? [y/N] (or always, never) ";
 
 /// Who, how many, how much, and what it is called: everything from outside escaped.
 fn question(offer: &OfferView) -> String {
-    let mut text = format!("{} ({}) offers ", offer.from_name, offer.from.short());
+    let (name, caution) = (&offer.from_name, offer.from_name.caution());
+    let mut text = format!("{name}{caution} ({}) offers ", offer.from.short());
     if offer.text {
         text.push_str("a message");
     } else {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     identity::{self, Origin, Standing},
-    protocol::{DeclineReason, RelativePath, TransferId},
+    protocol::{DeclineReason, PeerId, RelativePath, TransferId},
     sealing::{Manifest, OpenedOffer},
     storage::{Conflict, Journal},
     transfer::{Event, PeerRef, unix_now},
@@ -74,12 +74,14 @@ impl Offer {
         let config = &shared.config;
         let known = config.known.load().map_err(|error| {
             shared.notice(format!("known peers cannot be read: {error}"));
-            Refusal::new(DeclineReason::NotTrusted, "cannot tell whom it knows")
+            Refusal::new(
+                DeclineReason::Storage,
+                "the recipient cannot read whom it knows",
+            )
         })?;
         let PeerRef { id, name } = &self.from;
         if let identity::Verdict::Changed { pinned } = known.check(name, *id) {
-            let text = format!("the name {name} belongs to {pinned} here, not to {id}");
-            return Err(Refusal::new(DeclineReason::KeyChanged, &text));
+            return Err(self.key_changed(pinned));
         }
         if known.standing(*id) == Some(Standing::Never) {
             return Err(Refusal::new(DeclineReason::Refused, "declined"));
@@ -103,7 +105,8 @@ impl Offer {
         let opened = Journal::open(&config.journal, id, &self.manifest.job.0);
         let (journal, is_resumed) = opened.map_err(|error| {
             shared.notice(format!("notes on a transfer cannot be kept: {error}"));
-            Refusal::new(DeclineReason::NoSpace, "cannot keep notes on the transfer")
+            let text = "the recipient cannot keep notes on the transfer";
+            Refusal::new(DeclineReason::Storage, text)
         })?;
         let journal = SharedJournal::new(journal);
         // What a sender says of holes is no more than that: what is written is looked at again.
@@ -144,16 +147,28 @@ impl Offer {
         Ok(shared.approvals.given(self.from.id, &self.manifest))
     }
 
-    /// Remembers the sender by a name that it chose: it is taken. Blocking.
-    pub(super) fn pin(&self, shared: &Shared) {
+    /// Remembers the sender by a name that it chose, before it hears a yes; refused where the name was
+    /// given to another since the offer was looked at. Blocking.
+    pub(super) fn pin(&self, shared: &Shared) -> Result<(), Refusal> {
         if !self.chosen {
-            return;
+            return Ok(());
         }
         let PeerRef { id, name } = &self.from;
         let pinned = shared.config.known.pin(name, *id, Origin::Seen, unix_now());
-        if let Err(error) = pinned {
-            shared.notice(format!("known peers were not updated: {error}"));
+        match pinned {
+            Ok(identity::Verdict::Changed { pinned }) => Err(self.key_changed(pinned)),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                shared.notice(format!("known peers were not updated: {error}"));
+                Ok(())
+            }
         }
+    }
+
+    fn key_changed(&self, pinned: PeerId) -> Refusal {
+        let PeerRef { id, name } = &self.from;
+        let text = format!("the name {name} belongs to {pinned} here, not to {id}");
+        Refusal::new(DeclineReason::KeyChanged, &text)
     }
 }
 

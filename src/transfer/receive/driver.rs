@@ -133,7 +133,11 @@ impl Driver {
             }
         };
         let (shared, accepted) = (self.shared.clone(), self.offer.clone());
-        let _ = spawn_blocking(move || accepted.pin(&shared)).await;
+        let pinning = spawn_blocking(move || accepted.pin(&shared)).await;
+        if let Err(refusal) = pinning.expect("pinning does not panic") {
+            notes.forget().await;
+            return Some(Err(refusal));
+        }
         let Notes {
             journal,
             is_resumed,

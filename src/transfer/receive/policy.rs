@@ -101,8 +101,8 @@ impl OfferPolicy for TrustedOnly {
             Err(error) => {
                 tracing::error!(%error, "known peers cannot be read");
                 Verdict::Refuse(Refusal::new(
-                    DeclineReason::NotTrusted,
-                    "cannot tell whom it trusts",
+                    DeclineReason::Storage,
+                    "the recipient cannot read whom it trusts",
                 ))
             }
         }
