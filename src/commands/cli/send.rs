@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::{
-    DirectArg,
+    DirectArg, NamesArg,
     value::{parse_duration, parse_rate},
 };
 
@@ -33,6 +33,14 @@ pub struct WhatArgs {
     /// Send permissions too. The recipient grants no more than it would without them.
     #[arg(long, conflicts_with = "text", help_heading = "What to send")]
     pub preserve: bool,
+    /// What to do about a name that cannot be shown: send it with %XX for what cannot, or refuse the file.
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "replace",
+        help_heading = "What to send"
+    )]
+    pub names: NamesArg,
     /// List what would be sent, and send nothing.
     #[arg(
         short = 'n',
