@@ -27,9 +27,6 @@ use crate::{
 /// How long a reader of events may take for the last of them once a signal has asked for the end.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
 
-/// How long a command may say nothing while it connects.
-const SILENCE_MAX: Duration = Duration::from_millis(500);
-
 /// What the global options come to.
 pub(super) struct Context {
     pub(super) global: Global,
@@ -182,19 +179,6 @@ impl Context {
         }
     }
 
-    /// Runs what must reach the relay, and says so once that takes long enough to wonder about.
-    pub(super) async fn connecting<F: Future>(&self, invite: &Invite, entering: F) -> F::Output {
-        let mut entering = std::pin::pin!(entering);
-        if let Ok(entered) = tokio::time::timeout(SILENCE_MAX, &mut entering).await {
-            return entered;
-        }
-        if is_terminal() && !self.global.json && !self.global.quiet {
-            let relay = invite.place();
-            self.stage.line(&format!("connecting to {relay}…"));
-        }
-        entering.await
-    }
-
     /// How to speak.
     pub(super) fn style(&self) -> Style {
         let bars = match self.global.progress {
@@ -213,7 +197,10 @@ impl Context {
 
     /// Prints events, on a thread of its own.
     pub(super) fn events(&self) -> Arc<Events> {
-        let start = || Arc::new(display::events(self.style(), &self.stage));
+        let start = || {
+            let lists = self.home().ok().map(|home| home.path().to_owned());
+            Arc::new(display::events(self.style(), &self.stage, lists))
+        };
         self.events.get_or_init(start).clone()
     }
 
@@ -231,7 +218,7 @@ impl Context {
         };
         let limit = signal::came().then_some(LAST_EVENTS);
         let flushing = tokio::task::spawn_blocking(move || events.flush(limit));
-        let signals = Signals::hear();
+        let signals = Signals::listen();
         let stop = signals.token();
         tokio::select! {
             _ = flushing => {}

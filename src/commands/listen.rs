@@ -71,7 +71,7 @@ pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandErro
     let policy: Arc<dyn OfferPolicy> = match args.accept {
         Accept::All => Arc::new(AcceptAll),
         Accept::Trusted => Arc::new(TrustedOnly(known.clone())),
-        Accept::Ask => Arc::new(Ask::start(context.stage.clone())),
+        Accept::Ask => Arc::new(Ask::start(context.stage.clone(), known.clone())),
     };
     let conflict = match args.conflict {
         ConflictArg::Rename => Conflict::Rename,
@@ -100,7 +100,7 @@ async fn serve(
     notifier: Option<Notifier>,
     args: &ListenArgs,
 ) -> Result<u8, CommandError> {
-    let signals = Signals::hear();
+    let signals = Signals::listen();
     let after = AfterReceiving::start(context, args, notifier, signals.token());
     if let Destination::Directory(_) = config.destination {
         config.after = Some(after.files());

@@ -147,7 +147,7 @@ async fn serve(
     settings: ServerSettings,
     (sockets, log): (PassedSockets, Option<&LogControl>),
 ) -> Result<u8, CommandError> {
-    let asking = Asking::hear().map_err(CommandError::other)?;
+    let asking = Asking::listen().map_err(CommandError::other)?;
     let home = context.home()?;
     let (relay, invite) = open(home, &settings, sockets)?;
     let metrics = settings.metrics.map(|address| {

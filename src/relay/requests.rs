@@ -113,10 +113,10 @@ fn tell(member: &Member, id: TransferId, (to, message): (Option<PeerId>, PeerMes
             room.note(id, &out);
         }
     } else if let Some(transfer) = room.transfer(id) {
-        let heard = transfer.on_recipient_message(id, &session.mailbox, message);
+        let result = transfer.on_recipient_message(id, &session.mailbox, message);
         room.note(id, &session.mailbox);
         drop(room);
-        if let Err(code) = heard {
+        if let Err(code) = result {
             gone(session, id, session.peer(), code);
         }
     }

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Filter, HardLinks, Linked, StorageError, Walk, walk, walk::Root};
+use super::{Filter, HardLinks, Linked, StorageError, Walk, os, walk, walk::Root};
 use crate::protocol::RelativePath;
 
 /// What is sent: files and directories that are there and can be named.
@@ -50,7 +50,10 @@ impl Source {
                 .map_err(StorageError::io("read", disk))?
                 .file_type();
             if !kind.is_file() && !kind.is_dir() {
-                return Err(StorageError::Special { path: disk.clone() });
+                return Err(StorageError::Special {
+                    path: disk.clone(),
+                    what: os::name_of(kind),
+                });
             }
             if filter.is_own(disk) {
                 return Err(StorageError::Secret { path: disk.clone() });

@@ -179,7 +179,10 @@ fn describe(
             Err(error) => return Err(StorageError::Symlink { path: disk, error }),
         }
     } else {
-        return Err(StorageError::Special { path: disk });
+        return Err(StorageError::Special {
+            path: disk,
+            what: os::name_of(metadata.file_type()),
+        });
     };
     let is_link = matches!(kind, EntryKind::Symlink { .. });
     Ok(Entry {

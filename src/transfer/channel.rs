@@ -5,6 +5,8 @@
 //! [`PeerEvent`]s into one. So another road (a direct connection, a LAN) can feed the same channel beside the
 //! first, and whoever sends or receives files sees no difference and needs no type parameter.
 
+use std::task::{Context, Poll};
+
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{Peer, road::RelayRoad};
@@ -104,6 +106,16 @@ impl Channel {
     /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<PeerEvent> {
         self.events.recv().await
+    }
+
+    /// The same as a poll.
+    pub(super) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<PeerEvent>> {
+        self.events.poll_recv(context)
+    }
+
+    /// Asks who is there without waiting: nothing has been said before.
+    pub(super) fn ask(&self, watch: bool) {
+        self.messages().try_put(Outgoing::List { watch });
     }
 
     /// The way to send messages; cheap to clone, for tasks of their own.

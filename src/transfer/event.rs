@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Error, unix_now};
 use crate::{
-    protocol::{PeerId, PeerName, PeerState, Road, TransferId},
+    protocol::{DeclineReason, PeerId, PeerName, PeerState, Road, TransferId},
     storage::Ticket,
 };
 
@@ -54,6 +54,11 @@ pub enum Event {
         /// Me.
         #[serde(flatten)]
         me: PeerRef,
+        /// The relay's host and port.
+        relay: String,
+    },
+    /// The relay has not answered for a moment; it is still being connected to.
+    Connecting {
         /// The relay's host and port.
         relay: String,
     },
@@ -196,6 +201,21 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         file: Option<String>,
         /// Why.
+        #[serde(flatten, serialize_with = "code_and_reason")]
+        failure: Error,
+    },
+    /// This side declined an offer; for programs, one more that failed.
+    #[serde(rename = "failed")]
+    Declined {
+        /// The transfer.
+        transfer: TransferId,
+        /// The sender.
+        #[serde(flatten, serialize_with = "far_end")]
+        peer: PeerRef,
+        /// Why.
+        #[serde(skip)]
+        reason: DeclineReason,
+        /// The same in words, as the sender reads it.
         #[serde(flatten, serialize_with = "code_and_reason")]
         failure: Error,
     },

@@ -3,6 +3,7 @@
 //! - [`member`](Member): who I am, and how I enter my room
 //! - [`channel`](Channel): the way to the others in it: messages, events, file streams
 //! - `via_relay`: that way through a relay; `road`: what keeps it open
+//! - [`ways`](Ways): every channel that leads to them
 //! - [`presence`](Peer): who else is there
 //! - [`send`]: from files to recipients
 //! - [`receive`]: from senders to files
@@ -23,12 +24,14 @@ pub mod receive;
 mod road;
 pub mod send;
 mod via_relay;
+mod ways;
 
 pub use channel::{Channel, FileStreams, MessageSender, PeerEvent};
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Observer, PeerRef};
 pub use member::{EnterError, Member};
 pub use presence::Peer;
+pub use ways::{Presence, WayEvent, WayId, Ways};
 
 /// Seconds since 1970, by this machine's clock.
 #[must_use]

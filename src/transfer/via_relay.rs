@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    Channel, EnterError, Member, Peer, PeerEvent,
+    Channel, EnterError, Event, Member, Observer, Peer, PeerEvent,
     channel::{Outgoing, QUEUE},
     clock::{self, Clock},
     road::{REASON_LIMIT, RelayRoad},
@@ -47,7 +47,30 @@ impl Member {
     pub async fn enter(&self, hpke: Option<HpkePublicKey>) -> Result<Channel, EnterError> {
         enter(self, hpke).await
     }
+
+    /// The same; says so once that takes long enough to wonder about.
+    ///
+    /// # Errors
+    /// See [`EnterError`].
+    pub async fn enter_observed(
+        &self,
+        hpke: Option<HpkePublicKey>,
+        observer: &dyn Observer,
+    ) -> Result<Channel, EnterError> {
+        let mut entering = std::pin::pin!(self.enter(hpke));
+        match tokio::time::timeout(SILENCE_MAX, &mut entering).await {
+            Ok(entered) => entered,
+            Err(_) => {
+                let relay = self.place();
+                observer.event(Event::Connecting { relay });
+                entering.await
+            }
+        }
+    }
 }
+
+/// How long nothing may be said while a relay is connected to.
+const SILENCE_MAX: Duration = Duration::from_millis(500);
 
 /// Connects to the member's relay and enters the room; as a listener when there is a key to seal to.
 async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, EnterError> {

@@ -4,12 +4,12 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use p2p::{
     identity::{Identity, Invite, Name},
-    protocol::{Answer, CHUNK_SIZE, FileClass, FileHeader, PeerId, PeerMessage},
+    protocol::{Answer, CHUNK_SIZE, FileClass, FileHeader, PeerId, PeerMessage, TransferId},
     sealing::{
         Compression, Head, HeadKind, JobId, Manifest, NewTransfer, ReceiptOpener, Suite,
         TransferSealer, chunk_frame,
     },
-    transfer::{Channel, Member, PeerEvent},
+    transfer::{Channel, Member, Peer, PeerEvent},
 };
 use tokio::time::timeout;
 
@@ -71,6 +71,8 @@ pub fn directory(path: &str) -> (Head, Vec<u8>) {
 pub struct Mallory {
     member: Member,
     channel: Channel,
+    /// Who listens, as it was found first.
+    victim: Option<Peer>,
 }
 
 impl Mallory {
@@ -81,7 +83,11 @@ impl Mallory {
             invite.clone(),
         );
         let channel = member.enter(None).await.unwrap();
-        Self { member, channel }
+        Self {
+            member,
+            channel,
+            victim: None,
+        }
     }
 
     /// Sends these, one after the other, in one transfer whose offer says that it is `announced`
@@ -91,18 +97,50 @@ impl Mallory {
         files: &[(Head, Vec<u8>)],
         announced: Option<u64>,
     ) -> Result<Vec<Fate>, String> {
-        timeout(LIMIT, self.sending(files, announced))
+        let manifest = Manifest {
+            bytes: announced,
+            ..Manifest::new(JobId::generate())
+        };
+        self.send_as(&manifest, files).await
+    }
+
+    /// Sends these in one transfer whose offer says whatever is wanted.
+    pub async fn send_as(
+        &mut self,
+        manifest: &Manifest,
+        files: &[(Head, Vec<u8>)],
+    ) -> Result<Vec<Fate>, String> {
+        timeout(LIMIT, self.sending(files, manifest))
             .await
             .expect("a transfer ends")
     }
 
-    async fn sending(
-        &mut self,
-        files: &[(Head, Vec<u8>)],
-        announced: Option<u64>,
-    ) -> Result<Vec<Fate>, String> {
-        let peers = self.channel.peers(false).await.unwrap();
-        let victim = peers.iter().find(|p| p.bundle.hpke.is_some()).unwrap();
+    /// Makes an offer; its transfer, and what is said to it.
+    pub async fn offer(&mut self, manifest: &Manifest) -> (TransferId, Answer) {
+        let (victim, sealer) = self.make_offer(manifest).await;
+        let answering = async {
+            loop {
+                if let PeerMessage::Answer { answer } = self.hear(victim).await {
+                    return answer;
+                }
+            }
+        };
+        let answer = timeout(LIMIT, answering).await.expect("an answer");
+        (sealer.transfer(), answer)
+    }
+
+    /// Takes a transfer back.
+    pub async fn close(&self, transfer: TransferId) {
+        self.channel.messages().close(transfer).await;
+    }
+
+    /// Makes an offer and waits for nothing; whom it is to, and its keys.
+    async fn make_offer(&mut self, manifest: &Manifest) -> (PeerId, TransferSealer) {
+        if self.victim.is_none() {
+            let peers = self.channel.peers(false).await.unwrap();
+            self.victim = peers.into_iter().find(|p| p.bundle.hpke.is_some());
+        }
+        let victim = self.victim.as_ref().expect("somebody listens");
         let sealer = TransferSealer::new(&NewTransfer {
             identity: &self.member.identity,
             name: &self.member.name,
@@ -110,22 +148,33 @@ impl Mallory {
             member_key: &self.member.member_key(),
             suite: Suite::preferred(),
             recipients: NonZeroU32::MIN,
-            manifest: &Manifest {
-                bytes: announced,
-                ..Manifest::new(JobId::generate())
-            },
+            manifest,
         });
-        let (messages, transfer) = (self.channel.messages(), sealer.transfer());
         let offer = sealer.offer_to(&victim.bundle).unwrap();
-        let mut receipts = sealer.receipts(victim.bundle.key);
+        let (messages, transfer) = (self.channel.messages(), sealer.transfer());
         messages
             .send(Some(victim.id), transfer, PeerMessage::Offer { offer })
             .await;
-        match self.hear(victim.id).await {
-            PeerMessage::Answer {
-                answer: Answer::Accept { .. },
-            } => {}
-            other => return Err(format!("{other:?}")),
+        (victim.id, sealer)
+    }
+
+    async fn sending(
+        &mut self,
+        files: &[(Head, Vec<u8>)],
+        manifest: &Manifest,
+    ) -> Result<Vec<Fate>, String> {
+        let (victim, sealer) = self.make_offer(manifest).await;
+        let transfer = sealer.transfer();
+        let key = self.victim.as_ref().expect("it was offered to").bundle.key;
+        let (mut receipts, messages) = (sealer.receipts(key), self.channel.messages());
+        loop {
+            match self.hear(victim).await {
+                PeerMessage::Asking {} => {}
+                PeerMessage::Answer {
+                    answer: Answer::Accept { .. },
+                } => break,
+                other => return Err(format!("{other:?}")),
+            }
         }
         self.channel.begin(transfer).await;
         let mut fates = Vec::new();
@@ -150,7 +199,7 @@ impl Mallory {
             // It may be refused by its head already.
             let _ = stream.write(bytes.into()).await;
             let _ = stream.finish();
-            match self.fate(victim.id, &mut receipts).await {
+            match self.fate(victim, &mut receipts).await {
                 Ok(fate) => fates.push(fate),
                 Err(ended) => return Err(ended),
             }

@@ -53,7 +53,12 @@ impl Namespace {
     /// A cable to another namespace, with these addresses at both ends.
     ///
     /// The name of the interface here.
-    pub fn connect(&self, other: &Self, (here, there): (&[&str], &[&str])) -> String {
+    pub fn connect(&self, other: &Self, addresses: (&[&str], &[&str])) -> String {
+        self.cable_to(other, addresses).0
+    }
+
+    /// The same; the names of the interfaces at both ends.
+    pub fn cable_to(&self, other: &Self, (here, there): (&[&str], &[&str])) -> (String, String) {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (a, b) = (format!("veth{number}a"), format!("veth{number}b"));
@@ -81,7 +86,7 @@ impl Namespace {
             }
             namespace.ip(&format!("link set {device} up"));
         }
-        a
+        (a, b)
     }
 
     /// `ip` inside.

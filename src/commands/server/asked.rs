@@ -25,7 +25,7 @@ impl Asking {
     ///
     /// # Errors
     /// When the system refuses.
-    pub(super) fn hear() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -49,7 +49,7 @@ pub(super) struct Asking;
 
 #[cfg(not(unix))]
 impl Asking {
-    pub(super) fn hear() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self)
     }
 

@@ -115,6 +115,15 @@ impl Bars {
         })
     }
 
+    /// How many files of a transfer to this machine have arrived, and of how many.
+    pub(super) fn arrivals(&self, transfer: TransferId) -> (u64, Option<u64>) {
+        let jobs = self.lock();
+        let Some(job) = jobs.received.get(&transfer) else {
+            return (0, None);
+        };
+        (job.lanes.iter().map(|lane| lane.files).sum(), job.files)
+    }
+
     /// A peer is lost for now; the reason is safe to print.
     pub(super) fn away(&self, peer: PeerId, reason: String) {
         if let Some(job) = &mut self.lock().send {

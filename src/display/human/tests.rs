@@ -145,7 +145,7 @@ fn is_harmful(c: char) -> bool {
 fn no_event_brings_an_escape_sequence_to_the_terminal() {
     for event in hostile_events() {
         let paper = Paper::default();
-        let mut human = Human::new(style(), Stage::on(paper.clone()));
+        let mut human = Human::new(style(), Stage::on(paper.clone()), None);
         let about = format!("{event:?}");
         human.print(event).unwrap();
         let text = paper.text();
@@ -166,7 +166,7 @@ fn bars_and_log_lines_bring_none_either() {
         bars: true,
         ..style()
     };
-    let mut human = Human::new(style, stage.clone());
+    let mut human = Human::new(style, stage.clone(), None);
     for event in hostile_events().into_iter().take(6) {
         human.print(event).unwrap();
     }

@@ -133,7 +133,11 @@ impl Driver {
             }
         };
         let (shared, accepted) = (self.shared.clone(), self.offer.clone());
-        let _ = spawn_blocking(move || accepted.pin(&shared)).await;
+        let pinning = spawn_blocking(move || accepted.pin(&shared)).await;
+        if let Err(refusal) = pinning.expect("pinning does not panic") {
+            notes.forget().await;
+            return Some(Err(refusal));
+        }
         let Notes {
             journal,
             is_resumed,
@@ -172,10 +176,10 @@ impl Driver {
             DeclineReason::NoSpace => ErrorKind::LocalFile,
             _ => Error::from_decline(reason, &text).kind(),
         };
-        self.shared.observer.event(Event::Failed {
+        self.shared.observer.event(Event::Declined {
             transfer: self.offer.transfer,
-            peer: Some(self.offer.from.clone()),
-            file: None,
+            peer: self.offer.from.clone(),
+            reason,
             failure: Error::new(kind, &text),
         });
         let answer = Answer::Decline { reason, text };

@@ -133,7 +133,7 @@ impl FileTask {
         let _place = places.acquire().await.ok();
         let mut copy = LocalCopy::Missing;
         if context.each && head.kind == HeadKind::File {
-            (copy, opener) = self.agree(head, path, opener).await?;
+            (copy, opener) = self.negotiate_start(head, path, opener).await?;
         }
         let (partial, whole) = match copy {
             LocalCopy::Missing => (None, None),
@@ -213,7 +213,7 @@ impl FileTask {
     }
 
     /// Looks what is here of the file, and tells the sender.
-    async fn agree(
+    async fn negotiate_start(
         &self,
         head: &Head,
         path: &RelativePath,

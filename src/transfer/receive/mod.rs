@@ -231,9 +231,10 @@ async fn stay(
     let mut before: Option<Box<Channel>> = None;
     loop {
         let keys = OpenKeys::generate();
+        let (key, observer) = (keys.current().public().clone(), &*shared.observer);
         let entering = tokio::select! {
             () = cancel.cancelled() => return Ok(Listened { failure: None }),
-            entering = seat.enter(Some(keys.current().public().clone())) => entering,
+            entering = seat.enter_observed(Some(key), observer) => entering,
         };
         let reason = match entering {
             Ok(channel) => {

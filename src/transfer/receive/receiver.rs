@@ -130,9 +130,11 @@ impl Receiver {
         }
     }
 
-    /// The sender's part is over.
+    /// The sender's part is over; once every file is settled, that says nothing new.
     pub(super) fn on_gone(&mut self, code: Code) {
-        self.over.get_or_insert(code);
+        if self.over().is_none() {
+            self.over = Some(code);
+        }
     }
 
     /// This listener is told to stop.

@@ -3,7 +3,7 @@
 //! While one batch is synced the next gathers, so the wait for the disk is shared by as many files
 //! as arrive meanwhile.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::mpsc;
 
@@ -51,7 +51,7 @@ pub(super) fn start(context: Arc<Context>) -> mpsc::Sender<Job> {
     tokio::task::spawn_blocking(move || {
         let mut store = Store {
             context,
-            directories: Vec::new(),
+            directories: BTreeMap::new(),
         };
         let mut batch = Vec::with_capacity(BATCH);
         while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
@@ -65,7 +65,7 @@ pub(super) fn start(context: Arc<Context>) -> mpsc::Sender<Job> {
 struct Store {
     context: Arc<Context>,
     /// Directories and the times and modes that they are to have once nothing more is stored in them.
-    directories: Vec<(RelativePath, Option<Modified>, Option<u32>)>,
+    directories: BTreeMap<RelativePath, (Option<Modified>, Option<u32>)>,
 }
 
 /// How far a job gets before its batch is synced.
@@ -215,7 +215,7 @@ impl Store {
                 if (modified.is_some() || head.mode.is_some())
                     && self.directories.len() < DIRECTORIES
                 {
-                    self.directories.push((path.clone(), modified, head.mode));
+                    self.directories.insert(path.clone(), (modified, head.mode));
                 }
                 let _ = made;
                 Ok(Step::Settled(fixture))
@@ -266,9 +266,9 @@ impl Store {
     /// Gives directories the times that writing into them has changed.
     fn set_directory_times(&self) {
         if let Destination::Directory(target) = &self.context.destination {
-            // The deepest first: setting a time inside a directory changes nothing above it, but
-            // a directory that is made late does.
-            for (path, modified, mode) in self.directories.iter().rev() {
+            // What is inside comes behind in this order, and first in the other: a directory that
+            // nobody may write to any more can still be given a time.
+            for (path, (modified, mode)) in self.directories.iter().rev() {
                 let set = modified
                     .map_or(Ok(()), |modified| target.set_dir_modified(path, modified))
                     .and(mode.map_or(Ok(()), |mode| target.restrict_dir(path, mode)));

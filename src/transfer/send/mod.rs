@@ -25,7 +25,6 @@ mod outbox;
 mod payload;
 mod producer;
 mod recipients;
-mod reconnect;
 mod request;
 mod running;
 mod sender;
@@ -42,7 +41,7 @@ use self::{
     clock::Clock, driver::Driver, payload::Payload, recipients::Recipients, sender::Sender,
     target::Patience,
 };
-use super::{Error, ErrorKind, Member, Observer};
+use super::{Error, ErrorKind, Member, Observer, Ways};
 use crate::{home::KnownPeers, protocol::Code, quic::RateLimit, sealing::Compression};
 
 /// Sends what was asked for, and says what became of every recipient.
@@ -79,14 +78,7 @@ pub async fn send(
         To::Peers(_) => None,
     };
     let beginning = async {
-        let mut channel = match member.enter(None).await {
-            Ok(channel) => channel,
-            // Somebody who waits for a recipient waits for the relay as well.
-            Err(error) if error.is_passing() && !wait.is_zero() => {
-                driver.reconnect(error.into(), wait).await?
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let mut ways = Ways::open(member, true, observer);
         let recipients = Recipients {
             me: member.id(),
             known: known.clone(),
@@ -96,17 +88,17 @@ pub async fn send(
                 .map_or_else(Vec::new, |record| record.interrupted()),
         };
         match Arc::new(recipients)
-            .find(&mut driver, &mut channel, wait)
+            .find(&mut driver, &mut ways, wait)
             .await
         {
-            Ok(found) => Ok((channel, found)),
+            Ok(found) => Ok((ways, found)),
             Err(error) => {
-                channel.close(Code::Done).await;
+                ways.close(Code::Done).await;
                 Err(error)
             }
         }
     };
-    let (channel, found) = tokio::select! {
+    let (ways, found) = tokio::select! {
         () = cancel.cancelled() => return Err(interrupted()),
         begun = beginning => begun?,
     };
@@ -114,12 +106,9 @@ pub async fn send(
         record.begin(&found.targets).await;
     }
     let timeout = request.timeout;
-    let mut sender = Sender::new(
-        found.targets,
-        found.present,
-        (Patience { wait, timeout }, channel.road()),
-    );
-    let summary = driver.run(&mut sender, channel, cancel).await;
+    let patience = Patience { wait, timeout };
+    let mut sender = Sender::new(found.targets, found.present, patience);
+    let summary = driver.run(&mut sender, ways, cancel).await;
     if let Some(record) = record {
         record.end(&summary.targets).await;
     }

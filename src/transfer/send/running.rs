@@ -17,7 +17,7 @@ use super::{
 use crate::{
     protocol::{FileIndex, PeerId, TransferId},
     quic::RateLimit,
-    transfer::Channel,
+    transfer::{Channel, WayId},
 };
 
 /// How long a recipient that has everything waits to be told whether the others have it too. It forgets
@@ -27,6 +27,8 @@ const DONE_KEPT: Duration = Duration::from_secs(3);
 /// An attempt that runs.
 pub(super) struct Running {
     pub(super) attempt: Attempt,
+    /// The way by which all of its recipients are served.
+    pub(super) way: WayId,
     pub(super) keys: Arc<AttemptKeys>,
     /// Until the attempt begins.
     pub(super) walk: Option<Walk>,

@@ -233,6 +233,8 @@ pub enum DeclineReason {
     Busy,
     /// The recipient wants one transfer only and has had it.
     Finished,
+    /// What the recipient keeps on its disk to receive by cannot be read or written.
+    Storage,
     /// A reason of a later version.
     #[serde(other)]
     Unknown,

@@ -9,6 +9,8 @@ use crate::protocol::{FileIndex, PeerId, TransferId};
 pub(super) struct SeenTransfers {
     by_sender: HashMap<PeerId, HashSet<TransferId>>,
     len: usize,
+    /// The most of one sender.
+    most_of_one: usize,
 }
 
 /// The files of one transfer that have been opened, as ranges: they come nearly in order.
@@ -45,11 +47,14 @@ impl SeenTransfers {
         }
         self.by_sender.entry(sender).or_default().insert(transfer);
         self.len += 1;
+        self.most_of_one = self.most_of_one.max(of_sender + 1);
         Ok(())
     }
 
+    /// Whether half of what can be noted is, of all senders or of one: an honest one that sends often
+    /// is not to be refused either.
     pub(super) fn is_half_full(&self) -> bool {
-        self.len >= Self::MAX / 2
+        self.len >= Self::MAX / 2 || self.most_of_one >= Self::MAX_PER_SENDER / 2
     }
 }
 
@@ -113,7 +118,8 @@ mod tests {
         let next = transfer(SeenTransfers::MAX_PER_SENDER);
         assert_eq!(seen.insert(greedy, next), Err(Replay::Full));
         assert_eq!(seen.insert(honest, next), Ok(()));
-        assert!(!seen.is_half_full());
+        // Nor for long itself: it may be honest, and only send often.
+        assert!(seen.is_half_full());
     }
 
     #[test]

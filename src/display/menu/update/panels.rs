@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{Effect, Parcel, field, lists, rows};
+use super::{Content, Effect, field, lists, rows};
 use crate::{
     display::menu::{Audience, Job, Mode, Movement, Outcome, State, view},
     protocol::TransferId,
@@ -38,7 +38,7 @@ pub(super) fn message(
     match key.code {
         KeyCode::Esc => return Vec::new(),
         KeyCode::Enter if !text.trim().is_empty() => {
-            return rows::sending(state, to, "a message".to_owned(), Parcel::Text(text));
+            return rows::sending(state, to, "a message".to_owned(), Content::Text(text));
         }
         _ => field::edit(&mut text, key),
     }

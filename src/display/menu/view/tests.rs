@@ -106,6 +106,7 @@ fn offer() -> OfferView {
         transfer: TransferId::from_bytes([1; 16]),
         from: id(1),
         from_name: name("bob"),
+        from_chosen: true,
         files: Some(12),
         bytes: Some(1_234_567),
         names: (0..12)
