@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     CommandError,
-    cli::{BroadcastArgs, Compress, SendArgs, WhatArgs},
+    cli::{BroadcastArgs, Compress, NamesArg, SendArgs, WhatArgs},
     context::Context,
     join::{entering, with_hint},
     output,
@@ -98,6 +98,9 @@ fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError>
     }
     if what.preserve {
         filter = filter.with_modes();
+    }
+    if what.names == NamesArg::Strict {
+        filter = filter.with_strict_names();
     }
     let roots = distinct(what.paths);
     for path in filter.own_below(&roots) {

@@ -134,7 +134,8 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> 
     }
     let place = shared.places.take(link.remote().ip());
     let place = place.ok_or((Code::Busy, String::new()))?;
-    let share = shared.budget.share_of(room, link.peer());
+    let quota = shared.quotas.room(room);
+    let share = shared.budget.share_of(room, link.peer(), &quota.spool);
     let mailbox = Mailbox::new(
         shared.next_session(),
         link.peer(),
@@ -148,7 +149,7 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> 
     });
     let windows = Windows::new(link.clone(), &share);
     let session = Session::new(mailbox, (link.clone(), windows), (listening, bundle), place);
-    let entered = shared.rooms.enter(room, session);
+    let entered = shared.rooms.enter((room, quota), session);
     let member = Arc::new(entered.map_err(|code| (code, String::new()))?);
     let writer = tokio::spawn(write(member.session.mailbox.clone(), sender));
     Ok((member, receiver, writer))

@@ -18,7 +18,7 @@ pub use self::{
     listen::{Accept, ConflictArg, ListenArgs, NamesArg},
     room::{IdArgs, JoinArgs, PeersArgs, QrArgs, RoomCommand, RoomsArgs, TrustCommand},
     send::{BroadcastArgs, Compress, SendArgs, WhatArgs},
-    server::{LogFormat, ServerArgs, ServerCommand, ServerSettings, StatusArgs},
+    server::{LogFormat, RoomSettings, ServerArgs, ServerCommand, ServerSettings, StatusArgs},
     show::{DemoArgs, ShowArgs},
 };
 use crate::home::RoomName;
@@ -95,7 +95,7 @@ pub enum When {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a relay; prints its invite when ready
-    Server(ServerArgs),
+    Server(Box<ServerArgs>),
     /// Save an invite after reaching its relay
     Join(JoinArgs),
     /// The rooms that this machine has joined

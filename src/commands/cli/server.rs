@@ -1,6 +1,12 @@
 //! `p2p server`
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use serde::{Deserialize, Deserializer, de};
@@ -127,6 +133,41 @@ pub struct ServerSettings {
     /// Threads that encrypt, decrypt and send [default: 1].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub threads: Option<NonZeroUsize>,
+    /// What the members of each room may have together. In a file only.
+    #[arg(skip)]
+    pub room: RoomSettings,
+    /// What some rooms may have in place of that.
+    #[arg(skip)]
+    pub rooms: HashMap<RoomId, RoomSettings>,
+    /// What one network may have.
+    #[arg(skip)]
+    pub network: NetworkSettings,
+}
+
+/// What the members of one room may have together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RoomSettings {
+    /// Identities at once.
+    pub members: Option<NonZeroUsize>,
+    /// Bytes a second that all of them may send.
+    #[serde(deserialize_with = "rate")]
+    pub limit: Option<u64>,
+    /// Files that are passed on at once.
+    pub files: Option<NonZeroUsize>,
+    /// Bytes on disk for those that are behind.
+    #[serde(deserialize_with = "size")]
+    pub spool: Option<u64>,
+}
+
+/// What one network may have: a /24 of IPv4, a /56 of IPv6.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NetworkSettings {
+    /// Connections of admitted peers at once.
+    pub connections: Option<NonZeroUsize>,
+    /// New connections a second.
+    pub handshakes: Option<NonZeroU32>,
 }
 
 impl ServerSettings {
@@ -152,6 +193,10 @@ impl ServerSettings {
             log_level: self.log_level.or(under.log_level),
             audit: self.audit.or(under.audit),
             threads: self.threads.or(under.threads),
+            // No command line says anything of these.
+            room: under.room,
+            rooms: under.rooms,
+            network: under.network,
         }
     }
 }

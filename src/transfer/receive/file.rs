@@ -204,6 +204,10 @@ impl FileTask {
             {
                 Err(FileError::of_all(Code::Storage, NO_SPACE))
             }
+            Destination::Directory(target) if head.replaced && target.is_strict() => {
+                let reason = "its name was changed to be sent (--names strict)";
+                Err(FileError::new(declined, reason))
+            }
             Destination::Writer(_) if head.kind != HeadKind::File || self.index.0 != 0 => {
                 let reason = "only one file goes to standard output";
                 Err(FileError::new(declined, reason))

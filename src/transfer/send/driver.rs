@@ -36,6 +36,8 @@ use crate::{
 
 /// What files' tasks have found out and nobody has taken yet.
 const NOTES: usize = 512;
+/// Names that were replaced and are told one by one.
+const REPLACED_SHOWN: u64 = 5;
 /// How often time limits are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -48,6 +50,8 @@ pub(super) struct Driver<'a> {
     pub(super) limit: Option<Arc<RateLimit>>,
     pub(super) compression: Compression,
     pub(super) clock: Clock,
+    /// How many names were replaced, once an attempt counts them.
+    pub(super) replaced: Option<u64>,
 }
 
 /// One send on its way.
@@ -81,6 +85,26 @@ impl Driver<'_> {
         let summary = sender.finish(started.elapsed());
         self.show(sender);
         summary
+    }
+
+    fn on_replaced(&mut self, from: &str, to: &str) {
+        let replaced = self.replaced.get_or_insert(0);
+        *replaced += 1;
+        if *replaced <= REPLACED_SHOWN {
+            let text = format!("{from} is sent as {to}");
+            self.observer.event(Event::Notice { text });
+        }
+    }
+
+    fn on_all_replaced(&mut self) {
+        let more = self
+            .replaced
+            .get_or_insert(0)
+            .saturating_sub(REPLACED_SHOWN);
+        if more > 0 {
+            let text = format!("{more} more names are sent with %XX for what cannot be shown");
+            self.observer.event(Event::Notice { text });
+        }
     }
 
     fn show(&self, sender: &mut Sender) {
@@ -209,6 +233,7 @@ impl<'d, 'a> Run<'d, 'a> {
             }),
             walk: Some(walk),
             link,
+            announce: self.driver.replaced.is_none(),
             produced: None,
             held: None,
             starts: HashMap::new(),
@@ -385,12 +410,16 @@ impl<'d, 'a> Run<'d, 'a> {
                 }
             }
             Some(Produced::Hashing) => running.attempt.on_hashing(now),
+            Some(Produced::Replaced(from, to)) => self.driver.on_replaced(&from, &to),
             Some(Produced::Unreadable(path, error)) => {
                 self.sender.on_unreadable(transfer, path, error);
             }
             Some(Produced::End(files)) => {
                 running.produced = None;
                 running.attempt.on_all_found(now, files);
+                if running.announce {
+                    self.driver.on_all_replaced();
+                }
             }
             None => running.produced = None,
         }

@@ -71,6 +71,7 @@ pub async fn send(
             Compression::Never
         },
         clock: Clock::start(),
+        replaced: None,
     };
     let (to, wait) = (&request.to, request.wait);
     let mut record = match to {

@@ -34,6 +34,8 @@ pub(super) struct Running {
     pub(super) walk: Option<Walk>,
     /// Whether all recipients take hard links as such.
     pub(super) link: bool,
+    /// Whether it says which names were replaced: one attempt does.
+    pub(super) announce: bool,
     /// From then on, until all files are found.
     pub(super) produced: Option<mpsc::Receiver<Produced>>,
     /// A file that waits for a place.
@@ -56,6 +58,7 @@ impl Running {
                     seal_small: !each,
                     hash: compare,
                     link: self.link,
+                    announce: self.announce,
                 };
                 self.produced = self
                     .walk

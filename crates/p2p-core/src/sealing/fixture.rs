@@ -110,6 +110,7 @@ pub(super) fn head(size: Option<u64>) -> Head {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
         mtime: Some(ModifiedTime(1, 2)),
         blake3: None,
     }
