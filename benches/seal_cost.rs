@@ -142,6 +142,7 @@ fn seal_and_open(mib: u64) -> f64 {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
         mtime: None,
         blake3: None,
     };

@@ -165,6 +165,7 @@ fn head() -> Head {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
         mtime: None,
         blake3: None,
     }

@@ -7,6 +7,8 @@ mod common;
 mod decisions;
 #[path = "first_hour/endings.rs"]
 mod endings;
+#[path = "first_hour/names.rs"]
+mod names;
 
 use std::{
     fs,

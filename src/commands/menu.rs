@@ -25,7 +25,7 @@ use crate::{
     },
     home::{Home, Rooms, RoomsError},
     identity::Invite,
-    protocol::Code,
+    protocol::{Code, PeerName},
 };
 
 /// The screen is drawn so often at the most.
@@ -163,6 +163,7 @@ impl Menu<'_> {
             }
             Effect::Preview(path) => self.previews.show(path, &self.shared),
             Effect::Folder(folder) => self.receive_into(&folder)?,
+            Effect::Rename(name) => self.rename(&name)?,
             Effect::Join(text) => self.join(&text),
             Effect::Enter(text) => self.enter(text.parse().map_err(CommandError::usage)?)?,
             Effect::StartRelay => {
@@ -249,6 +250,17 @@ impl Menu<'_> {
                 }
             }
         });
+    }
+
+    /// Goes by another name, now and later: the room is entered anew, so that others see it.
+    fn rename(&mut self, name: &str) -> Result<(), CommandError> {
+        let name: PeerName = name.parse().map_err(CommandError::usage)?;
+        self.context.set_name(&name)?;
+        if let Some(invite) = self.invite.clone() {
+            self.enter(invite)?;
+        }
+        self.shared.notify(News::Named(name));
+        Ok(())
     }
 
     /// Receives into another folder: the old one stays where the new one cannot be opened.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     CommandError,
-    cli::{BroadcastArgs, Compress, SendArgs, WhatArgs},
+    cli::{BroadcastArgs, Compress, NamesArg, SendArgs, WhatArgs},
     context::Context,
     join::{entering, with_hint},
     output,
@@ -34,6 +34,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
     if what.dry_run {
         return list(context, source(context, what)?);
     }
+    context.set_direct(what.direct.policy());
     let request = SendRequest {
         wait: what.wait,
         timeout: what.timeout,
@@ -98,6 +99,9 @@ fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError>
     }
     if what.preserve {
         filter = filter.with_modes();
+    }
+    if what.names == NamesArg::Strict {
+        filter = filter.with_strict_names();
     }
     let roots = distinct(what.paths);
     for path in filter.own_below(&roots) {

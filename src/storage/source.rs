@@ -58,7 +58,7 @@ impl Source {
             if filter.is_own(disk) {
                 return Err(StorageError::Secret { path: disk.clone() });
             }
-            let path = name_of(disk)?;
+            let (path, replaced) = name_of(disk, filter.replaces_names())?;
             if let Some(first) = named.insert(path.clone(), disk.clone()) {
                 return Err(StorageError::SameName {
                     first,
@@ -68,6 +68,7 @@ impl Source {
             roots.push(Root {
                 disk: disk.clone(),
                 path,
+                replaced,
             });
         }
         Ok(Self {
@@ -111,8 +112,8 @@ impl Source {
     }
 }
 
-/// The name under which a path that was given is sent.
-fn name_of(disk: &Path) -> Result<RelativePath, StorageError> {
+/// The name under which a path that was given is sent, and whether something in it was replaced.
+fn name_of(disk: &Path, replace: bool) -> Result<(RelativePath, bool), StorageError> {
     let real;
     let name = match disk.file_name() {
         Some(name) => Some(name),
@@ -124,7 +125,11 @@ fn name_of(disk: &Path) -> Result<RelativePath, StorageError> {
             real.file_name()
         }
     };
-    RelativePath::for_sending(name).map_err(|error| StorageError::Unsendable {
+    let path = match name {
+        Some(name) if replace => RelativePath::top_replaced(name),
+        name => RelativePath::for_sending(name).map(|path| (path, false)),
+    };
+    path.map_err(|error| StorageError::Unsendable {
         path: disk.to_owned(),
         error,
     })

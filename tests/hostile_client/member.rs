@@ -37,6 +37,7 @@ pub fn file(path: &str) -> (Head, Vec<u8>) {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
         mtime: None,
         blake3: None,
     };

@@ -135,6 +135,7 @@ mod tests {
             mode: None,
             sparse: false,
             linked: false,
+            replaced: false,
         };
         let allowance = Allowance::new(Some(1), None);
         for _ in 0..ENTRIES {

@@ -271,6 +271,7 @@ mod tests {
             mode: None,
             sparse: false,
             linked: false,
+            replaced: false,
         }
     }
 

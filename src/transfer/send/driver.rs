@@ -31,11 +31,16 @@ use crate::{
     protocol::{Code, PeerMessage, Road, TransferId},
     quic::RateLimit,
     sealing::{Compression, NewTransfer, Suite, TransferSealer},
-    transfer::{Error, ErrorKind, Event, Member, Observer, PeerEvent, WayEvent, WayId, Ways},
+    transfer::{
+        Channel, Error, ErrorKind, Event, Member, Observer, PeerEvent, PeerRef, WayEvent, WayId,
+        Ways,
+    },
 };
 
 /// What files' tasks have found out and nobody has taken yet.
 const NOTES: usize = 512;
+/// Names that were replaced and are told one by one.
+const REPLACED_SHOWN: u64 = 5;
 /// How often time limits are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -48,6 +53,8 @@ pub(super) struct Driver<'a> {
     pub(super) limit: Option<Arc<RateLimit>>,
     pub(super) compression: Compression,
     pub(super) clock: Clock,
+    /// How many names were replaced, once an attempt counts them.
+    pub(super) replaced: Option<u64>,
 }
 
 /// One send on its way.
@@ -81,6 +88,26 @@ impl Driver<'_> {
         let summary = sender.finish(started.elapsed());
         self.show(sender);
         summary
+    }
+
+    fn on_replaced(&mut self, from: &str, to: &str) {
+        let replaced = self.replaced.get_or_insert(0);
+        *replaced += 1;
+        if *replaced <= REPLACED_SHOWN {
+            let text = format!("{from} is sent as {to}");
+            self.observer.event(Event::Notice { text });
+        }
+    }
+
+    fn on_all_replaced(&mut self) {
+        let more = self
+            .replaced
+            .get_or_insert(0)
+            .saturating_sub(REPLACED_SHOWN);
+        if more > 0 {
+            let text = format!("{more} more names are sent with %XX for what cannot be shown");
+            self.observer.event(Event::Notice { text });
+        }
     }
 
     fn show(&self, sender: &mut Sender) {
@@ -178,13 +205,19 @@ impl<'d, 'a> Run<'d, 'a> {
         self.sender
             .on_attempt((transfer, recipients), (way, road), known);
         let mut parts = Vec::with_capacity(recipients.len());
+        let mut paths = HashMap::new();
+        let takes_direct = ways.channel(way).is_some_and(Channel::takes_direct);
         for place in recipients {
             let peer = self.sender.target(*place).id;
             let Some(bundle) = self.sender.present(way, peer).map(|peer| &peer.bundle) else {
                 continue;
             };
-            match sealer.offer_to(bundle) {
-                Ok(offer) => {
+            match sealer.offer_and_path(bundle) {
+                Ok((offer, path)) => {
+                    if bundle.direct && takes_direct {
+                        let name = bundle.name.clone();
+                        paths.insert(peer, (PeerRef::new(peer, name), path));
+                    }
                     parts.push((peer, sealer.receipts(bundle.key)));
                     let message = PeerMessage::Offer { offer };
                     outbox.message(transfer, Some(peer), message);
@@ -209,10 +242,14 @@ impl<'d, 'a> Run<'d, 'a> {
             }),
             walk: Some(walk),
             link,
+            announce: self.driver.replaced.is_none(),
             produced: None,
             held: None,
             starts: HashMap::new(),
             tasks: JoinSet::new(),
+            paths,
+            direct: None,
+            again: HashMap::new(),
             done: Vec::new(),
         };
         self.running.insert(transfer, running);
@@ -246,6 +283,12 @@ impl<'d, 'a> Run<'d, 'a> {
                     let Some(effect) = self.sender.on_effect(now, *transfer, effect) else {
                         continue;
                     };
+                    if let Effect::Begin {
+                        sole: Some(peer), ..
+                    } = effect
+                    {
+                        running.open_direct(peer, channel, self.driver.observer);
+                    }
                     running.carry_out(*transfer, effect, outbox);
                 }
             }
@@ -335,7 +378,9 @@ impl<'d, 'a> Run<'d, 'a> {
                 from,
                 message,
             } => {
-                if let Some(running) = self.of_way(way, transfer) {
+                if let Some(running) = self.of_way(way, transfer)
+                    && !running.on_direct_message(from, &message)
+                {
                     running.attempt.on_message(now, from, message);
                 }
             }
@@ -385,12 +430,16 @@ impl<'d, 'a> Run<'d, 'a> {
                 }
             }
             Some(Produced::Hashing) => running.attempt.on_hashing(now),
+            Some(Produced::Replaced(from, to)) => self.driver.on_replaced(&from, &to),
             Some(Produced::Unreadable(path, error)) => {
                 self.sender.on_unreadable(transfer, path, error);
             }
             Some(Produced::End(files)) => {
                 running.produced = None;
                 running.attempt.on_all_found(now, files);
+                if running.announce {
+                    self.driver.on_all_replaced();
+                }
             }
             None => running.produced = None,
         }

@@ -30,6 +30,7 @@ impl Peer {
             name: "bob".parse().unwrap(),
             chosen: true,
             hpke: Some(self.keys.current().public().clone()),
+            direct: false,
             hard_links: false,
             expires_unix: u64::MAX,
         }
@@ -110,6 +111,7 @@ pub(super) fn head(size: Option<u64>) -> Head {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
         mtime: Some(ModifiedTime(1, 2)),
         blake3: None,
     }

@@ -68,6 +68,8 @@ pub enum News {
     NotJoined(String),
     /// The room cannot be entered, and why.
     NoRoom(String),
+    /// I go by this name now.
+    Named(PeerName),
     /// Files now go here.
     Folder(PathBuf),
     /// Something bad to know.
@@ -88,6 +90,8 @@ pub enum Effect {
     Answer(TransferId, bool),
     /// Read a folder.
     List(PathBuf),
+    /// Go by this name from now on.
+    Rename(String),
     /// Receive into another folder.
     Folder(PathBuf),
     /// Hand a text to the terminal's clipboard.
@@ -169,6 +173,7 @@ fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         Mode::Pick(picker) => pick::on_key(state, key, picker),
         Mode::Invite(qr) => panels::invite(state, key, qr),
         Mode::Receive => panels::receive(state, key),
+        Mode::Name(text) => panels::name(state, key, text),
         Mode::Show(line) => panels::show(state, key, line),
         Mode::Keys(line) => {
             match key.code {
@@ -188,7 +193,9 @@ fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
 fn pasted(state: &mut State, text: &str) -> Vec<Effect> {
     match &mut state.mode {
         Mode::Pick(_) => return pick::pasted(state, text),
-        Mode::Paste(field) | Mode::Message(_, field) => field::paste(field, text),
+        Mode::Paste(field) | Mode::Message(_, field) | Mode::Name(field) => {
+            field::paste(field, text);
+        }
         Mode::Welcome(_) => {
             let mut field = String::new();
             field::paste(&mut field, text);

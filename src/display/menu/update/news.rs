@@ -66,6 +66,10 @@ pub(super) fn on_news(state: &mut State, news: News) -> Vec<Effect> {
             state.warn(reason);
         }
         News::NoRoom(reason) => state.no_room(reason),
+        News::Named(name) => {
+            state.say(format!("others see this machine as {name}"));
+            state.name = name;
+        }
         News::Folder(folder) => {
             let text = format!("files go to {}", state.tilde(&folder));
             state.say(text);

@@ -13,7 +13,6 @@ fn terms() -> Terms {
         files: Some(FILES),
         to_writer: false,
         compare: false,
-        road: Road::Relay,
     }
 }
 
@@ -26,6 +25,7 @@ fn stored(index: u64) -> Settlement {
         len: 10,
         hash: blake3::hash(b"x"),
         resumed_from: 0,
+        road: Road::Relay,
     };
     Settlement {
         index: FileIndex(index),

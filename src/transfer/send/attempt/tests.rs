@@ -89,6 +89,7 @@ fn head(size: Option<u64>) -> Head {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
     }
 }
 
