@@ -70,7 +70,7 @@ fn half_open_handshakes_keep_nobody_out() {
 #[test]
 fn half_open_handshakes_of_another_network_go_unnoticed() {
     // Without end; in full for a minute.
-    let count = usize::try_from(scaled(4_000, 80_000)).unwrap();
+    let count = usize::try_from(scaled(2_000, 80_000)).unwrap();
     half_open_handshakes(Ipv4Addr::new(127, 9, 9, 9), count, Duration::ZERO);
 }
 
@@ -88,15 +88,15 @@ fn half_open_handshakes(from: Ipv4Addr, count: usize, then: Duration) {
                 open.pop_front().unwrap().abort();
             }
             if number % 50 == 0 {
-                tokio::time::sleep(Duration::from_millis(40)).await;
+                tokio::time::sleep(Duration::from_millis(60)).await;
             }
         }
         tokio::time::sleep(then).await;
         open.retain(|attempt| !attempt.is_finished());
         assert!(open.len() > 50, "the attack is under way: {}", open.len());
     });
-    // Two seconds at most on an idle machine, of which this one is the half that attacks.
-    seen.harmless(32 * MIB);
+    // Two seconds at most in an optimised build; this one spends most of its time on the handshakes.
+    seen.harmless_within(32 * MIB, Duration::from_secs(30));
 }
 
 #[test]
