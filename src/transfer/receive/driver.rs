@@ -205,6 +205,7 @@ impl Driver {
             files: self.offer.manifest.files,
             to_writer: matches!(self.shared.config.destination, Destination::Writer(_)),
             compare,
+            renames: self.offer.manifest.renames,
             road: self.messages.road(),
         });
         let journal = context.journal.clone();

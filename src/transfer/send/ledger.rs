@@ -58,6 +58,8 @@ pub(super) struct Delivered {
     pub(super) content: FileDigest,
     /// The recipient had all of it already.
     pub(super) already_there: bool,
+    /// The recipient has it under another name.
+    pub(super) renamed: bool,
 }
 
 impl Ledger {
@@ -170,6 +172,7 @@ impl Ledger {
             resumed_from: record.resumed_from.get(&peer).copied().unwrap_or_default(),
             content,
             already_there: receipt.outcome == Outcome::AlreadyThere,
+            renamed: receipt.outcome == Outcome::Renamed,
         });
         self.settle(peer, receipt.file);
         settled

@@ -67,6 +67,7 @@ pub(super) fn manifest() -> Manifest {
             size: Some(5),
         }],
         text: false,
+        renames: false,
     }
 }
 
