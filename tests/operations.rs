@@ -9,6 +9,8 @@ mod http;
 mod metrics;
 #[path = "operations/records.rs"]
 mod records;
+#[path = "operations/reloading.rs"]
+mod reloading;
 #[path = "operations/settings.rs"]
 mod settings;
 #[path = "operations/status.rs"]

@@ -81,7 +81,7 @@ fn finish(context: &Context, result: Result<u8, CommandError>) -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Result<u8, CommandError> {
     match command {
-        Command::Server(args) => server::run(context, args),
+        Command::Server(args) => server::run(context, *args),
         Command::Join(args) => join::run(context, &args),
         Command::Room(command) => room::run(context, &command),
         Command::Rooms(args) => rooms::run(context, &args),

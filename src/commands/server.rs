@@ -38,7 +38,9 @@ use crate::{
         AdminListener, AuditFile, Listeners, Operation, PassedSockets, Systemd, bind_metrics,
     },
     quic::{Certificate, Credentials, Tuning},
-    relay::{Admission, Relay, RelayConfig, RelayHandle, SHUTDOWN_LIMIT, machine},
+    relay::{
+        Admission, DEFAULT_MAX_PEERS, Relay, RelayConfig, RelayHandle, SHUTDOWN_LIMIT, machine,
+    },
 };
 
 pub(super) fn run(context: &Context, args: ServerArgs) -> Result<u8, CommandError> {
@@ -124,18 +126,18 @@ fn config(args: &ServerSettings, admission: Admission, sockets: PassedSockets) -
     }
     RelayConfig {
         spool_files,
-        max_peers: args.max_peers.unwrap_or(default.max_peers),
+        limits: settings::limits(args, default.limits.max_peers),
         memory_limit: args
             .memory_limit
             .unwrap_or_else(|| machine::memory_limit(default.memory_limit)),
         spool_limit: args.spool_limit.unwrap_or(default.spool_limit),
         spool: args.spool.clone().unwrap_or_else(std::env::temp_dir),
-        limit_per_peer: args.limit,
         tuning: Tuning::from_env(),
         tcp: args.tcp.unwrap_or_default(),
         udp_socket: sockets.udp,
         tcp_socket: sockets.tcp,
         threads: args.threads.unwrap_or(NonZeroUsize::MIN),
+        direct: !args.no_direct.unwrap_or_default(),
         ..default
     }
 }
@@ -203,6 +205,8 @@ async fn serve(
             args,
             settings,
             log,
+            max_peers: DEFAULT_MAX_PEERS,
+            own_room: invite.secret.room_id(),
             status,
         },
     };

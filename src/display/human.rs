@@ -138,8 +138,10 @@ impl Human {
                 facts.push(duration(elapsed));
                 facts.push(rate(moved, elapsed));
             }
-            if road != Road::Relay {
-                facts.push(format!("by {road}"));
+            match road {
+                Road::Relay => {}
+                Road::Direct | Road::Lan => facts.push(road.to_string()),
+                road => facts.push(format!("by {road}")),
             }
         }
         let mut name = name.to_owned();
@@ -389,6 +391,23 @@ impl Printer for Human {
                 self.line(&self.dim(&format!("{who}{reason}; trying again")));
                 if let Some(peer) = peer {
                     self.bars.away(peer.id, reason);
+                }
+            }
+            Event::Road {
+                transfer,
+                peer,
+                road,
+                reason,
+            } => {
+                self.bars.on_road(transfer, &peer, road);
+                // What a file's last line says needs no line of its own, but a change for the worse does.
+                if matches!(road, Road::Relay | Road::Tcp) {
+                    let line = format!(
+                        "{}: through the relay from here: {}",
+                        self.name(&peer),
+                        sanitise(&reason)
+                    );
+                    self.line(&self.dim(&line));
                 }
             }
             Event::Done {

@@ -12,6 +12,7 @@ use tracing::debug;
 use super::{
     FileHook, Meters, Shared,
     fanout::{Inlet, Outlet, relay_file},
+    quotas::RoomUse,
     rooms::{Member, SharedRoom},
     session::Session,
     tally::Tally,
@@ -32,7 +33,7 @@ const FILES_WAITING_MAX: usize = 4096;
 
 /// Takes the peer's file streams until its connection ends.
 pub(super) async fn accept(shared: Arc<Shared>, member: Arc<Member>) {
-    let limit = shared.limit_of(member.session.peer());
+    let limit = shared.quotas.peer(member.session.peer());
     while let Ok(stream) = member.session.link.accept_file().await {
         let (shared, member, limit) = (shared.clone(), member.clone(), limit.clone());
         // Not tied to the session: what a sender has finished is delivered even when it is gone.
@@ -45,7 +46,7 @@ async fn pass_on(
     shared: &Arc<Shared>,
     member: &Member,
     mut stream: FileReceiver,
-    limit: Option<Arc<RateLimit>>,
+    limit: Arc<RateLimit>,
 ) {
     let session = &member.session;
     let header = match timeout(HEADER_LIMIT, stream.header()).await {
@@ -62,6 +63,8 @@ async fn pass_on(
             Ok(None) => return stream.stop(Code::UnknownTransfer),
             Err(_) => return stream.stop(Code::Timeout),
         };
+    let quota = &member.room.quota;
+    let _place = quota.file().await;
     let _active = shared.meters.file();
     let recipients = recipients
         .into_iter()
@@ -71,12 +74,15 @@ async fn pass_on(
         StreamInlet {
             stream,
             limit,
+            room: quota.clone(),
             session: session.clone(),
             meters: shared.meters.clone(),
         },
         recipients,
         &shared.fanout,
-        &shared.budget.share_of(member.room_id, session.peer()),
+        &shared
+            .budget
+            .share_of(member.room_id, session.peer(), &quota.spool),
     )
     .await;
     tally.add(&report);
@@ -165,7 +171,8 @@ impl Drop for Waiting {
 /// The sender's stream, as the fan-out reads it.
 struct StreamInlet {
     stream: FileReceiver,
-    limit: Option<Arc<RateLimit>>,
+    limit: Arc<RateLimit>,
+    room: Arc<RoomUse>,
     session: Arc<Session>,
     meters: Meters,
 }
@@ -182,9 +189,8 @@ impl Inlet for StreamInlet {
             .received
             .fetch_add(count as u64, Ordering::Relaxed);
         self.meters.received(count as u64);
-        if let Some(limit) = &self.limit {
-            limit.pass(count).await;
-        }
+        self.limit.pass(count).await;
+        self.room.rate.pass(count).await;
         Ok(count)
     }
 

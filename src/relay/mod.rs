@@ -30,6 +30,8 @@ mod outbox;
 mod pace;
 mod places;
 mod prefix;
+mod quotas;
+mod reload;
 mod requests;
 mod room;
 mod rooms;
@@ -42,13 +44,12 @@ mod transfer;
 mod windows;
 
 use std::{
-    collections::HashMap,
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
     num::NonZeroUsize,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -62,6 +63,7 @@ pub use budget::{Budget, Share};
 pub use embedded::Embedded;
 pub use hook::{FileHook, Hook};
 pub use meters::Meters;
+pub use quotas::{Limits, RoomQuota};
 pub use status::{PeerStatus, RelayHandle, RelayStatus, RoomStatus, Totals};
 pub use tcp::{TcpListen, TcpListenError};
 
@@ -70,13 +72,12 @@ use self::{
     fanout::FanoutConfig,
     mailbox::SessionId,
     places::Places,
+    quotas::Quotas,
     rooms::Rooms,
 };
 use crate::{
-    protocol::{Code, PeerId},
-    quic::{
-        Credentials, Incoming, RateLimit, RelayEndpoint, SocketBuffers, Tuning, adopt_udp, bind_udp,
-    },
+    protocol::Code,
+    quic::{Credentials, Incoming, RelayEndpoint, SocketBuffers, Tuning, adopt_udp, bind_udp},
 };
 
 /// What a relay is told at its start.
@@ -92,8 +93,8 @@ pub struct RelayConfig {
     pub tcp_socket: Option<TcpListener>,
     /// Which rooms may use it.
     pub admission: Admission,
-    /// Peers in rooms at once.
-    pub max_peers: usize,
+    /// What peers, rooms and networks may have; may change later.
+    pub limits: Limits,
     /// Bytes of content in memory, over all files.
     pub memory_limit: u64,
     /// Bytes of content on disk for recipients that fall behind, over all files.
@@ -102,12 +103,12 @@ pub struct RelayConfig {
     pub spool_files: u64,
     /// Where that is; nothing stays there.
     pub spool: PathBuf,
-    /// Bytes per second that each peer may send, over all of its connections.
-    pub limit_per_peer: Option<u64>,
     /// Transport parameters.
     pub tuning: Tuning,
     /// Threads that encrypt, decrypt and send.
     pub threads: NonZeroUsize,
+    /// Whether peers may find direct connections by way of this relay.
+    pub direct: bool,
     /// Watches or corrupts; for tests.
     pub hook: Option<Arc<dyn Hook>>,
 }
@@ -122,18 +123,24 @@ impl RelayConfig {
             udp_socket: None,
             tcp_socket: None,
             admission,
-            max_peers: 1024,
+            limits: Limits {
+                max_peers: DEFAULT_MAX_PEERS,
+                ..Limits::default()
+            },
             memory_limit: Budget::MEMORY_LIMIT,
             spool_limit: 1 << 30,
             spool_files: u64::MAX,
             spool: std::env::temp_dir(),
-            limit_per_peer: None,
             tuning: Tuning::default(),
             threads: NonZeroUsize::MIN,
+            direct: true,
             hook: None,
         }
     }
 }
+
+/// Connections of admitted peers at once, where nobody says how many.
+pub const DEFAULT_MAX_PEERS: usize = 1024;
 
 /// A relay that is bound and not yet serving.
 #[derive(Debug)]
@@ -151,9 +158,8 @@ struct Shared {
     sessions: AtomicU64,
     fanout: FanoutConfig,
     budget: Budget,
-    limit_per_peer: Option<u64>,
-    /// One for each peer that is here, over all of its connections.
-    limits: Mutex<HashMap<PeerId, Weak<RateLimit>>>,
+    quotas: Quotas,
+    direct: bool,
     hook: Option<Arc<dyn Hook>>,
     meters: Meters,
     started: Instant,
@@ -164,17 +170,6 @@ struct Shared {
 impl Shared {
     fn next_session(&self) -> SessionId {
         SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// What this peer's connections may send together.
-    fn limit_of(&self, peer: PeerId) -> Option<Arc<RateLimit>> {
-        let rate = self.limit_per_peer?;
-        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        limits.retain(|_, limit| limit.strong_count() > 0);
-        let limit = limits.get(&peer).and_then(Weak::upgrade);
-        let limit = limit.unwrap_or_else(|| Arc::new(RateLimit::new(rate)));
-        limits.insert(peer, Arc::downgrade(&limit));
-        Some(limit)
     }
 }
 
@@ -207,7 +202,7 @@ impl Relay {
         }
         let shared = Shared {
             admission: config.admission,
-            places: Places::new(config.max_peers),
+            places: Places::new(config.limits.max_peers, config.limits.network_connections),
             rooms: Rooms::default(),
             sessions: AtomicU64::new(0),
             fanout: FanoutConfig::new(config.spool),
@@ -216,8 +211,8 @@ impl Relay {
                 config.spool_limit,
                 config.spool_files,
             ),
-            limit_per_peer: config.limit_per_peer,
-            limits: Mutex::default(),
+            quotas: Quotas::new(config.limits),
+            direct: config.direct,
             hook: config.hook,
             meters: Meters::new(),
             started: Instant::now(),
@@ -267,7 +262,10 @@ impl Relay {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 incoming = self.endpoint.accept() => match incoming {
-                    Some(incoming) => arrivals.push(incoming),
+                    Some(incoming) => match self.shared.quotas.may_try(incoming.remote().ip()) {
+                        true => arrivals.push(incoming),
+                        false => incoming.ignore(),
+                    },
                     None => break,
                 },
                 () = arrivals.due() => {}

@@ -76,8 +76,11 @@ impl Room {
     /// was lost without either end knowing yet.
     ///
     /// # Errors
-    /// [`Code::Busy`] where the identity has too many connections.
-    pub(super) fn enter(&mut self, session: &Arc<Session>) -> Result<(), Code> {
+    /// [`Code::Busy`] where the identity has too many connections, or `members_max` others are here.
+    pub(super) fn enter(&mut self, session: &Arc<Session>, members_max: usize) -> Result<(), Code> {
+        if self.peers.len() >= members_max && !self.peers.contains_key(&session.peer()) {
+            return Err(Code::Busy);
+        }
         let connections = self.peers.entry(session.peer()).or_default();
         if connections.all.len() >= SESSIONS_PER_PEER {
             return Err(Code::Busy);

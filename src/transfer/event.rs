@@ -229,6 +229,18 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Files take another road from now on.
+    Road {
+        /// The transfer.
+        transfer: TransferId,
+        /// The peer at the other end.
+        #[serde(flatten, serialize_with = "far_end")]
+        peer: PeerRef,
+        /// The road.
+        road: Road,
+        /// Why.
+        reason: String,
+    },
     /// A transfer is over.
     Done {
         /// The transfer.

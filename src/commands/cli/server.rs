@@ -1,6 +1,12 @@
 //! `p2p server`
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use serde::{Deserialize, Deserializer, de};
@@ -89,6 +95,14 @@ pub struct ServerSettings {
         help_heading = "Rooms"
     )]
     pub open: Option<bool>,
+    /// Let peers find no direct connections to each other: everything passes through this relay.
+    #[arg(
+        long,
+        num_args = 0,
+        default_missing_value = "true",
+        help_heading = "Rooms"
+    )]
+    pub no_direct: Option<bool>,
     /// Connections of admitted peers at once [default: 1024].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub max_peers: Option<usize>,
@@ -127,6 +141,41 @@ pub struct ServerSettings {
     /// Threads that encrypt, decrypt and send [default: 1].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub threads: Option<NonZeroUsize>,
+    /// What the members of each room may have together. In a file only.
+    #[arg(skip)]
+    pub room: RoomSettings,
+    /// What some rooms may have in place of that.
+    #[arg(skip)]
+    pub rooms: HashMap<RoomId, RoomSettings>,
+    /// What one network may have.
+    #[arg(skip)]
+    pub network: NetworkSettings,
+}
+
+/// What the members of one room may have together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RoomSettings {
+    /// Identities at once.
+    pub members: Option<NonZeroUsize>,
+    /// Bytes a second that all of them may send.
+    #[serde(deserialize_with = "rate")]
+    pub limit: Option<u64>,
+    /// Files that are passed on at once.
+    pub files: Option<NonZeroUsize>,
+    /// Bytes on disk for those that are behind.
+    #[serde(deserialize_with = "size")]
+    pub spool: Option<u64>,
+}
+
+/// What one network may have: a /24 of IPv4, a /56 of IPv6.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NetworkSettings {
+    /// Connections of admitted peers at once.
+    pub connections: Option<NonZeroUsize>,
+    /// New connections a second.
+    pub handshakes: Option<NonZeroU32>,
 }
 
 impl ServerSettings {
@@ -141,6 +190,7 @@ impl ServerSettings {
             certs: self.certs.or(under.certs),
             admit: self.admit,
             open: self.open.or(under.open),
+            no_direct: self.no_direct.or(under.no_direct),
             max_peers: self.max_peers.or(under.max_peers),
             spool: self.spool.or(under.spool),
             spool_limit: self.spool_limit.or(under.spool_limit),
@@ -152,6 +202,10 @@ impl ServerSettings {
             log_level: self.log_level.or(under.log_level),
             audit: self.audit.or(under.audit),
             threads: self.threads.or(under.threads),
+            // No command line says anything of these.
+            room: under.room,
+            rooms: under.rooms,
+            network: under.network,
         }
     }
 }
@@ -220,7 +274,7 @@ mod tests {
         let room = RoomId::from_bytes([7; 32]);
         let text = format!(
             "bind = \"[::]:5000\"\ntcp = \"off\"\npublic = \"relay.example.org\"\ncerts = \"/c\"\n\
-             admit = [\"{room}\"]\nopen = true\nmax-peers = 7\nspool = \"/s\"\nspool-limit = \"2Gi\"\n\
+             admit = [\"{room}\"]\nopen = true\nno-direct = true\nmax-peers = 7\nspool = \"/s\"\nspool-limit = \"2Gi\"\n\
              memory-limit = 67108864\nlimit = \"5M/s\"\n\
              metrics = \"[::1]:9433\"\ndrain = \"5m\"\nlog = \"json\"\nlog-level = \"info\"\naudit = \"/a\"\nthreads = 2\n"
         );
@@ -239,6 +293,7 @@ mod tests {
             "--admit",
             &room,
             "--open",
+            "--no-direct",
             "--max-peers",
             "7",
             "--spool",

@@ -8,6 +8,7 @@ use crate::{
         log::LogControl,
     },
     operation::Systemd,
+    protocol::RoomId,
     relay::RelayHandle,
 };
 
@@ -18,6 +19,10 @@ pub(super) struct Reloading<'a> {
     /// As they are now.
     pub(super) settings: ServerSettings,
     pub(super) log: Option<&'a LogControl>,
+    /// How many peers there may be where no setting says.
+    pub(super) max_peers: usize,
+    /// The room that this relay has made itself.
+    pub(super) own_room: RoomId,
     /// What the service manager is told.
     pub(super) status: String,
 }
@@ -36,7 +41,12 @@ impl Reloading<'_> {
         Systemd.ready(&self.status);
     }
 
-    fn apply(&mut self, _relay: &RelayHandle, new: ServerSettings) {
+    fn apply(&mut self, relay: &RelayHandle, new: ServerSettings) {
+        let limits = settings::limits(&new, self.max_peers);
+        let admit = new.admit.iter().copied().chain([self.own_room]);
+        if let Err(error) = relay.reload(limits, new.open.unwrap_or_default(), admit) {
+            tracing::error!(%error, "the admitted rooms stay as they were");
+        }
         for option in settings::fixed(&self.settings, &new) {
             tracing::warn!("{option} has changed: that needs a restart");
         }

@@ -7,9 +7,10 @@ use tracing::Level;
 use super::address::{BIND, public_address};
 use crate::commands::{
     CommandError,
-    cli::{ServerArgs, ServerSettings},
+    cli::{RoomSettings, ServerArgs, ServerSettings},
     context::Context,
 };
+use crate::relay::{Limits, RoomQuota};
 
 /// The options of the command line, over those of the file.
 pub(super) fn read(args: &ServerArgs) -> Result<ServerSettings, CommandError> {
@@ -83,6 +84,25 @@ pub(super) fn fixed(before: &ServerSettings, after: &ServerSettings) -> Vec<&'st
     ];
     let differs = differs.into_iter().filter(|(_, differs)| *differs);
     differs.map(|(option, _)| option).collect()
+}
+
+/// What peers, rooms and networks may have.
+pub(super) fn limits(settings: &ServerSettings, max_peers: usize) -> Limits {
+    let quota = |room: &RoomSettings| RoomQuota {
+        members: room.members,
+        rate: room.limit,
+        files: room.files,
+        spool: room.spool,
+    };
+    let rooms = settings.rooms.iter();
+    Limits {
+        max_peers: settings.max_peers.unwrap_or(max_peers),
+        rate_per_peer: settings.limit,
+        room: quota(&settings.room),
+        rooms: rooms.map(|(id, room)| (*id, quota(room))).collect(),
+        network_connections: settings.network.connections,
+        network_handshakes: settings.network.handshakes,
+    }
 }
 
 /// Where it would listen.

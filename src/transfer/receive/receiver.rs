@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use super::outcome::{FileError, FileProgress, Scope, Settlement, Stored};
 use crate::{
-    protocol::{Code, FileIndex, PeerMessage, Road, TransferId},
+    protocol::{Code, FileIndex, PeerMessage, TransferId},
     sealing::{Outcome, Receipt},
     transfer::{Error, ErrorKind, Event, PeerRef},
 };
@@ -52,8 +52,6 @@ pub(super) struct Terms {
     pub(super) compare: bool,
     /// Whether the sender understands that a file got another name.
     pub(super) renames: bool,
-    /// What carries it.
-    pub(super) road: Road,
 }
 
 /// One transfer, from the yes to its end.
@@ -241,7 +239,7 @@ impl Receiver {
                 bytes,
                 total: now.total,
                 resumed_from: now.resumed_from,
-                road: self.terms.road,
+                road: now.road,
             })));
             effects.push(Effect::Send(PeerMessage::Stored { file, bytes }));
         }

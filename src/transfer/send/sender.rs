@@ -224,6 +224,7 @@ impl Sender {
                 bytes,
                 total,
                 resumed_from,
+                road: taken,
             } => {
                 let target = self.of(peer)?;
                 target.moved(now);
@@ -235,7 +236,7 @@ impl Sender {
                     bytes,
                     total,
                     resumed_from,
-                    road,
+                    road: taken.unwrap_or(road),
                 });
             }
             Effect::Delivered { peer, file } => {
@@ -252,7 +253,7 @@ impl Sender {
                         resumed_from: file.resumed_from,
                         already_there: file.already_there,
                         renamed: file.renamed,
-                        road,
+                        road: file.road.unwrap_or(road),
                     });
                 }
             }

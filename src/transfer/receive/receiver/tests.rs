@@ -14,7 +14,6 @@ fn terms() -> Terms {
         to_writer: false,
         compare: false,
         renames: true,
-        road: Road::Relay,
     }
 }
 
@@ -27,6 +26,7 @@ fn stored(index: u64) -> Settlement {
         len: 10,
         hash: blake3::hash(b"x"),
         resumed_from: 0,
+        road: Road::Relay,
     };
     Settlement {
         index: FileIndex(index),
