@@ -3,18 +3,25 @@
 use std::{
     ffi::OsStr,
     process::{Command, Output},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// Whether namespaces and nftables can be had; a line on standard error says it where not.
 pub fn available(test: &str) -> bool {
-    let works = |program: &str, args: &[&str]| {
-        let output = Command::new(program).args(args).output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    let probe = format!("p2p-probe-{}", std::process::id());
-    let available = works("nft", &["--version"]) && works("ip", &["netns", "add", &probe]);
-    let _ = Command::new("ip").args(["netns", "del", &probe]).output();
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    let available = *AVAILABLE.get_or_init(|| {
+        let works = |program: &str, args: &[&str]| {
+            let output = Command::new(program).args(args).output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        let probe = format!("p2p-probe-{}", std::process::id());
+        let available = works("nft", &["--version"]) && works("ip", &["netns", "add", &probe]);
+        let _ = Command::new("ip").args(["netns", "del", &probe]).output();
+        available
+    });
     if !available {
         eprintln!("skipped {test}: it needs root, iproute2 and nftables");
     }
@@ -89,6 +96,13 @@ impl Namespace {
         (a, b)
     }
 
+    /// Lets a file lie over the one of this name in `/etc` for what runs inside.
+    pub fn etc(&self, name: &str, contents: &str) {
+        let folder = format!("/etc/netns/{}", self.name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(format!("{folder}/{name}"), contents).unwrap();
+    }
+
     /// `ip` inside.
     pub fn ip(&self, arguments: &str) {
         let arguments = arguments.split_whitespace();
@@ -135,6 +149,7 @@ impl Drop for Namespace {
         let _ = Command::new("ip")
             .args(["netns", "del", &self.name])
             .output();
+        let _ = std::fs::remove_dir_all(format!("/etc/netns/{}", self.name));
     }
 }
 
