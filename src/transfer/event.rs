@@ -187,6 +187,8 @@ pub enum Event {
         resumed_from: u64,
         /// The recipient had it already.
         already_there: bool,
+        /// The recipient has it under another name: its own was taken, or cannot be held there.
+        renamed: bool,
         /// The road that it took.
         road: Road,
     },

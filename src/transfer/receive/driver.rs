@@ -211,6 +211,7 @@ impl Driver {
             files: self.offer.manifest.files,
             to_writer: matches!(self.shared.config.destination, Destination::Writer(_)),
             compare,
+            renames: self.offer.manifest.renames,
         });
         let journal = context.journal.clone();
         let tasks = FileTasks::new(context.clone(), store::start(context.clone()));

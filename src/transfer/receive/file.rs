@@ -157,6 +157,7 @@ impl FileTask {
                 let stored = Stored {
                     whole,
                     already_there: known != Known::Named,
+                    is_renamed: place.as_str() != path.as_str(),
                     is_user_visible: true,
                 };
                 if known == Known::Noted {

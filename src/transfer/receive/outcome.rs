@@ -39,6 +39,8 @@ pub(super) struct Stored {
     pub(super) whole: Whole,
     /// The same content was here before.
     pub(super) already_there: bool,
+    /// It has another name here than it was sent by.
+    pub(super) is_renamed: bool,
     /// Whether people want to know of it: directories and links go without saying.
     pub(super) is_user_visible: bool,
 }

@@ -50,6 +50,8 @@ pub(super) struct Terms {
     pub(super) to_writer: bool,
     /// Whether the sender was asked to hash its files first.
     pub(super) compare: bool,
+    /// Whether the sender understands that a file got another name.
+    pub(super) renames: bool,
 }
 
 /// One transfer, from the yes to its end.
@@ -171,6 +173,7 @@ impl Receiver {
             blake3: *stored.whole.hash.as_bytes(),
             outcome: match stored.already_there {
                 true => Outcome::AlreadyThere,
+                false if stored.is_renamed && self.terms.renames => Outcome::Renamed,
                 false => Outcome::Stored,
             },
         }

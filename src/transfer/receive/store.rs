@@ -126,6 +126,7 @@ impl Store {
                         already_there: identical
                             && self.context.named_before(&path, &head)
                                 != Some((whole.len, whole.hash)),
+                        is_renamed: placed.path.as_str() != path.as_str(),
                         is_user_visible: true,
                     };
                     self.context.report(&head, &path, &placed.path, &stored);
@@ -306,6 +307,7 @@ fn shown(whole: Whole) -> Stored {
     Stored {
         whole,
         already_there: false,
+        is_renamed: false,
         is_user_visible: true,
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Delivered {
     pub(super) content: FileDigest,
     /// The recipient had all of it already.
     pub(super) already_there: bool,
+    /// The recipient has it under another name.
+    pub(super) renamed: bool,
     /// The road that it took, where that was not the relay's.
     pub(super) road: Option<Road>,
 }
@@ -186,6 +188,7 @@ impl Ledger {
             resumed_from: record.resumed_from.get(&peer).copied().unwrap_or_default(),
             content,
             already_there: receipt.outcome == Outcome::AlreadyThere,
+            renamed: receipt.outcome == Outcome::Renamed,
             road: record.road,
         });
         self.settle(peer, receipt.file);

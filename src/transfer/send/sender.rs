@@ -252,6 +252,7 @@ impl Sender {
                         blake3: file.content.blake3.into(),
                         resumed_from: file.resumed_from,
                         already_there: file.already_there,
+                        renamed: file.renamed,
                         road: file.road.unwrap_or(road),
                     });
                 }

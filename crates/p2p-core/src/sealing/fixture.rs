@@ -68,6 +68,7 @@ pub(super) fn manifest() -> Manifest {
             size: Some(5),
         }],
         text: false,
+        renames: false,
     }
 }
 

@@ -13,6 +13,7 @@ fn terms() -> Terms {
         files: Some(FILES),
         to_writer: false,
         compare: false,
+        renames: true,
     }
 }
 
@@ -32,6 +33,7 @@ fn stored(index: u64) -> Settlement {
         result: Ok(Stored {
             whole,
             already_there: false,
+            is_renamed: false,
             is_user_visible: true,
         }),
     }

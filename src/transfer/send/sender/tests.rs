@@ -201,6 +201,7 @@ fn a_file_is_shown_and_counted_once_over_all_attempts() {
                 blake3: [0; 32],
             },
             already_there: false,
+            renamed: false,
             road: None,
         },
     };
