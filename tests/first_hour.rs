@@ -5,6 +5,8 @@
 mod common;
 #[path = "first_hour/decisions.rs"]
 mod decisions;
+#[path = "first_hour/demo.rs"]
+mod demo;
 #[path = "first_hour/endings.rs"]
 mod endings;
 #[path = "first_hour/names.rs"]

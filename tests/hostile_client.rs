@@ -146,6 +146,7 @@ fn a_bundle_of_someone_else_does_not_open_the_door() {
             name: "alice".parse().unwrap(),
             chosen: true,
             hpke: None,
+            direct: false,
             hard_links: false,
             expires_unix: u64::MAX,
         };

@@ -10,6 +10,8 @@ mod common;
 mod back;
 #[path = "network/blocked.rs"]
 mod blocked;
+#[path = "network/direct.rs"]
+mod direct;
 #[path = "network/hostile.rs"]
 mod hostile;
 #[path = "network/lan.rs"]
@@ -18,6 +20,8 @@ mod lan;
 mod lan_hostile;
 #[path = "network/namespace.rs"]
 mod namespace;
+#[path = "network/nat.rs"]
+mod nat;
 #[path = "network/proxies.rs"]
 mod proxies;
 #[path = "network/tcp.rs"]

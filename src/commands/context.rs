@@ -15,6 +15,7 @@ use super::{
     signal::{self, Signals},
 };
 use crate::{
+    direct::Policy,
     display::{self, Events, Log, Stage, Style},
     home::{Home, KnownPeers, RoadNotes, Rooms, RoomsError, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
@@ -31,6 +32,8 @@ const LAST_EVENTS: Duration = Duration::from_secs(2);
 pub(super) struct Context {
     pub(super) global: Global,
     home: OnceLock<Home>,
+    /// Whether files may go directly; the default unless a command says otherwise.
+    direct: OnceLock<Policy>,
     /// The one way to standard error while bars may be on it.
     pub(super) stage: Stage,
     events: OnceLock<Arc<Events>>,
@@ -42,10 +45,16 @@ impl Context {
         Self {
             global,
             home: OnceLock::new(),
+            direct: OnceLock::new(),
             stage: Stage::default(),
             events: OnceLock::new(),
             log: OnceLock::new(),
         }
+    }
+
+    /// Says whether files may go directly, before anybody is connected.
+    pub(super) fn set_direct(&self, policy: Policy) {
+        let _ = self.direct.set(policy);
     }
 
     /// Sends log lines to standard error: warnings, and with `-v` more.
@@ -146,13 +155,15 @@ impl Context {
 
     /// Who I am, in the room of this invite.
     pub(super) fn member_of(&self, invite: Invite) -> Result<Arc<Member>, CommandError> {
-        let (roads, lan) = roads()?;
+        let (roads, lan, forced) = roads()?;
+        let direct = forced.unwrap_or_else(|| self.direct.get().copied().unwrap_or_default());
         Ok(Arc::new(Member {
             identity: Arc::new(self.identity()?),
             name: self.name()?,
             invite,
             tuning: Tuning::from_env(),
             roads,
+            direct,
             lan,
             road_notes: Some(RoadNotes::new(self.home()?.road_notes())),
             bundle_lifetime: BUNDLE_LIFETIME,
@@ -286,20 +297,27 @@ pub(super) fn rooms_error(error: RoomsError) -> CommandError {
     }
 }
 
-/// The roads that may be taken, and whether the LAN is one: all, or the one that `P2P_ROAD` names.
-fn roads() -> Result<(Roads, Option<Mdns>), CommandError> {
+/// The roads to the relay that may be taken, whether the LAN is one, and what is to be thought of direct
+/// paths where that is given: all, or the one that `P2P_ROAD` names.
+fn roads() -> Result<(Roads, Option<Mdns>, Option<Policy>), CommandError> {
     let roads = Roads {
         proxies: Arc::new(Proxies::from_env()),
         ..Roads::default()
     };
     let named = std::env::var_os("P2P_ROAD").unwrap_or_default();
     match named.to_str() {
-        Some("") => Ok((roads, Some(Mdns::default()))),
-        Some("relay") => Ok((roads.only(Road::Relay), None)),
-        Some("tcp") => Ok((roads.only(Road::Tcp), None)),
-        Some("lan") => Ok((roads.only(Road::Lan), Some(Mdns::default()))),
+        Some("") => Ok((roads, Some(Mdns::default()), None)),
+        Some("relay") => Ok((roads.only(Road::Relay), None, Some(Policy::Never))),
+        Some("tcp") => Ok((roads.only(Road::Tcp), None, Some(Policy::Never))),
+        Some("lan") => Ok((
+            roads.only(Road::Lan),
+            Some(Mdns::default()),
+            Some(Policy::Never),
+        )),
+        // What is said to the relay still needs a way there, and a direct path needs that on UDP.
+        Some("direct") => Ok((roads.only(Road::Relay), None, Some(Policy::Only))),
         _ => Err(CommandError::usage(format!(
-            "P2P_ROAD={}: expected relay, tcp or lan",
+            "P2P_ROAD={}: expected relay, tcp, direct or lan",
             named.to_string_lossy()
         ))),
     }

@@ -34,6 +34,7 @@ pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandErro
     if let Some(name) = &args.name {
         context.set_name(name)?;
     }
+    context.set_direct(args.direct.policy());
     let member = context.member()?;
     let _lock = match ListenLock::take(home, member.room()) {
         Ok(lock) => Some(lock),

@@ -34,6 +34,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
     if what.dry_run {
         return list(context, source(context, what)?);
     }
+    context.set_direct(what.direct.policy());
     let request = SendRequest {
         wait: what.wait,
         timeout: what.timeout,

@@ -137,6 +137,7 @@ fn config(args: &ServerSettings, admission: Admission, sockets: PassedSockets) -
         udp_socket: sockets.udp,
         tcp_socket: sockets.tcp,
         threads: args.threads.unwrap_or(NonZeroUsize::MIN),
+        direct: !args.no_direct.unwrap_or_default(),
         ..default
     }
 }

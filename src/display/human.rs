@@ -34,6 +34,8 @@ pub struct Human {
     failed_files: u64,
     /// Those of them that were sent to nobody.
     unsent_files: u64,
+    /// Files that a recipient has under another name.
+    renamed: u64,
     /// Whether it was said already, or will be, how many files came of what was broken off.
     is_told: bool,
     /// Where all of them are listed, where they are many.
@@ -52,6 +54,7 @@ impl Human {
             is_sending: false,
             failed_files: 0,
             unsent_files: 0,
+            renamed: 0,
             is_told: false,
             list: FailedList::new(lists),
         }
@@ -116,7 +119,7 @@ impl Human {
         (name, peer): (&str, String),
         (size, resumed_from): (u64, u64),
         elapsed: Option<Duration>,
-        already_there: bool,
+        (already_there, renamed): (bool, bool),
         road: Road,
     ) {
         let Some(elapsed) = elapsed else { return };
@@ -125,6 +128,9 @@ impl Human {
         if already_there {
             facts.push("was there already".to_owned());
         } else {
+            if renamed {
+                facts.push("under another name".to_owned());
+            }
             if resumed_from > 0 {
                 facts.push(format!("resumed from {}", bytes(resumed_from)));
             }
@@ -132,8 +138,10 @@ impl Human {
                 facts.push(duration(elapsed));
                 facts.push(rate(moved, elapsed));
             }
-            if road != Road::Relay {
-                facts.push(format!("by {road}"));
+            match road {
+                Road::Relay => {}
+                Road::Direct | Road::Lan => facts.push(road.to_string()),
+                road => facts.push(format!("by {road}")),
             }
         }
         let mut name = name.to_owned();
@@ -291,7 +299,7 @@ impl Printer for Human {
                     (&sanitise(&path), format!(" ← {}", from.name)),
                     (bytes, resumed_from),
                     elapsed,
-                    already_there,
+                    (already_there, false),
                     road,
                 );
             }
@@ -302,16 +310,18 @@ impl Printer for Human {
                 bytes,
                 resumed_from,
                 already_there,
+                renamed,
                 road,
                 ..
             } => {
                 let file = sanitise(&file);
+                self.renamed += u64::from(renamed);
                 let elapsed = self.bars.arrived(transfer, &peer, &file, bytes);
                 self.last_word(
                     (&file, format!(" → {}", self.name(&peer))),
                     (bytes, resumed_from),
                     elapsed,
-                    already_there,
+                    (already_there, renamed),
                     road,
                 );
             }
@@ -383,6 +393,23 @@ impl Printer for Human {
                     self.bars.away(peer.id, reason);
                 }
             }
+            Event::Road {
+                transfer,
+                peer,
+                road,
+                reason,
+            } => {
+                self.bars.on_road(transfer, &peer, road);
+                // What a file's last line says needs no line of its own, but a change for the worse does.
+                if matches!(road, Road::Relay | Road::Tcp) {
+                    let line = format!(
+                        "{}: through the relay from here: {}",
+                        self.name(&peer),
+                        sanitise(&reason)
+                    );
+                    self.line(&self.dim(&line));
+                }
+            }
             Event::Done {
                 transfer,
                 files,
@@ -409,6 +436,11 @@ impl Printer for Human {
                     self.stage.line(&line);
                 }
                 let is_summed_up = self.bars.end(transfer);
+                let renamed = match std::mem::take(&mut self.renamed) {
+                    0 => String::new(),
+                    1 => ", 1 under another name".to_owned(),
+                    n => format!(", {n} under other names"),
+                };
                 if files == 0 && failed == 0 && failed_files == 0 {
                     self.line(&format!("{} directories only", self.tick()));
                 } else if is_summed_up && !std::mem::take(&mut self.is_told) {
@@ -418,7 +450,7 @@ impl Printer for Human {
                         self.cross()
                     };
                     self.line(&format!(
-                        "{mark} {} in {}, {}",
+                        "{mark} {} in {}, {}{renamed}",
                         what(Some(files), Some(bytes)),
                         duration(elapsed),
                         rate(bytes, elapsed)

@@ -158,7 +158,7 @@ impl Tuning {
         Arc::new(self.configure_for(role, remote))
     }
 
-    fn configure_for(self, role: Role, remote: IpAddr) -> TransportConfig {
+    pub(super) fn configure_for(self, role: Role, remote: IpAddr) -> TransportConfig {
         let tuning = match is_internet(remote) {
             true => Self {
                 mtu: self.mtu.min(MTU_INTERNET),
@@ -183,10 +183,7 @@ impl Tuning {
             Role::Listener => (Some(Duration::from_secs(10)), Duration::from_secs(20)),
             Role::Sender => (Some(Duration::from_secs(4)), Duration::from_secs(12)),
             // A ping that is lost is repeated in time.
-            Role::Direct => (
-                Some(Duration::from_millis(500)),
-                Duration::from_millis(2_500),
-            ),
+            Role::Direct => (Some(Duration::from_millis(500)), Duration::from_secs(2)),
         };
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(self.mtu);

@@ -107,6 +107,8 @@ pub struct RelayConfig {
     pub tuning: Tuning,
     /// Threads that encrypt, decrypt and send.
     pub threads: NonZeroUsize,
+    /// Whether peers may find direct connections by way of this relay.
+    pub direct: bool,
     /// Watches or corrupts; for tests.
     pub hook: Option<Arc<dyn Hook>>,
 }
@@ -131,6 +133,7 @@ impl RelayConfig {
             spool: std::env::temp_dir(),
             tuning: Tuning::default(),
             threads: NonZeroUsize::MIN,
+            direct: true,
             hook: None,
         }
     }
@@ -156,6 +159,7 @@ struct Shared {
     fanout: FanoutConfig,
     budget: Budget,
     quotas: Quotas,
+    direct: bool,
     hook: Option<Arc<dyn Hook>>,
     meters: Meters,
     started: Instant,
@@ -208,6 +212,7 @@ impl Relay {
                 config.spool_files,
             ),
             quotas: Quotas::new(config.limits),
+            direct: config.direct,
             hook: config.hook,
             meters: Meters::new(),
             started: Instant::now(),

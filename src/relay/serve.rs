@@ -1,6 +1,7 @@
 //! One peer's connection, from its first packet to its end.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -21,7 +22,7 @@ use super::{
     windows::Windows,
 };
 use crate::{
-    protocol::{ClientToServer, Code, ServerToClient},
+    protocol::{ClientToServer, Code, PeerMessage, ServerToClient},
     quic::{ControlReceiver, ControlSender, Incoming, Link, LinkError, StreamError},
 };
 
@@ -147,6 +148,10 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> 
     mailbox.send(ServerToClient::Welcome {
         now_unix: now.ok().map(|now| now.as_secs()),
     });
+    if shared.direct {
+        let address = link.remote();
+        mailbox.send(ServerToClient::Observed { address });
+    }
     let windows = Windows::new(link.clone(), &share);
     let session = Session::new(mailbox, (link.clone(), windows), (listening, bundle), place);
     let entered = shared.rooms.enter((room, quota), session);
@@ -172,8 +177,14 @@ async fn run(
 ) -> LinkError {
     let reading = async {
         let pace = Pace::new();
+        let mut observed = member.session.link.remote();
         while let Some(message) = control.receive().await? {
             pace.keep(&message).await;
+            if shared.direct {
+                observe(&member.session, &mut observed);
+            } else if is_path(&message) {
+                continue;
+            }
             on_message(shared, member, message).await?;
         }
         Ok::<(), StreamError>(())
@@ -196,6 +207,25 @@ async fn run(
         Ok(()) => link.close(Code::Done, ""),
     }
     link.closed().await
+}
+
+/// Tells a peer whose address has changed what it is now.
+fn observe(session: &Session, known: &mut SocketAddr) {
+    let address = session.link.remote();
+    if std::mem::replace(known, address) != address {
+        session.mailbox.send(ServerToClient::Observed { address });
+    }
+}
+
+/// Whether one peer tells another where it can be reached directly.
+fn is_path(message: &ClientToServer) -> bool {
+    matches!(
+        message,
+        ClientToServer::Tell {
+            message: PeerMessage::Path { .. },
+            ..
+        }
+    )
 }
 
 /// What to tell others about a peer whose connection has ended.

@@ -187,6 +187,8 @@ pub enum Event {
         resumed_from: u64,
         /// The recipient had it already.
         already_there: bool,
+        /// The recipient has it under another name: its own was taken, or cannot be held there.
+        renamed: bool,
         /// The road that it took.
         road: Road,
     },
@@ -224,6 +226,18 @@ pub enum Event {
         /// Whom it concerns.
         #[serde(flatten, serialize_with = "some_far_end")]
         peer: Option<PeerRef>,
+        /// Why.
+        reason: String,
+    },
+    /// Files take another road from now on.
+    Road {
+        /// The transfer.
+        transfer: TransferId,
+        /// The peer at the other end.
+        #[serde(flatten, serialize_with = "far_end")]
+        peer: PeerRef,
+        /// The road.
+        road: Road,
         /// Why.
         reason: String,
     },

@@ -4,13 +4,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::unix_now;
 use crate::{
+    direct::Policy,
     home::RoadNotes,
     identity::{
         BUNDLE_LIFETIME, Bundle, HostPort, HpkePublicKey, Identity, Invite, MemberKey, Name,
         RelayAddress,
     },
     lan::Mdns,
-    protocol::{PeerId, Road, RoomId},
+    protocol::{PeerId, Road, RoomId, SignedBundle},
     quic::{ConnectError, LinkError, Roads, Tuning},
 };
 
@@ -27,6 +28,8 @@ pub struct Member {
     pub tuning: Tuning,
     /// How the relay may be reached.
     pub roads: Roads,
+    /// Whether files may go to other members directly.
+    pub direct: Policy,
     /// Where it is noted which roads were open.
     pub road_notes: Option<RoadNotes>,
     /// Where listeners of the room are searched for besides, if anywhere.
@@ -76,6 +79,7 @@ impl Member {
             invite,
             tuning: Tuning::default(),
             roads: Roads::default(),
+            direct: Policy::default(),
             road_notes: None,
             lan: None,
             bundle_lifetime: BUNDLE_LIFETIME,
@@ -138,9 +142,15 @@ impl Member {
 
     /// A fresh bundle, with a key to seal to where I listen.
     #[must_use]
-    pub fn bundle(&self, hpke: Option<HpkePublicKey>) -> crate::protocol::SignedBundle {
+    pub fn bundle(&self, hpke: Option<HpkePublicKey>) -> SignedBundle {
+        self.bundle_with(hpke, false)
+    }
+
+    /// The same, which says whether I take direct connections.
+    pub(super) fn bundle_with(&self, hpke: Option<HpkePublicKey>, direct: bool) -> SignedBundle {
         let expires = unix_now() + self.bundle_lifetime.as_secs();
         let bundle = Bundle {
+            direct,
             hard_links: true,
             ..Bundle::new(self.identity.public_key(), &self.name, hpke, expires)
         };

@@ -6,11 +6,14 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Channel, EnterError, Event, Member, Observer, Peer, PeerEvent,
-    channel::{Outgoing, QUEUE},
+    channel::QUEUE,
     clock::{self, Clock},
+    direct::Hub,
+    outgoing::Outgoing,
     road::{REASON_LIMIT, RelayRoad},
 };
 use crate::{
+    direct::Policy,
     identity::{HpkePublicKey, MemberKey},
     protocol::{ClientToServer, Code, Road, ServerToClient},
     quic::{
@@ -91,7 +94,7 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
     {
         roads.tcp_after = Duration::ZERO;
     }
-    let (endpoint, link) = ClientEndpoint::connect(
+    let (mut endpoint, link) = ClientEndpoint::connect(
         (relay.at.host(), relay.at.port()),
         relay.fingerprint,
         &credentials,
@@ -105,9 +108,13 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
     {
         notes.note(&named, &network, link.road() == Road::Tcp);
     }
+    let direct = endpoint
+        .take_direct()
+        .filter(|_| is_direct_of_use(member.direct, &link))
+        .map(|socket| Hub::start(socket, member.direct, listening));
     let hello = ClientToServer::Hello {
         room: member.room(),
-        bundle: member.bundle(hpke),
+        bundle: member.bundle_with(hpke, direct.is_some()),
         listening,
     };
     match timeout(WELCOME_LIMIT, greet(&link, hello)).await {
@@ -121,11 +128,11 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
                 reading: tokio::spawn(read(
                     receiver,
                     events,
-                    link,
+                    (link, direct.as_ref().map(|(hub, _)| hub.clone())),
                     (member.member_key(), relay_now.map(Clock::against)),
                 )),
             };
-            Ok(Channel::new(outgoing, received, road))
+            Ok(Channel::new(outgoing, received, road, direct))
         }
         Ok(Err(_)) => {
             // The close may still be on its way behind the stream's end.
@@ -138,6 +145,17 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
             })
         }
         Err(_) => Err(EnterError::TurnedAway(LinkError::TimedOut)),
+    }
+}
+
+/// Whether direct paths may be of use to a member who reaches its relay on this link.
+///
+/// Where the relay is on this machine, a path to another member leads where the relay's does.
+fn is_direct_of_use(policy: Policy, link: &Link) -> bool {
+    match policy {
+        Policy::Never => false,
+        Policy::Only => true,
+        Policy::Auto | Policy::Lan => !link.remote().ip().is_loopback(),
     }
 }
 
@@ -217,11 +235,16 @@ fn to_relay(outgoing: Outgoing) -> ClientToServer {
 async fn read(
     mut receiver: ControlReceiver<ServerToClient>,
     events: mpsc::Sender<PeerEvent>,
-    link: Link,
+    (link, direct): (Link, Option<Hub>),
     (member_key, clock): (MemberKey, Option<Clock>),
 ) {
     loop {
         match receiver.receive().await {
+            Ok(Some(ServerToClient::Observed { address })) => {
+                if let Some(direct) = &direct {
+                    direct.observed(address);
+                }
+            }
             Ok(Some(message)) => {
                 if let Some(event) = from_relay(message, &member_key, clock)
                     && events.send(event).await.is_err()

@@ -145,6 +145,29 @@ fn the_same_send_again_compares_and_stores_nothing() {
 }
 
 #[test]
+fn a_name_that_was_taken_stands_on_the_senders_line() {
+    let (lab, _relay) = Lab::new();
+    let _alice = lab.listen("alice", &[]);
+    lab.file("x.txt", 10);
+    fs::write(lab.out("alice").join("x.txt"), "mine").unwrap();
+    let (code, _, said) = plain(&lab, "bob", &["send", "--to", "alice", "x.txt"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("x.txt → alice  10 B  under another name\n"),
+        "{said}"
+    );
+    assert_eq!(lab.stored("alice"), ["x (1).txt", "x.txt"]);
+    for i in 0..30 {
+        lab.file(&format!("tree/{i}"), 10 + i);
+    }
+    fs::create_dir(lab.out("alice").join("tree")).unwrap();
+    fs::write(lab.out("alice").join("tree/0"), "mine").unwrap();
+    let (code, _, said) = plain(&lab, "bob", &["send", "--to", "alice", "tree"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.ends_with(", 30 under other names\n"), "{said}");
+}
+
+#[test]
 fn a_limit_holds_for_a_message_as_well() {
     let (lab, _relay) = Lab::new();
     let alice = lab.listen("alice", &[]);

@@ -256,6 +256,7 @@ pub fn bundle(identity: &Identity) -> Bundle {
         name: "mallory".parse().unwrap(),
         chosen: false,
         hpke: None,
+        direct: false,
         hard_links: false,
         expires_unix: u64::MAX,
     }

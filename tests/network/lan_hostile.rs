@@ -298,6 +298,7 @@ fn member() -> Member {
         invite: Invite::lan(RoomSecret::generate()),
         tuning: Tuning::default(),
         roads: Roads::default(),
+        direct: p2p::direct::Policy::Never,
         road_notes: None,
         lan: None,
         bundle_lifetime: BUNDLE_LIFETIME,

@@ -21,7 +21,7 @@ pub use self::{
     server::{LogFormat, RoomSettings, ServerArgs, ServerCommand, ServerSettings, StatusArgs},
     show::{DemoArgs, ShowArgs},
 };
-use crate::home::RoomName;
+use crate::{direct::Policy, home::RoomName};
 
 /// Send files to machines you know, by name, through a relay you own and need not trust.
 #[derive(Debug, Parser)]
@@ -89,6 +89,29 @@ pub enum When {
     Always,
     /// Never.
     Never,
+}
+
+/// Whether files go from peer to peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DirectArg {
+    /// Wherever a path can be opened; otherwise through the relay.
+    Auto,
+    /// Within the local network only.
+    Lan,
+    /// Never: everything passes through the relay.
+    Never,
+}
+
+impl DirectArg {
+    /// What it means.
+    #[must_use]
+    pub fn policy(self) -> Policy {
+        match self {
+            Self::Auto => Policy::Auto,
+            Self::Lan => Policy::Lan,
+            Self::Never => Policy::Never,
+        }
+    }
 }
 
 /// The verbs.

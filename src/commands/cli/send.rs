@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::{
-    NamesArg,
+    DirectArg, NamesArg,
     value::{parse_duration, parse_rate},
 };
 
@@ -66,6 +66,15 @@ pub struct WhatArgs {
         help_heading = "Time and speed"
     )]
     pub compress: Compress,
+    /// Whether files may go to the recipient itself instead of through the relay; the recipient then
+    /// learns this machine's addresses.
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "auto",
+        help_heading = "Time and speed"
+    )]
+    pub direct: DirectArg,
 }
 
 /// Whether to compress.

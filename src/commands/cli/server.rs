@@ -95,6 +95,14 @@ pub struct ServerSettings {
         help_heading = "Rooms"
     )]
     pub open: Option<bool>,
+    /// Let peers find no direct connections to each other: everything passes through this relay.
+    #[arg(
+        long,
+        num_args = 0,
+        default_missing_value = "true",
+        help_heading = "Rooms"
+    )]
+    pub no_direct: Option<bool>,
     /// Connections of admitted peers at once [default: 1024].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub max_peers: Option<usize>,
@@ -182,6 +190,7 @@ impl ServerSettings {
             certs: self.certs.or(under.certs),
             admit: self.admit,
             open: self.open.or(under.open),
+            no_direct: self.no_direct.or(under.no_direct),
             max_peers: self.max_peers.or(under.max_peers),
             spool: self.spool.or(under.spool),
             spool_limit: self.spool_limit.or(under.spool_limit),
@@ -265,7 +274,7 @@ mod tests {
         let room = RoomId::from_bytes([7; 32]);
         let text = format!(
             "bind = \"[::]:5000\"\ntcp = \"off\"\npublic = \"relay.example.org\"\ncerts = \"/c\"\n\
-             admit = [\"{room}\"]\nopen = true\nmax-peers = 7\nspool = \"/s\"\nspool-limit = \"2Gi\"\n\
+             admit = [\"{room}\"]\nopen = true\nno-direct = true\nmax-peers = 7\nspool = \"/s\"\nspool-limit = \"2Gi\"\n\
              memory-limit = 67108864\nlimit = \"5M/s\"\n\
              metrics = \"[::1]:9433\"\ndrain = \"5m\"\nlog = \"json\"\nlog-level = \"info\"\naudit = \"/a\"\nthreads = 2\n"
         );
@@ -284,6 +293,7 @@ mod tests {
             "--admit",
             &room,
             "--open",
+            "--no-direct",
             "--max-peers",
             "7",
             "--spool",

@@ -23,7 +23,7 @@ use self::{
 };
 use super::stage::{Stage, window};
 use crate::{
-    protocol::{PeerId, TransferId},
+    protocol::{PeerId, Road, TransferId},
     transfer::PeerRef,
 };
 
@@ -95,6 +95,11 @@ impl Bars {
             job.lane(peer)
                 .progress(now, path, bytes, total, resumed_from);
         });
+    }
+
+    /// Files of a peer take another road from now on.
+    pub(super) fn on_road(&self, transfer: TransferId, peer: &PeerRef, road: Road) {
+        self.with(transfer, peer.id, |job| job.lane(peer).road = Some(road));
     }
 
     /// A recipient has all of a file: how long that was under way, if it is to be told.

@@ -101,6 +101,7 @@ fn hostile_events() -> Vec<Event> {
             blake3,
             resumed_from: 0,
             already_there: true,
+            renamed: true,
             road: Road::Relay,
         },
         Event::Message {

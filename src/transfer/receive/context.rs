@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::sync::mpsc;
@@ -15,12 +15,15 @@ use super::{
 };
 use crate::{
     protocol::{PeerMessage, RelativePath, TransferId},
-    sealing::{Head, TransferOpener},
+    sealing::{Head, PathKey, TransferOpener},
     storage::{
         Done, IncomingFile, Journal, LocalPath, Modified, Named, News, Partial, StorageError,
         Target, Telling, Ticket, crash_point,
     },
-    transfer::{Event, MessageSender, PeerRef},
+    transfer::{
+        Event, MessageSender, PeerRef,
+        direct::{Answering, Conversation, Hub, answer},
+    },
 };
 
 /// What every file of one transfer shares.
@@ -42,6 +45,10 @@ pub(super) struct Context {
     pub(super) linked: LinkedFiles,
     pub(super) journal: SharedJournal,
     pub(super) settle: mpsc::Sender<Settlement>,
+    /// The search for a direct path, once the sender has begun one.
+    pub(super) direct: OnceLock<Answering>,
+    /// Where that would be, unless there are to be none.
+    pub(super) hub: Option<(Hub, Arc<PathKey>)>,
 }
 
 impl Context {
@@ -49,6 +56,25 @@ impl Context {
     pub(super) async fn send(&self, message: PeerMessage) {
         let to = Some(self.from.id);
         self.messages.send(to, self.transfer, message).await;
+    }
+
+    /// The sender says where it can be reached directly.
+    pub(super) fn on_path(&self, sealed: Vec<u8>) {
+        let Some((hub, key)) = &self.hub else { return };
+        let conversation = || Conversation {
+            transfer: self.transfer,
+            peer: self.from.clone(),
+            key: key.clone(),
+            messages: self.messages.clone(),
+            observer: self.shared.observer.clone(),
+        };
+        let answering = self.direct.get_or_init(|| answer(hub, conversation()));
+        answering.on_path(sealed);
+    }
+
+    /// Whether a file may go on by another stream than the one on which it began.
+    pub(super) fn has_lanes(&self) -> bool {
+        self.direct.get().is_some()
     }
 
     /// Says what became of a file; waits while too many wait to be reported.
@@ -118,6 +144,7 @@ impl Context {
             len,
             hash,
             resumed_from,
+            ..
         } = file.whole;
         let config = &self.shared.config;
         let out = match &self.destination {
@@ -173,6 +200,7 @@ impl Context {
             len,
             hash,
             resumed_from,
+            road,
         } = stored.whole;
         self.shared.tell(Event::Received {
             transfer: self.transfer,
@@ -183,7 +211,7 @@ impl Context {
             from: self.from.clone(),
             resumed_from,
             already_there: stored.already_there,
-            road: self.messages.road(),
+            road,
             ticket,
         });
     }

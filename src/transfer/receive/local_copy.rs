@@ -49,6 +49,7 @@ pub(super) fn probe(
         len,
         hash,
         resumed_from: 0,
+        road: progress.road(),
     };
     let reached = |bytes| progress.reached(bytes);
     // What was stored may have been moved or changed since: it is hashed again.

@@ -12,6 +12,7 @@
 //! | `admission` | whether an offer is taken |
 //! | `receiver` | one transfer as a state machine |
 //! | `file` | one file's task: its stream, its frames |
+//! | `lanes` | the streams by which one file comes, one after the other |
 //! | `store` | the thread that writes, syncs and renames, in batches |
 //! | `local_copy` | what this side has of a file already, and what it says of that |
 //! | `sink` | where a file's content is written |
@@ -29,6 +30,7 @@ mod context;
 mod driver;
 mod file;
 mod jobs;
+mod lanes;
 mod linked;
 mod listener;
 mod local_copy;

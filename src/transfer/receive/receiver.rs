@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use super::outcome::{FileError, FileProgress, Scope, Settlement, Stored};
 use crate::{
-    protocol::{Code, FileIndex, PeerMessage, Road, TransferId},
+    protocol::{Code, FileIndex, PeerMessage, TransferId},
     sealing::{Outcome, Receipt},
     transfer::{Error, ErrorKind, Event, PeerRef},
 };
@@ -50,8 +50,8 @@ pub(super) struct Terms {
     pub(super) to_writer: bool,
     /// Whether the sender was asked to hash its files first.
     pub(super) compare: bool,
-    /// What carries it.
-    pub(super) road: Road,
+    /// Whether the sender understands that a file got another name.
+    pub(super) renames: bool,
 }
 
 /// One transfer, from the yes to its end.
@@ -173,6 +173,7 @@ impl Receiver {
             blake3: *stored.whole.hash.as_bytes(),
             outcome: match stored.already_there {
                 true => Outcome::AlreadyThere,
+                false if stored.is_renamed && self.terms.renames => Outcome::Renamed,
                 false => Outcome::Stored,
             },
         }
@@ -238,7 +239,7 @@ impl Receiver {
                 bytes,
                 total: now.total,
                 resumed_from: now.resumed_from,
-                road: self.terms.road,
+                road: now.road,
             })));
             effects.push(Effect::Send(PeerMessage::Stored { file, bytes }));
         }

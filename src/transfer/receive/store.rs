@@ -14,7 +14,7 @@ use super::{
     sink::{FileSink, SharedWriter},
 };
 use crate::{
-    protocol::{Code, FileIndex, FrameHeader, FrameKind, RelativePath},
+    protocol::{Code, FileIndex, FrameHeader, FrameKind, RelativePath, Road},
     sealing::{FileDigest, FileOpener, Head, HeadKind, OpenError},
     storage::{Modified, Named, Outcome, Partial, Target, crash_point, store_all},
     transfer::{Event, buffers::Buffer},
@@ -40,9 +40,9 @@ pub(super) struct Job {
 
 pub(super) enum Content {
     /// A file of one chunk, or an entry without content: still sealed.
-    Sealed(Box<FileOpener>, Vec<Frame>),
+    Sealed(Box<FileOpener>, Vec<Frame>, Road),
     /// A larger file that is written and verified.
-    Written(FileSink, Whole),
+    Written(Box<FileSink>, Whole),
 }
 
 /// Starts the thread; it ends when every sender of jobs is gone.
@@ -126,6 +126,7 @@ impl Store {
                         already_there: identical
                             && self.context.named_before(&path, &head)
                                 != Some((whole.len, whole.hash)),
+                        is_renamed: placed.path.as_str() != path.as_str(),
                         is_user_visible: true,
                     };
                     self.context.report(&head, &path, &placed.path, &stored);
@@ -151,18 +152,17 @@ impl Store {
     ) -> Result<Step, FileError> {
         let context = self.context.clone();
         match (content, &context.destination) {
-            (Content::Written(FileSink::Partial(partial), whole), _) => {
-                Ok(Step::Pending(partial, whole))
-            }
-            (Content::Written(FileSink::Writer(writer), whole), _) => {
-                self.written(head, &writer, whole)
-            }
-            (Content::Sealed(opener, frames), destination) => {
+            (Content::Written(sink, whole), _) => match *sink {
+                FileSink::Partial(partial) => Ok(Step::Pending(partial, whole)),
+                FileSink::Writer(writer) => self.written(head, &writer, whole),
+            },
+            (Content::Sealed(opener, frames, road), destination) => {
                 let (content, digest) = open_small(*opener, frames)?;
                 let whole = Whole {
                     len: digest.len,
                     hash: digest.blake3.into(),
                     resumed_from: 0,
+                    road,
                 };
                 match destination {
                     Destination::Directory(target) => {
@@ -307,6 +307,7 @@ fn shown(whole: Whole) -> Stored {
     Stored {
         whole,
         already_there: false,
+        is_renamed: false,
         is_user_visible: true,
     }
 }

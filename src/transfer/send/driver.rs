@@ -31,7 +31,10 @@ use crate::{
     protocol::{Code, PeerMessage, Road, TransferId},
     quic::RateLimit,
     sealing::{Compression, NewTransfer, Suite, TransferSealer},
-    transfer::{Error, ErrorKind, Event, Member, Observer, PeerEvent, WayEvent, WayId, Ways},
+    transfer::{
+        Channel, Error, ErrorKind, Event, Member, Observer, PeerEvent, PeerRef, WayEvent, WayId,
+        Ways,
+    },
 };
 
 /// What files' tasks have found out and nobody has taken yet.
@@ -202,13 +205,19 @@ impl<'d, 'a> Run<'d, 'a> {
         self.sender
             .on_attempt((transfer, recipients), (way, road), known);
         let mut parts = Vec::with_capacity(recipients.len());
+        let mut paths = HashMap::new();
+        let takes_direct = ways.channel(way).is_some_and(Channel::takes_direct);
         for place in recipients {
             let peer = self.sender.target(*place).id;
             let Some(bundle) = self.sender.present(way, peer).map(|peer| &peer.bundle) else {
                 continue;
             };
-            match sealer.offer_to(bundle) {
-                Ok(offer) => {
+            match sealer.offer_and_path(bundle) {
+                Ok((offer, path)) => {
+                    if bundle.direct && takes_direct {
+                        let name = bundle.name.clone();
+                        paths.insert(peer, (PeerRef::new(peer, name), path));
+                    }
                     parts.push((peer, sealer.receipts(bundle.key)));
                     let message = PeerMessage::Offer { offer };
                     outbox.message(transfer, Some(peer), message);
@@ -238,6 +247,9 @@ impl<'d, 'a> Run<'d, 'a> {
             held: None,
             starts: HashMap::new(),
             tasks: JoinSet::new(),
+            paths,
+            direct: None,
+            again: HashMap::new(),
             done: Vec::new(),
         };
         self.running.insert(transfer, running);
@@ -271,6 +283,12 @@ impl<'d, 'a> Run<'d, 'a> {
                     let Some(effect) = self.sender.on_effect(now, *transfer, effect) else {
                         continue;
                     };
+                    if let Effect::Begin {
+                        sole: Some(peer), ..
+                    } = effect
+                    {
+                        running.open_direct(peer, channel, self.driver.observer);
+                    }
                     running.carry_out(*transfer, effect, outbox);
                 }
             }
@@ -360,7 +378,9 @@ impl<'d, 'a> Run<'d, 'a> {
                 from,
                 message,
             } => {
-                if let Some(running) = self.of_way(way, transfer) {
+                if let Some(running) = self.of_way(way, transfer)
+                    && !running.on_direct_message(from, &message)
+                {
                     running.attempt.on_message(now, from, message);
                 }
             }

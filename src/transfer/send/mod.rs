@@ -10,7 +10,7 @@
 //! - `ledger`: which files of it are not settled
 //! - `driver`: carries out what these two ask for; `running`: one attempt of them; `clock`: time for them
 //! - `producer`: finds files, seals small ones
-//! - `file`: one file's stream
+//! - `file`: one file's task; `lanes`: the streams by which it goes
 //! - `content`: from a source into sealed frames
 
 mod attempt;
@@ -20,6 +20,7 @@ mod driver;
 mod file;
 mod job;
 mod keys;
+mod lanes;
 mod ledger;
 mod outbox;
 mod payload;

@@ -224,6 +224,7 @@ impl Sender {
                 bytes,
                 total,
                 resumed_from,
+                road: taken,
             } => {
                 let target = self.of(peer)?;
                 target.moved(now);
@@ -235,7 +236,7 @@ impl Sender {
                     bytes,
                     total,
                     resumed_from,
-                    road,
+                    road: taken.unwrap_or(road),
                 });
             }
             Effect::Delivered { peer, file } => {
@@ -251,7 +252,8 @@ impl Sender {
                         blake3: file.content.blake3.into(),
                         resumed_from: file.resumed_from,
                         already_there: file.already_there,
-                        road,
+                        renamed: file.renamed,
+                        road: file.road.unwrap_or(road),
                     });
                 }
             }

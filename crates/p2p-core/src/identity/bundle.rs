@@ -20,6 +20,8 @@ pub struct Bundle {
     pub chosen: bool,
     /// What to seal transfers to the member with; `None` from one that does not listen.
     pub hpke: Option<HpkePublicKey>,
+    /// Whether the member takes direct connections, and says where once it has accepted an offer.
+    pub direct: bool,
     /// Whether the member takes hard links as such.
     pub hard_links: bool,
     /// From when on the bundle is void, in seconds since 1970.
@@ -100,6 +102,7 @@ impl Bundle {
             name: name.name.clone(),
             chosen: name.chosen,
             hpke,
+            direct: false,
             hard_links: false,
             expires_unix,
         }
@@ -121,6 +124,7 @@ impl Bundle {
             name: self.name.clone(),
             chosen: self.chosen,
             hpke: self.hpke.as_ref().map(|key| Base64(key.to_bytes())),
+            direct: self.direct,
             hard_links: self.hard_links,
             expires: self.expires_unix,
         };
@@ -199,6 +203,7 @@ impl Bundle {
             name: body.name,
             chosen: body.chosen,
             hpke: hpke.transpose()?,
+            direct: body.direct,
             hard_links: body.hard_links,
             expires_unix: body.expires,
         })
@@ -214,6 +219,8 @@ struct Body {
     chosen: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hpke: Option<Base64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    direct: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     hard_links: bool,
     expires: u64,

@@ -173,6 +173,14 @@ pub enum PeerMessage {
         /// Files in the transfer: their indices are 0 to `files - 1`.
         files: u64,
     },
+    /// Recipient to sender: a direct connection has ended within a file. From this chunk on, send it
+    /// again through the relay.
+    Again {
+        /// The file.
+        file: FileIndex,
+        /// The first chunk that is missing.
+        chunk: u32,
+    },
     /// Either side, after an accepted offer: where I can be reached directly, sealed to the other.
     Path {
         /// The sealed candidates (see `sealing::PathKey`).

@@ -30,6 +30,7 @@ impl Peer {
             name: "bob".parse().unwrap(),
             chosen: true,
             hpke: Some(self.keys.current().public().clone()),
+            direct: false,
             hard_links: false,
             expires_unix: u64::MAX,
         }
@@ -67,6 +68,7 @@ pub(super) fn manifest() -> Manifest {
             size: Some(5),
         }],
         text: false,
+        renames: false,
     }
 }
 

@@ -27,6 +27,9 @@ pub struct Manifest {
     /// Whether it is a message to show and not to store.
     #[serde(default)]
     pub text: bool,
+    /// Whether the sender understands that a file got another name ([`Outcome::Renamed`](super::Outcome)).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renames: bool,
 }
 
 /// A name in a manifest. The head of a file is what counts; this is to read.
@@ -62,6 +65,7 @@ impl Manifest {
             room: None,
             names: Vec::new(),
             text: false,
+            renames: false,
         }
     }
 
@@ -144,6 +148,7 @@ mod tests {
             room: None,
             names: vec![entry; names],
             text: false,
+            renames: false,
         }
     }
 

@@ -62,6 +62,11 @@ impl SeenFiles {
     /// Gaps come from files that the sender could not read; a hostile sender could make many.
     const MAX_RANGES: usize = 16 * 1024;
 
+    pub(super) fn contains(&self, FileIndex(file): FileIndex) -> bool {
+        let before = self.0.range(..=file).next_back();
+        before.is_some_and(|(_, end)| *end >= file)
+    }
+
     pub(super) fn insert(&mut self, FileIndex(file): FileIndex) -> Result<(), Replay> {
         let before = self.0.range(..=file).next_back().map(|(s, e)| (*s, *e));
         if before.is_some_and(|(_, end)| end >= file) {
@@ -127,7 +132,9 @@ mod tests {
         let mut seen = SeenFiles::default();
         let order = [5, 3, 4, 0, u64::MAX, 2, 1, u64::MAX - 1, 6];
         for file in order {
+            assert!(!seen.contains(FileIndex(file)), "{file}");
             assert_eq!(seen.insert(FileIndex(file)), Ok(()), "{file}");
+            assert!(seen.contains(FileIndex(file)), "{file}");
         }
         for file in order {
             assert_eq!(seen.insert(FileIndex(file)), Err(Replay::Seen), "{file}");

@@ -201,6 +201,8 @@ fn a_file_is_shown_and_counted_once_over_all_attempts() {
                 blake3: [0; 32],
             },
             already_there: false,
+            renamed: false,
+            road: None,
         },
     };
     for number in 1..=3 {
@@ -270,6 +272,7 @@ fn recipients_on_several_ways_are_served_side_by_side_each_on_its_own() {
         bytes: 1,
         total: None,
         resumed_from: 0,
+        road: None,
     };
     sender.take_events();
     sender.on_effect(at(1), transfer(2), progress);

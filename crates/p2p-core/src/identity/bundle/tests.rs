@@ -12,6 +12,7 @@ fn made() -> (Identity, MemberKey, Bundle, SignedBundle) {
         name: "alice".parse().unwrap(),
         chosen: true,
         hpke: Some(HpkePublicKey::new(hpke)),
+        direct: true,
         hard_links: true,
         expires_unix: NOW + BUNDLE_LIFETIME.as_secs(),
     };
