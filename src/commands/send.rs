@@ -252,7 +252,11 @@ fn explain(error: &Error, relay: &str) -> CommandError {
     if error.cause::<EnterError>().is_some() {
         return with_hint(entering(error, relay), error);
     }
-    let plain = CommandError::from_failure("cannot send", error);
+    // What is wrong with a path says so itself.
+    let plain = match format!("{error:#}") {
+        text if text.starts_with("cannot ") => CommandError::new(error.kind(), text),
+        _ => CommandError::from_failure("cannot send", error),
+    };
     match error.cause::<ResolveError>() {
         Some(ResolveError::KeyChanged { name, got, .. }) => plain.hint(format!(
             "if you know that {name} has a new key: `p2p trust add {name} {got}`"

@@ -163,8 +163,11 @@ impl Human {
     }
 }
 
-/// `3 files, 1.2 MB`, as far as it is known.
-fn what(files: Option<u64>, size: Option<u64>) -> String {
+/// `3 files, 1.2 MB`, as far as it is known, or a message.
+fn what(files: Option<u64>, size: Option<u64>, text: bool) -> String {
+    if text {
+        return "a message".to_owned();
+    }
     let files = match files {
         Some(0) => return "directories only".to_owned(),
         Some(1) => "1 file".to_owned(),
@@ -241,9 +244,10 @@ impl Printer for Human {
                 from,
                 files,
                 bytes,
+                text,
             } => {
                 self.bars.offer(transfer, &from, files, bytes);
-                let what = what(files, bytes);
+                let what = what(files, bytes, text);
                 let caution = from.name.caution();
                 self.line(&self.dim(&format!("{}{caution} offers {what}", from.name)));
             }
@@ -251,6 +255,7 @@ impl Printer for Human {
                 mut to,
                 files,
                 bytes,
+                text,
                 ..
             } => {
                 self.is_sending = true;
@@ -266,7 +271,7 @@ impl Printer for Human {
                     several => format!("{} recipients", several.len()),
                 };
                 self.bars.offered(&to, files, bytes);
-                let what = what(files, bytes);
+                let what = what(files, bytes, text);
                 self.line(&self.dim(&format!("offering {what} to {whom}")));
             }
             Event::Progress {
@@ -451,7 +456,7 @@ impl Printer for Human {
                     };
                     self.line(&format!(
                         "{mark} {} in {}, {}{renamed}",
-                        what(Some(files), Some(bytes)),
+                        what(Some(files), Some(bytes), false),
                         duration(elapsed),
                         rate(bytes, elapsed)
                     ));
