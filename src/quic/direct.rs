@@ -301,6 +301,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_peer_cannot_pose_as_a_relay() {
+        let called = end();
+        called.socket.open().unwrap();
+        let socket = called.socket.clone();
+        let calls = tokio::spawn(async move {
+            let caller = socket.accept().await.unwrap();
+            caller.admit(Road::Lan, LIMIT).await.map(|_| ())
+        });
+        let certificate = Certificate::of(&Identity::generate());
+        let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+        let credentials = Arc::new(credentials);
+        let roads = crate::quic::Roads::default().only(Road::Relay);
+        // With its own key for the relay's, even.
+        let refused = crate::quic::ClientEndpoint::connect(
+            ("127.0.0.1", called.address.port()),
+            called.id,
+            &credentials,
+            (Role::Sender, Tuning::default()),
+            &roads,
+            LIMIT,
+        );
+        assert!(refused.await.is_err(), "no protocol that both speak");
+        assert!(calls.await.unwrap().is_err());
+    }
+
+    #[tokio::test]
     async fn a_socket_that_is_not_open_or_ignores_a_caller_is_silent() {
         let (caller, called) = (end(), end());
         let short = Duration::from_millis(400);

@@ -180,6 +180,14 @@ impl Home {
     }
 }
 
+impl Home {
+    /// Lets everything pass again.
+    pub fn mend(&self) {
+        let place = self.router.as_ref().unwrap_or(&self.machine);
+        place.nft("delete table ip cut\n");
+    }
+}
+
 fn forward(place: &Namespace) {
     let mut command = place.command("sysctl");
     command.args(["-qw", "net.ipv4.ip_forward=1"]);
