@@ -183,6 +183,7 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
     if let Some(code) = signal {
         let message = match summary.targets.as_slice() {
             [one] if delivered == 0 => match one.files {
+                0 => "interrupted: no file has arrived whole".to_owned(),
                 1 => "interrupted: 1 file has arrived".to_owned(),
                 files => format!("interrupted: {files} files have arrived"),
             },
