@@ -173,9 +173,10 @@ impl Printer for Human {
                 from,
                 files,
                 bytes,
+                text,
             } => {
                 self.bars.offer(transfer, &from, files, bytes);
-                let what = what(files, bytes);
+                let what = what(files, bytes, text);
                 let caution = from.name.caution();
                 self.line(&self.dim(&format!("{}{caution} offers {what}", from.name)));
             }
@@ -183,6 +184,7 @@ impl Printer for Human {
                 mut to,
                 files,
                 bytes,
+                text,
                 ..
             } => {
                 self.is_sending = true;
@@ -198,7 +200,7 @@ impl Printer for Human {
                     several => format!("{} recipients", several.len()),
                 };
                 self.bars.offered(&to, files, bytes);
-                let what = what(files, bytes);
+                let what = what(files, bytes, text);
                 self.line(&self.dim(&format!("offering {what} to {whom}")));
             }
             Event::Progress {
@@ -366,7 +368,7 @@ impl Printer for Human {
                     };
                     self.line(&format!(
                         "{mark} {} in {}, {}{renamed}",
-                        what(Some(files), Some(bytes)),
+                        what(Some(files), Some(bytes), false),
                         duration(elapsed),
                         rate(bytes, elapsed)
                     ));

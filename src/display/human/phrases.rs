@@ -11,8 +11,11 @@ use crate::{
 /// Below this size and this time, a rate is mostly the time that answers take.
 const RATE_LEAST: (u64, Duration) = (1_000_000, Duration::from_secs(1));
 
-/// `3 files, 1.2 MB`, as far as it is known.
-pub(super) fn what(files: Option<u64>, size: Option<u64>) -> String {
+/// `3 files, 1.2 MB`, as far as it is known, or a message.
+pub(super) fn what(files: Option<u64>, size: Option<u64>, text: bool) -> String {
+    if text {
+        return "a message".to_owned();
+    }
     let files = match files {
         Some(0) => return "directories only".to_owned(),
         Some(1) => "1 file".to_owned(),
