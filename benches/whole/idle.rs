@@ -135,7 +135,10 @@ pub fn play(args: &[String]) {
             let mut member = Member::new(identity, name, invite.clone());
             member.tuning = Tuning::from_env();
             let room = invite.secret.room_id();
-            let known = KnownPeers::new(folder.path().join("known"), room);
+            // Each a home of its own, as on machines of their own.
+            let own = folder.path().join(number.to_string());
+            std::fs::create_dir(&own).unwrap();
+            let known = KnownPeers::new(own.join("known"), room);
             let sink = Destination::Writer(SharedWriter::new(std::io::sink()));
             let config = ListenConfig {
                 destination: sink,
@@ -143,7 +146,7 @@ pub fn play(args: &[String]) {
                 conflict: Conflict::Rename,
                 max_size: None,
                 once: false,
-                journal: folder.path().join("journal"),
+                journal: own.join("journal"),
                 policy: Arc::new(AcceptAll),
                 known,
                 after: None,
