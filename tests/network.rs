@@ -5,6 +5,12 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "common/far.rs"]
+mod far;
+#[cfg(target_os = "linux")]
+#[path = "common/link.rs"]
+mod link;
 
 #[path = "network/back.rs"]
 mod back;
@@ -12,6 +18,9 @@ mod back;
 mod blocked;
 #[path = "network/hostile.rs"]
 mod hostile;
+#[cfg(target_os = "linux")]
+#[path = "network/long_links.rs"]
+mod long_links;
 #[path = "network/namespace.rs"]
 mod namespace;
 #[path = "network/proxies.rs"]

@@ -51,6 +51,7 @@ pub struct Lab {
     folder: TempDir,
     invite: Option<String>,
     address: String,
+    binary: PathBuf,
 }
 
 impl Lab {
@@ -60,6 +61,7 @@ impl Lab {
             folder: tempfile::tempdir().unwrap(),
             invite: None,
             address: "127.0.0.1:0".into(),
+            binary: env!("CARGO_BIN_EXE_p2p").into(),
         }
     }
 
@@ -101,6 +103,11 @@ impl Lab {
         self.invite = invite;
     }
 
+    /// Which `p2p` its processes are.
+    pub fn use_binary(&mut self, binary: PathBuf) {
+        self.binary = binary;
+    }
+
     /// Everything of this laboratory.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -130,7 +137,7 @@ impl Lab {
 
     /// `p2p` as `who`, without any option yet.
     pub fn command(&self, who: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_p2p"));
+        let mut command = Command::new(&self.binary);
         for variable in [
             "P2P_SERVER",
             "P2P_HOME",
