@@ -135,11 +135,8 @@ impl Stage {
             relay.run(CancellationToken::new()).await;
         });
         let address = address.recv().expect("the relay starts");
-        let invite = Invite {
-            relay: HostPort::new(&address.ip().to_string(), address.port()).expect("an address"),
-            fingerprint: identity.id(),
-            secret,
-        };
+        let at = HostPort::new(&address.ip().to_string(), address.port()).expect("an address");
+        let invite = Invite::new(at, identity.id(), secret);
         let out = folder.join("out");
         let target = Target::open(&out).expect("a directory");
         let known = folder.join("known-listener");
@@ -203,6 +200,7 @@ fn member(name: &str, invite: &Invite) -> Member {
         tuning: Tuning::default(),
         roads: Roads::default(),
         road_notes: None,
+        lan: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     }
 }

@@ -131,6 +131,7 @@ fn seal_and_open(mib: u64) -> f64 {
         name: name.name.clone(),
         chosen: true,
         hpke: Some(keys.current().public().clone()),
+        hard_links: false,
         expires_unix: u64::MAX,
     };
     let offer = sealer.offer_to(&bundle).unwrap();
@@ -149,6 +150,7 @@ fn seal_and_open(mib: u64) -> f64 {
         exec: false,
         mode: None,
         sparse: false,
+        linked: false,
         mtime: None,
         blake3: None,
     };

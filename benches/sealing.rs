@@ -159,6 +159,7 @@ fn bundle(of: &Identity, keys: &OpenKeys) -> Bundle {
         name: "bob".parse().expect("a name"),
         chosen: true,
         hpke: Some(keys.current().public().clone()),
+        hard_links: false,
         expires_unix: u64::MAX,
     }
 }
@@ -172,6 +173,7 @@ fn head() -> Head {
         exec: false,
         mode: None,
         sparse: false,
+        linked: false,
         mtime: None,
         blake3: None,
     }

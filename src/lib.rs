@@ -7,8 +7,10 @@
 //! | [`commands`] | one file per verb of the command line; the only room that knows clap |
 //! | [`display`] | everything that people see while files move, the viewer, the menu |
 //! | [`relay`] | the server: admission, rooms, sessions, fan-out, spool |
+//! | [`operation`] | what whoever operates a relay sees of it: metrics, status |
 //! | [`transfer`] | the client: offer, seal, send, receive, open, receipts |
 //! | [`direct`] | paths between two peers without a relay: addresses, probes, punching; no I/O |
+//! | [`lan`] | finding the members of a room on the same LAN, by multicast DNS |
 //! | [`quic`] | the only room that names quinn and rustls: TLS, tuning, typed streams |
 //! | [`storage`] | files read from and written to disk |
 //! | [`home`] | what is on disk about me: key, invite, known peers |
@@ -22,6 +24,8 @@ pub mod commands;
 pub mod direct;
 pub mod display;
 pub mod home;
+pub mod lan;
+pub mod operation;
 pub mod quic;
 pub mod relay;
 pub mod storage;

@@ -67,11 +67,11 @@ async fn connect(invite: &Invite) -> (ClientEndpoint, Link, Identity) {
         certificate.certificate,
         certificate.private_key,
     ));
-    let relay = (invite.relay.host(), invite.relay.port());
+    let relay = invite.relay.as_ref().expect("it is on a relay");
     let how = (Role::Sender, Tuning::default());
     let connected = ClientEndpoint::connect(
-        relay,
-        invite.fingerprint,
+        (relay.at.host(), relay.at.port()),
+        relay.fingerprint,
         &credentials,
         how,
         &Roads::default(),
@@ -102,9 +102,7 @@ fn garbage_on_the_port_disturbs_nobody() {
             for _ in 0..50 {
                 let mut packet = vec![0; length];
                 noise.fill(&mut packet);
-                socket
-                    .send_to(&packet, (invite.relay.host(), invite.relay.port()))
-                    .unwrap();
+                socket.send_to(&packet, invite.place()).unwrap();
             }
         }
     });
@@ -148,6 +146,7 @@ fn a_bundle_of_someone_else_does_not_open_the_door() {
             name: "alice".parse().unwrap(),
             chosen: true,
             hpke: None,
+            hard_links: false,
             expires_unix: u64::MAX,
         };
         let bundle = bundle.sign(&other, &invite.secret.member_key());
@@ -232,14 +231,14 @@ fn a_relay_with_another_key_is_refused_before_anything_is_said() {
             certificate.private_key,
         ));
         let wrong = Identity::generate().id();
-        let relay = (invite.relay.host(), invite.relay.port());
+        let relay = invite.relay.as_ref().unwrap();
+        let at = (relay.at.host(), relay.at.port());
         let how = (Role::Sender, Tuning::default());
         let refused =
-            ClientEndpoint::connect(relay, wrong, &credentials, how, &Roads::default(), CUT_OFF)
-                .await;
+            ClientEndpoint::connect(at, wrong, &credentials, how, &Roads::default(), CUT_OFF).await;
         let Err(ConnectError::WrongKey { expected, got, .. }) = refused else {
             panic!("connected")
         };
-        assert_eq!((expected, got), (wrong, invite.fingerprint));
+        assert_eq!((expected, got), (wrong, relay.fingerprint));
     });
 }

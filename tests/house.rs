@@ -385,12 +385,14 @@ fn visit(
 const CRATES: [&str; 3] = ["src", "crates/p2p-core/src", "crates/p2p-view/src"];
 
 /// Which rooms each room may know: the table of ARCHITECTURE.md.
-const FLOORS: [(&str, &[&str]); 7] = [
+const FLOORS: [(&str, &[&str]); 9] = [
     ("direct", &[]),
+    ("lan", &[]),
     ("quic", &[]),
     ("storage", &[]),
     ("home", &[]),
-    ("transfer", &["direct", "quic", "storage", "home"]),
+    ("transfer", &["direct", "lan", "quic", "storage", "home"]),
     ("relay", &["quic"]),
+    ("operation", &["relay"]),
     ("display", &["transfer"]),
 ];

@@ -18,6 +18,8 @@ mod back;
 mod blocked;
 #[path = "network/hostile.rs"]
 mod hostile;
+#[path = "network/lan.rs"]
+mod lan;
 #[cfg(target_os = "linux")]
 #[path = "network/long_links.rs"]
 mod long_links;

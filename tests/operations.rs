@@ -1,65 +1,11 @@
 //! What whoever operates a relay relies on.
 
 mod common;
-
-use std::fs;
-
-use common::{Lab, text};
-
-#[test]
-fn a_relay_reads_its_options_from_a_file_and_check_says_what_is_wrong_with_it() {
-    let mut lab = Lab::empty();
-    let file = lab.folder().join("relay.toml");
-    let path = file.to_str().unwrap().to_owned();
-
-    let certs = lab.folder().join("certs");
-    fs::create_dir(&certs).unwrap();
-    let right = format!(
-        "# A relay of the office.\npublic = \"relay.example.org\"\ncerts = {certs:?}\nmemory-limit = \"64Mi\"\n"
-    );
-    fs::write(&file, &right).unwrap();
-    let mut check = lab.run("relay", ["server", "--config", &path, "--check"]);
-    assert_eq!(check.wait(), 0, "{}", check.stderr());
-    assert!(check.stderr().contains("the settings are right"));
-    assert_eq!(
-        fs::read_dir(&certs).unwrap().count(),
-        0,
-        "a check makes nothing"
-    );
-
-    for (wrong, says) in [
-        ("max_peers = 7\n", "unknown field `max_peers`"),
-        ("\nlimit = \"much\"\n", "line 2"),
-        ("bind = \"nowhere\"\n", "line 1: invalid socket address"),
-        ("certs = \"/nonexistent/of/all\"\n", "no directory"),
-        ("open = \n", "line 1"),
-    ] {
-        fs::write(&file, wrong).unwrap();
-        let mut check = lab.run("relay", ["server", "--config", &path, "--check"]);
-        assert_eq!(check.wait(), 2, "{wrong}");
-        let said = check.stderr();
-        assert!(said.contains(says), "{wrong}: {said}");
-    }
-
-    fs::write(&file, &right).unwrap();
-    let relay = lab.relay(&["--config", &path]);
-    let invite = lab.invite().to_owned();
-    assert!(invite.starts_with("p2p://relay.example.org:"), "{invite}");
-    assert!(certs.join("relay.pem").exists());
-    drop(relay);
-
-    let relay = lab.run(
-        "relay",
-        [
-            "server",
-            "--bind",
-            "127.0.0.1:0",
-            "--config",
-            &path,
-            "--public",
-            "other.example.org",
-        ],
-    );
-    let invite = text(&relay.wait_event("ready"), "invite");
-    assert!(invite.starts_with("p2p://other.example.org:"), "{invite}");
-}
+#[path = "operations/http.rs"]
+mod http;
+#[path = "operations/metrics.rs"]
+mod metrics;
+#[path = "operations/settings.rs"]
+mod settings;
+#[path = "operations/status.rs"]
+mod status;

@@ -78,6 +78,7 @@ pub fn play(args: &[String]) {
                 tuning: Tuning::from_env(),
                 roads: Roads::default(),
                 road_notes: None,
+                lan: None,
                 bundle_lifetime: BUNDLE_LIFETIME,
             };
             let keys = OpenKeys::generate();

@@ -119,7 +119,7 @@ fn complete_room(typed: &OsStr) -> Vec<CompletionCandidate> {
         .and_then(|home| Rooms::of(home).list().ok());
     let typed = typed.to_string_lossy();
     let rooms = rooms.into_iter().flatten();
-    let named = rooms.map(|room| (room.name.to_string(), room.invite.relay.to_string()));
+    let named = rooms.map(|room| (room.name.to_string(), room.invite.place()));
     let begun = named.filter(|(name, _)| name.starts_with(&*typed));
     begun
         .map(|(name, relay)| CompletionCandidate::new(name).help(Some(relay.into())))
@@ -170,7 +170,7 @@ fn present() -> Vec<(PeerName, PeerId)> {
         return Vec::new();
     };
     let asking = async {
-        let mut channel = member.enter(None).await.ok()?;
+        let mut channel = member.enter_and_list().await.ok()?;
         let peers = channel.peers(false).await?;
         channel.close(Code::Done).await;
         Some(peers)

@@ -15,6 +15,7 @@ use crate::{
     display::{self, Events, Log, Stage, Style},
     home::{Home, KnownPeers, RoadNotes, Rooms, RoomsError, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
+    lan::Mdns,
     protocol::{PeerName, Road},
     quic::{Proxies, Roads, Tuning},
     transfer::{ErrorKind, Member, Observer},
@@ -140,12 +141,14 @@ impl Context {
 
     /// Who I am, in the room of this invite.
     pub(super) fn member_of(&self, invite: Invite) -> Result<Arc<Member>, CommandError> {
+        let (roads, lan) = roads()?;
         Ok(Arc::new(Member {
             identity: Arc::new(self.identity()?),
             name: self.name()?,
             invite,
             tuning: Tuning::from_env(),
-            roads: roads()?,
+            roads,
+            lan,
             road_notes: Some(RoadNotes::new(self.home()?.road_notes())),
             bundle_lifetime: BUNDLE_LIFETIME,
         }))
@@ -178,7 +181,7 @@ impl Context {
             return entered;
         }
         if is_terminal() && !self.global.json && !self.global.quiet {
-            let relay = &invite.relay;
+            let relay = invite.place();
             self.stage.line(&format!("connecting to {relay}…"));
         }
         entering.await
@@ -288,19 +291,20 @@ pub(super) fn rooms_error(error: RoomsError) -> CommandError {
     }
 }
 
-/// The roads that may be taken: all, or the one that `P2P_ROAD` names.
-fn roads() -> Result<Roads, CommandError> {
+/// The roads that may be taken, and whether the LAN is one: all, or the one that `P2P_ROAD` names.
+fn roads() -> Result<(Roads, Option<Mdns>), CommandError> {
     let roads = Roads {
         proxies: Arc::new(Proxies::from_env()),
         ..Roads::default()
     };
     let named = std::env::var_os("P2P_ROAD").unwrap_or_default();
     match named.to_str() {
-        Some("") => Ok(roads),
-        Some("relay") => Ok(roads.only(Road::Relay)),
-        Some("tcp") => Ok(roads.only(Road::Tcp)),
+        Some("") => Ok((roads, Some(Mdns::default()))),
+        Some("relay") => Ok((roads.only(Road::Relay), None)),
+        Some("tcp") => Ok((roads.only(Road::Tcp), None)),
+        Some("lan") => Ok((roads.only(Road::Lan), Some(Mdns::default()))),
         _ => Err(CommandError::usage(format!(
-            "P2P_ROAD={}: expected relay or tcp",
+            "P2P_ROAD={}: expected relay, tcp or lan",
             named.to_string_lossy()
         ))),
     }

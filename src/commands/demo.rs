@@ -61,7 +61,7 @@ async fn play(context: &Context, folder: &Path, files: &[PathBuf]) -> Result<u8,
     let (relay, invite) = start_relay()?;
     say(&format!(
         "a relay on {}, and two listeners, alice and bob",
-        invite.relay
+        invite.place()
     ));
     let relaying = tokio::spawn(relay.run(end.clone()));
     let observer = context.observer();
@@ -133,14 +133,7 @@ fn start_relay() -> Result<(Relay, Invite), CommandError> {
     let address = relay.local_addr().map_err(CommandError::other)?;
     let at =
         HostPort::new(&address.ip().to_string(), address.port()).map_err(CommandError::other)?;
-    Ok((
-        relay,
-        Invite {
-            relay: at,
-            fingerprint: identity.id(),
-            secret,
-        },
-    ))
+    Ok((relay, Invite::new(at, identity.id(), secret)))
 }
 
 type Listening = tokio::task::JoinHandle<()>;
@@ -207,6 +200,7 @@ fn member(folder: &Path, name: &str, invite: &Invite) -> Result<Arc<Member>, Com
         tuning: Tuning::from_env(),
         roads: Roads::default(),
         road_notes: None,
+        lan: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     }))
 }

@@ -26,8 +26,10 @@ pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError
     }
     let member = context.member_of(invite.clone())?;
     let entered = context.block_on(context.connecting(&invite, async {
-        let channel = member.enter(None).await?;
-        channel.close(Code::Done).await;
+        // There is nothing to reach where members find each other.
+        if invite.relay.is_some() {
+            member.enter(None).await?.close(Code::Done).await;
+        }
         Ok::<_, EnterError>(())
     }))?;
     entered.map_err(|e| enter_error(e, &invite))?;
@@ -38,12 +40,18 @@ pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError
     if context.global.json {
         output::json(&Event::Joined {
             me: PeerRef::new(member.id(), member.name.name.clone()),
-            relay: invite.relay.to_string(),
+            relay: invite.place(),
         })?;
     } else if !context.global.quiet {
-        let (relay, me) = (&invite.relay, &member.name);
+        let (place, me) = (invite.place(), &member.name);
         let stage = &context.stage;
-        stage.line(&format!("joined the room at {relay} as {}", me.name));
+        match &invite.relay {
+            Some(_) => stage.line(&format!("joined the room at {place} as {}", me.name)),
+            None => stage.line(&format!(
+                "joined the room as {}; its members find each other on their LAN, without a relay",
+                me.name
+            )),
+        }
         if !me.chosen {
             stage.line("hint: that is the host's name; `p2p id --name NAME` chooses another");
         }
@@ -83,7 +91,7 @@ fn read_line() -> io::Result<String> {
 /// Why the room could not be entered, with what to do about it.
 pub(super) fn enter_error(error: EnterError, invite: &Invite) -> CommandError {
     let error = Error::from(error);
-    with_hint(entering(&error, &invite.relay.to_string()), &error)
+    with_hint(entering(&error, &invite.place()), &error)
 }
 
 /// What failed on the way into a room; the relay is named once.

@@ -12,6 +12,7 @@ use super::{
     cli::{Accept, ConflictArg, ListenArgs, NamesArg},
     context::Context,
     join::with_hint,
+    lan,
     signal::Signals,
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     transfer::{
         ErrorKind, Member,
         receive::{
-            AcceptAll, Destination, ListenConfig, OfferPolicy, SharedWriter, TrustedOnly, listen,
+            AcceptAll, Destination, ListenConfig, OfferPolicy, SharedWriter, TrustedOnly, listen_at,
         },
     },
 };
@@ -100,14 +101,18 @@ async fn serve(
     if let Destination::Directory(_) = config.destination {
         config.after = Some(after.files());
     }
-    let relay = member.invite.relay.to_string();
+    let relay = member.invite.place();
     // Events that nobody can read any more are no use to listen for.
     let (broken, stop) = (context.events().broken(), signals.token());
     tokio::spawn(async move {
         broken.cancelled().await;
         stop.cancel();
     });
-    let listened = listen(member, config, context.observer(), signals.token()).await;
+    let (seats, on_lan) = lan::seats(&member, args.lan)?;
+    let listened = listen_at(seats, config, context.observer(), signals.token()).await;
+    if let Some(on_lan) = on_lan {
+        on_lan.end().await;
+    }
     after.finish().await;
     match listened {
         Err(failure) => {

@@ -204,7 +204,7 @@ impl Menu<'_> {
             invite: hosted
                 .map_or(&invite, |hosted| &hosted.elsewhere)
                 .to_string(),
-            relay: invite.relay.to_string(),
+            relay: invite.place(),
             hosting: hosted.is_some(),
         });
         self.invite = Some(invite);

@@ -53,11 +53,11 @@ fn every_message_reads_as_a_sentence() {
     }
 
     table.heading("Entering a room");
-    let invite: Invite = Invite {
-        relay: "relay.example:4433".parse().unwrap(),
-        fingerprint: A,
-        secret: crate::identity::RoomSecret::from_bytes([1; 16]),
-    };
+    let invite = Invite::new(
+        "relay.example:4433".parse().unwrap(),
+        A,
+        crate::identity::RoomSecret::from_bytes([1; 16]),
+    );
     let address = || "relay.example:4433".to_owned();
     let closed = |code: Code| LinkError::Closed {
         code,
@@ -84,6 +84,7 @@ fn every_message_reads_as_a_sentence() {
             got: B,
         }),
         EnterError::NotAdmitted,
+        EnterError::NoRelay,
         EnterError::TurnedAway(LinkError::TimedOut),
         EnterError::TurnedAway(closed(Code::Shutdown)),
     ] {

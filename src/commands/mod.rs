@@ -8,6 +8,7 @@ mod error;
 mod id;
 mod invite;
 mod join;
+mod lan;
 mod listen;
 mod man;
 mod menu;

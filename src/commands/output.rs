@@ -17,6 +17,15 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), CommandError> {
     display::print_json(value).map_err(CommandError::output)
 }
 
+/// Prints what replaces what was printed before: on a terminal in its place, else below it.
+pub(super) fn screen(text: &str) -> Result<(), CommandError> {
+    let terminal = console::Term::stdout();
+    if terminal.is_term() {
+        terminal.clear_screen().map_err(CommandError::output)?;
+    }
+    line(text)
+}
+
 /// Prints a document as it is.
 pub(super) fn document(bytes: &[u8]) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();

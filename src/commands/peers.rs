@@ -14,7 +14,7 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
         let signals = Signals::hear();
         let cancel = signals.token();
         let mut channel = context
-            .connecting(&member.invite, member.enter(None))
+            .connecting(&member.invite, member.enter_and_list())
             .await
             .map_err(|e| enter_error(e, &member.invite))?;
         let lost = || CommandError::new(ErrorKind::Unreachable, "lost the relay");

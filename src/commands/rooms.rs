@@ -23,10 +23,10 @@ pub(super) fn run(context: &Context, args: &RoomsArgs) -> Result<u8, CommandErro
         .max()
         .unwrap_or(0);
     for room in &all {
-        let (id, relay) = (room.invite.secret.room_id(), &room.invite.relay);
+        let (id, relay) = (room.invite.secret.room_id(), room.invite.place());
         if context.global.json {
             output::json(&serde_json::json!({
-                "event": "room", "name": room.name.to_string(), "relay": relay.to_string(),
+                "event": "room", "name": room.name.to_string(), "relay": relay,
                 "room": id, "default": room.is_default,
             }))?;
         } else {

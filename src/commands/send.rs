@@ -57,7 +57,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
                 "interrupted: nothing was delivered",
             )
             .with_code(code)),
-            (Err(error), None) => Err(explain(&error, &member.invite.relay.to_string())),
+            (Err(error), None) => Err(explain(&error, &member.invite.place())),
         }
     })?
 }

@@ -1,5 +1,7 @@
 //! `p2p server`: the relay.
 
+mod status;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     num::NonZeroUsize,
@@ -8,7 +10,7 @@ use std::{
 
 use super::{
     CommandError,
-    cli::{ServerArgs, ServerSettings},
+    cli::{ServerArgs, ServerCommand, ServerSettings},
     context::Context,
     output,
     signal::Signals,
@@ -16,6 +18,7 @@ use super::{
 use crate::{
     home::{Home, load_invite, load_or_create_identity, save_invite},
     identity::{DEFAULT_PORT, HostPort, Invite, RoomSecret},
+    operation::{AdminListener, Listeners, Operation, bind_metrics},
     quic::{Certificate, Credentials, Tuning},
     relay::{Admission, Relay, RelayConfig, machine},
 };
@@ -24,6 +27,9 @@ use crate::{
 const BIND: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
 
 pub(super) fn run(context: &Context, args: ServerArgs) -> Result<u8, CommandError> {
+    if let Some(ServerCommand::Status(args)) = &args.command {
+        return status::run(context, args);
+    }
     let mut settings = args.settings;
     if let Some(path) = &args.config {
         settings = settings.over(read_config(path)?);
@@ -97,11 +103,7 @@ pub(super) fn open(home: &Home, args: &ServerSettings) -> Result<(Relay, Invite)
         ))
     })?;
     let address = relay.local_addr().map_err(CommandError::other)?;
-    let invite = |relay| Invite {
-        relay,
-        fingerprint: identity.id(),
-        secret: secret.clone(),
-    };
+    let invite = |relay| Invite::new(relay, identity.id(), secret.clone());
     let local = HostPort::new(&loopback(address.ip()).to_string(), address.port())
         .map_err(CommandError::other)?;
     let path = home.relay_invite();
@@ -139,6 +141,20 @@ fn config(args: &ServerSettings, admission: Admission) -> RelayConfig {
 async fn serve(context: &Context, args: &ServerSettings) -> Result<u8, CommandError> {
     let signals = Signals::hear();
     let (relay, invite) = open(context.home()?, args)?;
+    let metrics = args.metrics.map(|address| {
+        bind_metrics(address)
+            .map_err(|e| CommandError::other(format!("cannot serve metrics at {address}: {e}")))
+    });
+    let metrics = metrics.transpose()?;
+    let metrics_address = metrics
+        .as_ref()
+        .and_then(|listener| listener.local_addr().ok());
+    let listeners = Listeners {
+        metrics,
+        #[cfg(unix)]
+        admin: admin_socket(context.home()?),
+    };
+    let _operation = Operation::start(relay.handle(), listeners).map_err(CommandError::other)?;
     let address = relay.local_addr().map_err(CommandError::other)?;
     if let Some(limit) = relay.buffers().limited_by() {
         tracing::warn!(
@@ -149,6 +165,7 @@ async fn serve(context: &Context, args: &ServerSettings) -> Result<u8, CommandEr
         output::json(&serde_json::json!({
             "event": "ready", "address": address.to_string(), "invite": invite.to_string(),
             "tcp": relay.tcp_addr().map(|tcp| tcp.to_string()),
+            "metrics": metrics_address.map(|address| address.to_string()),
         }))?;
     } else {
         output::line(&invite)?;
@@ -163,8 +180,21 @@ async fn serve(context: &Context, args: &ServerSettings) -> Result<u8, CommandEr
             );
         }
     }
+    if let Some(address) = metrics_address.filter(|_| !context.global.json && !context.global.quiet)
+    {
+        eprintln!("metrics at http://{address}/metrics");
+    }
     relay.run(signals.token()).await;
     Ok(0)
+}
+
+/// Where this home asks its relay how it is. A relay does without where it cannot be had.
+#[cfg(unix)]
+fn admin_socket(home: &Home) -> Option<AdminListener> {
+    let path = home.relay_socket();
+    AdminListener::bind(path.clone())
+        .inspect_err(|error| tracing::warn!("no `p2p server status`: {}: {error}", path.display()))
+        .ok()
 }
 
 /// Binds; where the machine has no IPv6, the IPv6 wildcard means the IPv4 one.

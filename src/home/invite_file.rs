@@ -59,11 +59,11 @@ mod tests {
     use crate::{identity::RoomSecret, protocol::PeerId};
 
     fn invite() -> Invite {
-        Invite {
-            relay: "[::1]:99".parse().unwrap(),
-            fingerprint: PeerId::from_bytes([7; 32]),
-            secret: RoomSecret::from_bytes([9; 16]),
-        }
+        Invite::new(
+            "[::1]:99".parse().unwrap(),
+            PeerId::from_bytes([7; 32]),
+            RoomSecret::from_bytes([9; 16]),
+        )
     }
 
     #[test]

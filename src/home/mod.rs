@@ -137,6 +137,12 @@ impl Home {
         self.relay().join("invite")
     }
 
+    /// The socket on which a relay that runs under this home says how it is.
+    #[must_use]
+    pub fn relay_socket(&self) -> PathBuf {
+        self.relay().join("status.sock")
+    }
+
     /// Whom I know, in every room.
     #[must_use]
     pub fn known_peers(&self) -> PathBuf {

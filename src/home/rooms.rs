@@ -116,7 +116,7 @@ impl Rooms<'_> {
 
     /// Saves a room, and makes it the default if there is none.
     ///
-    /// Without a name it is called after the relay's host. An invite to a room that is saved already,
+    /// Without a name it is called after the relay's host, or `lan`. An invite to a room that is saved already,
     /// or to a relay that was set up anew at the same address, takes the place of the old one.
     ///
     /// # Errors
@@ -217,15 +217,16 @@ impl Rooms<'_> {
 
 /// The same room of a relay, or the first room of a relay whose key is a new one.
 fn is_same(old: &Invite, new: &Invite) -> bool {
-    match old.fingerprint == new.fingerprint {
-        true => old.secret == new.secret,
-        false => old.relay == new.relay,
+    match (&old.relay, &new.relay) {
+        (Some(old), Some(new)) if old.fingerprint != new.fingerprint => old.at == new.at,
+        (Some(_), Some(_)) | (None, None) => old.secret == new.secret,
+        _ => false,
     }
 }
 
-/// The relay's host, with a number behind it where that is taken.
+/// The relay's host, or `lan`, with a number behind it where that is taken.
 fn free_name(rooms: &[SavedRoom], invite: &Invite) -> RoomName {
-    let host = invite.relay.host();
+    let host = invite.relay.as_ref().map_or("lan", |relay| relay.at.host());
     let host: String = host
         .chars()
         .map(|c| if is_plain(c) { c } else { '-' })
@@ -272,11 +273,11 @@ mod tests {
     use crate::{identity::RoomSecret, protocol::PeerId};
 
     fn invite(relay: &str, key: u8, secret: u8) -> Invite {
-        Invite {
-            relay: relay.parse().unwrap(),
-            fingerprint: PeerId::from_bytes([key; 32]),
-            secret: RoomSecret::from_bytes([secret; 16]),
-        }
+        Invite::new(
+            relay.parse().unwrap(),
+            PeerId::from_bytes([key; 32]),
+            RoomSecret::from_bytes([secret; 16]),
+        )
     }
 
     fn names(rooms: &Rooms<'_>) -> Vec<(String, bool)> {

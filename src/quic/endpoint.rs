@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     num::NonZeroUsize,
     sync::Arc,
     time::Duration,
@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
-    Credentials, Link, LinkError, SocketBuffers, Tuning, batches::batching,
-    endpoint_config::endpoint_config, socket, stagger::canonical, tls, tunnel::TunnelListener,
-    workers::Workers,
+    Credentials, Link, LinkError, RelayHealth, SocketBuffers, Tuning, batches::batching,
+    endpoint_config::endpoint_config, health, socket, stagger::canonical, tls,
+    tunnel::TunnelListener, workers::Workers,
 };
 use crate::protocol::{Code, Road};
 
@@ -36,6 +36,8 @@ pub struct RelayEndpoint {
     tunnels: Option<TunnelListener>,
     tuning: Tuning,
     workers: Arc<Workers>,
+    /// What `/proc` calls the UDP socket, where the system can say.
+    socket: Option<u64>,
 }
 
 impl RelayEndpoint {
@@ -60,7 +62,9 @@ impl RelayEndpoint {
         let mut near = server.clone();
         near.transport_config(Arc::new(tuning.unadmitted(Ipv4Addr::LOCALHOST.into())));
         let workers = Workers::start(threads)?;
-        let (endpoint, buffers) = endpoint(address, credentials, Some(server), workers.clone())?;
+        let (socket, buffers) = socket::bind_udp(address)?;
+        let inode = health::inode(&socket).ok();
+        let endpoint = endpoint(socket, credentials, Some(server), workers.clone())?;
         Ok(Self {
             endpoint,
             near: Arc::new(near),
@@ -68,6 +72,7 @@ impl RelayEndpoint {
             tunnels: None,
             tuning,
             workers,
+            socket: inode,
         })
     }
 
@@ -104,6 +109,12 @@ impl RelayEndpoint {
     #[must_use]
     pub fn buffers(&self) -> SocketBuffers {
         self.buffers
+    }
+
+    /// For whoever watches over it.
+    #[must_use]
+    pub fn health(&self) -> RelayHealth {
+        RelayHealth::new(self.workers.ticks(), self.socket.into_iter().collect())
     }
 
     /// Waits for the next client; `None` once the endpoint is closed.
@@ -216,28 +227,21 @@ impl Incoming {
 }
 
 fn endpoint(
-    address: SocketAddr,
+    socket: UdpSocket,
     credentials: &Credentials,
     server: Option<quinn::ServerConfig>,
     runtime: Arc<dyn Runtime>,
-) -> io::Result<(quinn::Endpoint, SocketBuffers)> {
-    let (socket, buffers) = socket::bind_udp(address)?;
+) -> io::Result<quinn::Endpoint> {
     let socket = batching(&*runtime, socket)?;
     // Most of the throughput comes from passing several packets with one call.
     let (sent, received) = (
         socket.max_transmit_segments(),
         socket.max_receive_segments(),
     );
-    debug!(
-        sent,
-        received,
-        ?buffers,
-        "segmentation offload: packets in one call"
-    );
+    debug!(sent, received, "segmentation offload: packets in one call");
     if sent == 1 {
         warn!("this system sends one UDP packet at a time: expect a fraction of the speed");
     }
     let config = endpoint_config(credentials, Tuning::max_udp_payload())?;
-    let endpoint = quinn::Endpoint::new_with_abstract_socket(config, server, socket, runtime)?;
-    Ok((endpoint, buffers))
+    quinn::Endpoint::new_with_abstract_socket(config, server, socket, runtime)
 }

@@ -48,6 +48,14 @@ impl Link {
         Self::on(road, connection, None)
     }
 
+    /// The same connection, to a relay on this LAN.
+    pub(super) fn on_lan(self) -> Self {
+        Self {
+            road: Road::Lan,
+            ..self
+        }
+    }
+
     fn on(
         road: Road,
         connection: quinn::Connection,

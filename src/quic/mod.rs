@@ -13,6 +13,7 @@ mod endpoint;
 mod endpoint_config;
 mod error;
 mod file_stream;
+mod health;
 #[cfg(test)]
 mod hostile_gaps;
 mod limit;
@@ -25,6 +26,7 @@ mod stagger;
 mod tls;
 mod tuning;
 mod tunnel;
+mod verifier;
 mod workers;
 
 pub use batches::batching;
@@ -35,6 +37,7 @@ pub use direct::{Caller, Datagrams, DirectSocket};
 pub use endpoint::{Incoming, RelayEndpoint};
 pub use error::{ConnectError, LinkError, StreamError};
 pub use file_stream::{FileReceiver, FileSender};
+pub use health::RelayHealth;
 pub use limit::RateLimit;
 pub use link::Link;
 pub use network::network_name;

@@ -1,6 +1,6 @@
 //! Which roads to a relay a client may take.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::Proxies;
 use crate::protocol::Road;
@@ -26,6 +26,8 @@ pub struct Roads {
     pub udp_again: Duration,
     /// Proxies for the road over TCP.
     pub proxies: Arc<Proxies>,
+    /// Where a relay on this LAN is, if it is one: then no name is resolved, and nothing else is tried.
+    pub lan: Vec<SocketAddr>,
 }
 
 impl Default for Roads {
@@ -37,11 +39,21 @@ impl Default for Roads {
             tcp_after: TCP_AFTER,
             udp_again: UDP_AGAIN,
             proxies: Arc::default(),
+            lan: Vec::new(),
         }
     }
 }
 
 impl Roads {
+    /// To a relay on this LAN.
+    #[must_use]
+    pub fn on_lan(addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            lan: addresses,
+            ..Self::default()
+        }
+    }
+
     /// Only this road to the relay.
     #[must_use]
     pub fn only(self, road: Road) -> Self {

@@ -5,28 +5,16 @@
 //! date. What is always checked is the handshake signature, which shows that the other end holds
 //! the key (RFC 8446, section 4.4.3).
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use ::aws_lc_rs::hmac;
+use p2p_core::crypto::derive;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
-    server::{
-        ParsedCertificate,
-        danger::{ClientCertVerified, ClientCertVerifier},
-    },
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use zeroize::Zeroizing;
 
-use p2p_core::crypto::{derive, has_fast_aes};
-
-use crate::{
-    identity::PublicKey,
-    protocol::{ALPN, DIRECT_ALPN, PeerId},
-};
+use super::verifier::{KeyVerifier, certificate_id, provider};
+use crate::protocol::{ALPN, DIRECT_ALPN, PeerId};
 
 /// The name sent in the handshake; nobody checks it (RFC 6761 keeps `.invalid` from ever resolving).
 pub(super) const SERVER_NAME: &str = "p2p.invalid";
@@ -82,7 +70,7 @@ pub(super) fn direct_server(credentials: &Credentials) -> Result<QuicServerConfi
 fn server_for(alpn: &[u8], credentials: &Credentials) -> Result<QuicServerConfig, rustls::Error> {
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(Arc::new(AnyKey))
+        .with_client_cert_verifier(KeyVerifier::any_key())
         .with_single_cert(credentials.chain(), credentials.private_key())?;
     config.alpn_protocols = vec![alpn.to_vec()];
     // No tickets: resumption would save little, and 0-RTT data can be replayed.
@@ -95,7 +83,7 @@ fn server_for(alpn: &[u8], credentials: &Credentials) -> Result<QuicServerConfig
 pub(super) fn client(
     credentials: &Credentials,
     relay: PeerId,
-) -> Result<(QuicClientConfig, Arc<PinnedKey>), rustls::Error> {
+) -> Result<(QuicClientConfig, Arc<KeyVerifier>), rustls::Error> {
     client_for(ALPN, credentials, relay)
 }
 
@@ -103,7 +91,7 @@ pub(super) fn client(
 pub(super) fn direct_client(
     credentials: &Credentials,
     peer: PeerId,
-) -> Result<(QuicClientConfig, Arc<PinnedKey>), rustls::Error> {
+) -> Result<(QuicClientConfig, Arc<KeyVerifier>), rustls::Error> {
     client_for(DIRECT_ALPN, credentials, peer)
 }
 
@@ -111,11 +99,8 @@ fn client_for(
     alpn: &[u8],
     credentials: &Credentials,
     pinned: PeerId,
-) -> Result<(QuicClientConfig, Arc<PinnedKey>), rustls::Error> {
-    let verifier = Arc::new(PinnedKey {
-        pinned,
-        refused: Mutex::default(),
-    });
+) -> Result<(QuicClientConfig, Arc<KeyVerifier>), rustls::Error> {
+    let verifier = KeyVerifier::only(pinned);
     let mut config = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
@@ -150,7 +135,7 @@ pub(super) fn outer_client() -> Arc<rustls::ClientConfig> {
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has suites of TLS 1.3")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyServer))
+        .with_custom_certificate_verifier(KeyVerifier::any_certificate())
         .with_no_client_auth();
     config.alpn_protocols = vec![HTTP.to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
@@ -166,197 +151,9 @@ pub(super) fn outer_name(host: &str) -> ServerName<'static> {
 /// What is spoken inside the outer TLS (RFC 7301, section 6).
 const HTTP: &[u8] = b"http/1.1";
 
-/// Takes any server's certificate.
-#[derive(Debug)]
-struct AnyServer;
-
-impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(no_tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = provider().signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, &algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
 /// Who is at the other end of a connection whose handshake is complete.
 pub(super) fn peer_id(connection: &quinn::Connection) -> Option<PeerId> {
     let identity = connection.peer_identity()?;
     let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
     certificate_id(chain.first()?).ok()
-}
-
-/// Post-quantum key exchange first, plain X25519 where the other end has no other.
-///
-/// AES first where the processor has it, since rustls lets the server's order decide; AES-128-GCM
-/// must stay because QUIC's Initial packets use it (RFC 9001, section 5.2).
-fn provider() -> Arc<CryptoProvider> {
-    use aws_lc_rs::{cipher_suite as suite, kx_group};
-    let mut provider = aws_lc_rs::default_provider();
-    provider.cipher_suites = vec![
-        suite::TLS13_AES_256_GCM_SHA384,
-        suite::TLS13_AES_128_GCM_SHA256,
-        suite::TLS13_CHACHA20_POLY1305_SHA256,
-    ];
-    if !has_fast_aes() {
-        provider.cipher_suites.rotate_right(1);
-    }
-    provider.kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519];
-    Arc::new(provider)
-}
-
-fn certificate_id(certificate: &CertificateDer<'_>) -> Result<PeerId, rustls::Error> {
-    let parsed = ParsedCertificate::try_from(certificate)?;
-    let spki = parsed.subject_public_key_info();
-    let key = PublicKey::from_spki(&spki).ok_or(CertificateError::BadEncoding)?;
-    Ok(key.peer_id())
-}
-
-fn verify_signature(
-    message: &[u8],
-    certificate: &CertificateDer<'_>,
-    signature: &DigitallySignedStruct,
-) -> Result<HandshakeSignatureValid, rustls::Error> {
-    let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
-    verify_tls13_signature(message, certificate, signature, &algorithms)
-}
-
-fn no_tls12() -> rustls::Error {
-    rustls::Error::General("TLS 1.2 is never spoken here".into())
-}
-
-/// Takes a client with any Ed25519 key; who may do what is decided by its ID.
-#[derive(Debug)]
-struct AnyKey;
-
-impl ClientCertVerifier for AnyKey {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        if !intermediates.is_empty() {
-            return Err(CertificateError::UnknownIssuer.into());
-        }
-        certificate_id(end_entity).map(|_| ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(no_tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-}
-
-/// Takes the relay with the pinned key and no other.
-#[derive(Debug)]
-pub(super) struct PinnedKey {
-    pinned: PeerId,
-    refused: Mutex<Option<PeerId>>,
-}
-
-impl PinnedKey {
-    /// The key that was presented in place of the pinned one.
-    pub(super) fn refused(&self) -> Option<PeerId> {
-        *self
-            .refused
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl ServerCertVerifier for PinnedKey {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if !intermediates.is_empty() {
-            return Err(CertificateError::UnknownIssuer.into());
-        }
-        let got = certificate_id(end_entity)?;
-        if got != self.pinned {
-            *self
-                .refused
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(got);
-            return Err(CertificateError::ApplicationVerificationFailure.into());
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(no_tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
 }

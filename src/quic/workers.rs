@@ -17,6 +17,8 @@ use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::health::Tick;
+
 /// The runtimes on which an endpoint's connections are driven, each with a thread of its own.
 ///
 /// Encrypting and sending are most of a relay's work, and each connection's share of it is one
@@ -27,6 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(super) struct Workers {
     handles: Vec<Handle>,
     next: AtomicUsize,
+    ticks: Vec<Tick>,
     _stop: DropGuard,
 }
 
@@ -48,11 +51,18 @@ impl Workers {
                 .name(format!("connections-{number}"))
                 .spawn(move || runtime.block_on(stopped.cancelled()))?;
         }
+        let ticks = handles.iter().map(|handle| Tick::on(handle, stop.clone()));
         Ok(Arc::new(Self {
+            ticks: ticks.collect(),
             handles,
             next: AtomicUsize::new(0),
             _stop: stop.drop_guard(),
         }))
+    }
+
+    /// When each thread last gave a sign.
+    pub(super) fn ticks(&self) -> Vec<Tick> {
+        self.ticks.clone()
     }
 }
 

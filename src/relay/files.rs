@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::{
-    FileHook, Shared,
-    fanout::{Inlet, Outlet, relay_file},
+    FileHook, Meters, Shared,
+    fanout::{Inlet, Outcome, Outlet, relay_file},
     rooms::{Member, SharedRoom},
     session::Session,
 };
@@ -60,6 +60,7 @@ async fn pass_on(
         Ok(None) => return stream.stop(Code::UnknownTransfer),
         Err(_) => return stream.stop(Code::Timeout),
     };
+    let _active = shared.meters.file();
     let recipients = recipients
         .into_iter()
         .filter_map(|to| recipient(shared, header, (&member.room, to)))
@@ -69,12 +70,21 @@ async fn pass_on(
             stream,
             limit,
             session: session.clone(),
+            meters: shared.meters.clone(),
         },
         recipients,
         &shared.fanout,
         &shared.budget.share_of(member.room_id, session.peer()),
     )
     .await;
+    shared.meters.spooled(report.bytes_spooled);
+    for delivery in &report.deliveries {
+        let ended = match delivery.outcome {
+            Outcome::Delivered => Ok(()),
+            Outcome::Failed(code) => Err(code),
+        };
+        shared.meters.delivery(ended, delivery.was_spooled);
+    }
     if report.end.is_ok() {
         session.windows.ended();
     }
@@ -113,6 +123,7 @@ fn recipient(
         return None;
     };
     to.windows.receives();
+    let meters = shared.meters.clone();
     let hook = shared
         .hook
         .as_ref()
@@ -124,7 +135,12 @@ fn recipient(
             .await
             .map_err(|e| StreamError::from(e).code())?;
         drop(waiting);
-        let mut outlet = StreamOutlet { stream, hook };
+        let mut outlet = StreamOutlet {
+            stream,
+            hook,
+            session: to.clone(),
+            meters,
+        };
         outlet.begin(header).await?;
         Ok(outlet)
     };
@@ -153,6 +169,7 @@ struct StreamInlet {
     stream: FileReceiver,
     limit: Option<Arc<RateLimit>>,
     session: Arc<Session>,
+    meters: Meters,
 }
 
 impl Inlet for StreamInlet {
@@ -162,6 +179,11 @@ impl Inlet for StreamInlet {
             Err(_) => return Err(Code::Timeout),
         };
         self.session.windows.read(count);
+        self.session
+            .traffic
+            .received
+            .fetch_add(count as u64, Ordering::Relaxed);
+        self.meters.received(count as u64);
         if let Some(limit) = &self.limit {
             limit.pass(count).await;
         }
@@ -177,9 +199,17 @@ impl Inlet for StreamInlet {
 struct StreamOutlet {
     stream: FileSender,
     hook: Option<Box<dyn FileHook>>,
+    session: Arc<Session>,
+    meters: Meters,
 }
 
 impl StreamOutlet {
+    fn count(&self, bytes: usize) {
+        let sent = &self.session.traffic.sent;
+        sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.meters.sent_to_peer(bytes as u64);
+    }
+
     async fn begin(&mut self, header: FileHeader) -> Result<(), Code> {
         let header = match &mut self.hook {
             Some(hook) => hook.header(header),
@@ -195,10 +225,16 @@ impl StreamOutlet {
 impl Outlet for StreamOutlet {
     async fn write(&mut self, piece: &mut Bytes) -> Result<(), Code> {
         let Some(hook) = &mut self.hook else {
-            return self.stream.write_some(piece).await.map_err(|e| e.code());
+            let before = piece.len();
+            self.stream.write_some(piece).await.map_err(|e| e.code())?;
+            self.count(before - piece.len());
+            return Ok(());
         };
-        for piece in hook.piece(std::mem::take(piece)) {
+        let pieces = hook.piece(std::mem::take(piece));
+        for piece in pieces {
+            let len = piece.len();
             self.stream.write(piece).await.map_err(|e| e.code())?;
+            self.count(len);
         }
         Ok(())
     }

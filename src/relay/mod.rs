@@ -10,16 +10,20 @@
 //! - `mailbox`, `outbox`: what each is still to be told
 //! - [`Budget`]: what may be held of all that
 //! - `files`: one file's streams
+//! - [`Meters`], `status`: what its operator sees of all that
+//! - [`Embedded`]: a relay inside of a listener
 //! - [`fanout`]: one file's bytes, from one inlet to many outlets
 
 mod admission;
 mod arrivals;
 mod budget;
+mod embedded;
 pub mod fanout;
 mod files;
 mod hook;
 pub mod machine;
 mod mailbox;
+mod meters;
 mod outbox;
 mod pace;
 mod places;
@@ -29,6 +33,7 @@ mod room;
 mod rooms;
 mod serve;
 mod session;
+mod status;
 mod tcp;
 mod transfer;
 mod windows;
@@ -41,16 +46,19 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use admission::Admission;
 pub use budget::{Budget, Share};
+pub use embedded::Embedded;
 pub use hook::{FileHook, Hook};
+pub use meters::Meters;
+pub use status::{PeerStatus, RelayHandle, RelayStatus, RoomStatus, Totals};
 pub use tcp::{TcpListen, TcpListenError};
 
 use self::{
@@ -135,6 +143,10 @@ struct Shared {
     /// One for each peer that is here, over all of its connections.
     limits: Mutex<HashMap<PeerId, Weak<RateLimit>>>,
     hook: Option<Arc<dyn Hook>>,
+    meters: Meters,
+    started: Instant,
+    /// No more transfers are begun: the relay is about to end.
+    draining: AtomicBool,
 }
 
 impl Shared {
@@ -188,6 +200,9 @@ impl Relay {
             limit_per_peer: config.limit_per_peer,
             limits: Mutex::default(),
             hook: config.hook,
+            meters: Meters::new(),
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
         };
         Ok(Self {
             endpoint,
@@ -213,6 +228,16 @@ impl Relay {
     #[must_use]
     pub fn buffers(&self) -> SocketBuffers {
         self.endpoint.buffers()
+    }
+
+    /// Asks how it is while it runs.
+    #[must_use]
+    pub fn handle(&self) -> RelayHandle {
+        RelayHandle {
+            shared: self.shared.clone(),
+            health: self.endpoint.health(),
+            buffers: self.endpoint.buffers(),
+        }
     }
 
     /// Serves until `shutdown`, then tells every peer and ends within [`SHUTDOWN_LIMIT`].

@@ -109,6 +109,12 @@ impl Outbox {
         Ok(())
     }
 
+    /// Bytes that wait.
+    pub(super) fn queued(&self) -> u64 {
+        let queue = self.lock();
+        (queue.own + queue.of_others) as u64
+    }
+
     /// Waits until at most half of what the relay may say is waiting: for long answers to one question.
     pub(super) async fn room(&self) {
         loop {

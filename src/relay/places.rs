@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::prefix::Prefix;
@@ -36,6 +36,20 @@ impl Places {
         })
     }
 
+    /// How many there are.
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Whether there is none left.
+    pub(super) fn is_full(&self) -> bool {
+        self.taken().all >= self.max
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A place for a peer at this address, if there is one for it.
     ///
     /// One network gets three quarters at most; this machine itself may have them all.
@@ -45,7 +59,7 @@ impl Places {
             true => self.max,
             false => (self.max / 4 * 3).max(1),
         };
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken();
         let of_one = taken.by_prefix.get(&prefix).copied().unwrap_or_default();
         if taken.all >= self.max || of_one >= max_of_one {
             return None;
@@ -62,11 +76,7 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self
-            .places
-            .taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.places.taken();
         taken.all -= 1;
         let left = taken.by_prefix.remove(&self.prefix).unwrap_or(1) - 1;
         if left > 0 {

@@ -41,6 +41,16 @@ impl Room {
         self.sessions.is_empty()
     }
 
+    /// Everybody who is here.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.sessions.values()
+    }
+
+    /// How many transfers are offered or under way.
+    pub(super) fn transfers(&self) -> usize {
+        self.transfers.len()
+    }
+
     /// A session that is here.
     pub(super) fn session(&self, id: SessionId) -> Option<&Arc<Session>> {
         self.sessions.get(&id)

@@ -64,6 +64,19 @@ impl Rooms {
         }
     }
 
+    /// Every room, its transfers, and everybody in it.
+    pub(super) fn all(&self) -> Vec<(RoomId, usize, Vec<Arc<Session>>)> {
+        let rooms: Vec<_> = {
+            let rooms = self.lock();
+            rooms.iter().map(|(id, room)| (*id, room.clone())).collect()
+        };
+        let of_room = |(id, room): (RoomId, Arc<SharedRoom>)| {
+            let room = room.lock();
+            (id, room.transfers(), room.sessions().cloned().collect())
+        };
+        rooms.into_iter().map(of_room).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<SharedRoom>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

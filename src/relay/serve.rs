@@ -13,6 +13,7 @@ use super::{
     arrivals::Seat,
     files,
     mailbox::Mailbox,
+    meters::Handshake,
     pace::Pace,
     requests::{check_bundle, on_message},
     rooms::Member,
@@ -44,10 +45,12 @@ pub(super) async fn serve(shared: Arc<Shared>, incoming: Incoming, seat: Seat) {
             Ok((member, control, writer)) => {
                 info!(%remote, listening = member.session.listening, "joined");
                 let reason = run(&shared, &member, control, writer).await;
+                member.session.count_lost(&shared.meters);
                 shared.rooms.leave(&member, gone_code(&reason));
                 info!(%reason, "left");
             }
             Err((code, why)) => {
+                shared.meters.turned_away(code);
                 debug!(%remote, %why, "turned away");
                 link.close(code, &why);
             }
@@ -68,8 +71,16 @@ async fn admit(
 ) -> Option<(Link, Result<Welcomed, Turned>)> {
     let remote = incoming.remote();
     let link = tokio::select! {
-        accepted = incoming.accept(HANDSHAKE_LIMIT) => accepted,
-        () = seat.evicted() => Err(LinkError::TimedOut),
+        accepted = incoming.accept(HANDSHAKE_LIMIT) => {
+            let is_done = accepted.is_ok();
+            let ended = if is_done { Handshake::Done } else { Handshake::Failed };
+            shared.meters.handshake(ended);
+            accepted
+        }
+        () = seat.evicted() => {
+            shared.meters.handshake(Handshake::Evicted);
+            Err(LinkError::TimedOut)
+        }
     };
     let link = link
         .inspect_err(|error| debug!(%remote, %error, "handshake failed"))

@@ -1,11 +1,15 @@
 //! One connected peer.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
-    time::Instant,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
 use super::{
+    Meters,
     mailbox::{Mailbox, SessionId},
     places::Place,
     windows::Windows,
@@ -14,6 +18,15 @@ use crate::{
     protocol::{PeerId, PeerState, ServerToClient, SignedBundle},
     quic::Link,
 };
+
+/// Bytes of files that one connection has carried.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    /// From the peer.
+    pub(super) received: AtomicU64,
+    /// To the peer.
+    pub(super) sent: AtomicU64,
+}
 
 /// One connected peer.
 #[derive(Debug)]
@@ -24,6 +37,9 @@ pub(super) struct Session {
     pub(super) windows: Windows,
     /// Files that wait for this peer to take another stream.
     pub(super) files_waiting: AtomicUsize,
+    pub(super) traffic: Traffic,
+    /// Lost packets that were counted already.
+    lost: AtomicU64,
     since: Instant,
     bundle: Mutex<SignedBundle>,
     _place: Place,
@@ -43,6 +59,8 @@ impl Session {
             listening,
             windows,
             files_waiting: AtomicUsize::new(0),
+            traffic: Traffic::default(),
+            lost: AtomicU64::new(0),
             since: Instant::now(),
             bundle: Mutex::new(bundle),
             _place: place,
@@ -69,6 +87,19 @@ impl Session {
             state,
             since_secs: self.since.elapsed().as_secs(),
         }
+    }
+
+    /// For how long it has been here.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Counts the packets to it that were lost since this was called last.
+    pub(super) fn count_lost(&self, meters: &Meters) {
+        let (_, lost, _) = self.link.path_stats();
+        // Never less than before, also where two count at once.
+        let before = self.lost.fetch_max(lost, Relaxed);
+        meters.lost(lost.saturating_sub(before));
     }
 
     /// What it is doing.

@@ -1,13 +1,16 @@
-//! What can go wrong while something that arrives is stored.
+//! What can go wrong while something is read to be sent, or stored.
 
-use std::{io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use crate::protocol::NameError;
 
-/// Why something could not be stored.
+/// Why something could not be read, stored, or noted.
 ///
-/// The text is for the person at this machine: it has the path and the cause. What the sender is
-/// told is [`StorageError::reason`], which says nothing about this machine.
+/// The text is for the person at this machine: it has the path and the cause. What the peer is told
+/// is [`StorageError::reason`], which says nothing about this machine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
@@ -71,6 +74,66 @@ pub enum StorageError {
         /// What is wrong with its target.
         error: NameError,
     },
+    /// A name that recipients refuse.
+    #[error("cannot send {path:?}: {error}")]
+    Unsendable {
+        /// The file; what is below a directory is not looked at.
+        path: PathBuf,
+        /// What is wrong with its name.
+        error: NameError,
+    },
+    /// Two of the paths given end in the same name.
+    #[error("cannot send both {first:?} and {second:?}: they would have the same name")]
+    SameName {
+        /// The one given first.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
+    },
+    /// A socket, pipe or device.
+    #[error("cannot send {path:?}: it is a device, a pipe or a socket")]
+    Special {
+        /// What it is called.
+        path: PathBuf,
+    },
+    /// What holds a key of this machine ([`Filter::without`](super::Filter::without)).
+    #[error("cannot send {path:?}: it holds this machine's keys")]
+    Secret {
+        /// As it was named.
+        path: PathBuf,
+    },
+    /// A symbolic link that leaves the tree, or could.
+    #[error("cannot send the link {path:?}: {error}")]
+    Symlink {
+        /// The link.
+        path: PathBuf,
+        /// What is wrong with its target.
+        error: NameError,
+    },
+    /// The file is no longer what it was when it was opened.
+    #[error("{path:?} {change} while it was being sent")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What happened to it.
+        change: Change,
+    },
+}
+
+/// How a file changed while it was being sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// It became shorter.
+    Truncated,
+    /// It became longer.
+    Grown,
+    /// It was written to, or its attributes were changed.
+    Modified,
+    /// Its name now belongs to another file.
+    Replaced,
+    /// Its name is gone.
+    Removed,
 }
 
 impl StorageError {
@@ -93,7 +156,33 @@ impl StorageError {
             Self::Name { error, .. } => format!("its name cannot be stored there: {error}"),
             Self::NamesTaken { .. } => "too many files of that name".to_owned(),
             Self::Size { expected, got, .. } => format!("{got} bytes instead of {expected}"),
-            Self::Link { error, .. } => error.to_string(),
+            Self::Link { error, .. } | Self::Symlink { error, .. } => error.to_string(),
+            Self::Unsendable { error, .. } => format!("its name cannot be sent: {error}"),
+            Self::SameName { .. } => "two files have the same name".to_owned(),
+            Self::Special { .. } => "it is a device, a pipe or a socket".to_owned(),
+            Self::Secret { .. } => "it holds a key".to_owned(),
+            Self::Changed { change, .. } => format!("it {change} while it was being sent"),
+        }
+    }
+
+    /// What it is about, as this machine knows it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::NotADirectory { path }
+            | Self::IsADirectory { path }
+            | Self::NotOurs { path }
+            | Self::Name { path, .. }
+            | Self::NamesTaken { path }
+            | Self::Size { path, .. }
+            | Self::Link { path, .. }
+            | Self::Unsendable { path, .. }
+            | Self::Special { path }
+            | Self::Secret { path }
+            | Self::Symlink { path, .. }
+            | Self::Changed { path, .. }
+            | Self::SameName { second: path, .. } => path,
         }
     }
 
@@ -108,6 +197,18 @@ impl StorageError {
             path,
             error,
         }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "became shorter",
+            Self::Grown => "became longer",
+            Self::Modified => "was modified",
+            Self::Replaced => "was replaced",
+            Self::Removed => "was removed",
+        })
     }
 }
 

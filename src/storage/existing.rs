@@ -2,6 +2,8 @@
 
 use std::{fs::File, io, path::PathBuf};
 
+use cap_fs_ext::MetadataExt;
+
 use super::{Conflict, LocalPath, StorageError, Target, conflict, content, directory::Missing, os};
 use crate::protocol::RelativePath;
 
@@ -98,6 +100,32 @@ impl Target {
 }
 
 impl Existing {
+    /// Whether both are one file under two names.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        let identity = |file: &File| {
+            let metadata = cap_std::fs::File::from_std(file.try_clone()?).metadata()?;
+            Ok::<_, io::Error>((MetadataExt::dev(&metadata), MetadataExt::ino(&metadata)))
+        };
+        matches!((identity(&self.file), identity(&other.file)), (Ok(a), Ok(b)) if a == b)
+    }
+
+    /// Reads the content from its beginning, piece by piece.
+    pub(super) fn read(
+        &self,
+        mut take: impl FnMut(&[u8]) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let (mut buffer, mut offset) = (vec![0; 256 << 10], 0);
+        loop {
+            let read = os::read_at(&self.file, &mut buffer, offset)
+                .map_err(StorageError::io("read", &self.path))?;
+            if read == 0 {
+                return Ok(());
+            }
+            take(&buffer[..read])?;
+            offset += read as u64;
+        }
+    }
+
     /// The hash of the content; `progress` is told how many bytes are hashed, now and then.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use fs4::FileExt;
 
 pub use clean::Cleaned;
 
-use super::{LocalPath, Modified, Partial, Target, incoming::hash_file, os};
+use super::{LocalPath, Modified, Partial, StorageError, Target, incoming::hash_file, os};
 use crate::protocol::{PeerId, RelativePath};
 use line::{DoneLine, LINE_MAX, Line, PartialLine, TopLine, each_line};
 
@@ -63,22 +63,6 @@ pub struct Done {
     pub blake3: blake3::Hash,
 }
 
-/// Why the journal cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum JournalError {
-    /// The operating system refused.
-    #[error("cannot {action} the journal {path:?}: {error}")]
-    Io {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// The file, or the directory of all.
-        path: PathBuf,
-        /// What it said.
-        error: io::Error,
-    },
-}
-
 impl Journal {
     /// Opens the journal of one job of one sender; says whether an earlier attempt left something
     /// in it.
@@ -87,13 +71,14 @@ impl Journal {
     /// gets an empty one of its own.
     ///
     /// # Errors
-    /// [`JournalError::Io`].
+    /// [`StorageError::Io`].
     pub fn open(
         directory: &Path,
         sender: &PeerId,
         job: &[u8; 16],
-    ) -> Result<(Self, bool), JournalError> {
-        std::fs::create_dir_all(directory).map_err(failed("create", directory))?;
+    ) -> Result<(Self, bool), StorageError> {
+        std::fs::create_dir_all(directory)
+            .map_err(StorageError::io("create the journal", directory))?;
         let mut hasher = blake3::Hasher::new_derive_key("p2p 2026-11 journal");
         hasher.update(sender.as_bytes()).update(job);
         let mut key = [0; 16];
@@ -101,7 +86,7 @@ impl Journal {
         let name = HEXLOWER.encode(&key);
 
         let path = directory.join(format!("{name}.{EXTENSION}"));
-        let file = open_log(&path).map_err(failed("open", &path))?;
+        let file = open_log(&path).map_err(StorageError::io("open the journal", &path))?;
         let free = file.filter(|file| {
             let locked = FileExt::try_lock(file);
             !matches!(locked, Err(fs4::TryLockError::WouldBlock))
@@ -110,8 +95,9 @@ impl Journal {
             p2p_core::crypto::random(&mut key);
             let own = format!("{name}-{}.{EXTENSION}", HEXLOWER.encode(&key));
             let path = directory.join(own);
-            let taken = || failed("open", &path)(io::ErrorKind::AlreadyExists.into());
-            let file = open_log(&path).map_err(failed("open", &path))?;
+            let taken =
+                || StorageError::io("open the journal", &path)(io::ErrorKind::AlreadyExists.into());
+            let file = open_log(&path).map_err(StorageError::io("open the journal", &path))?;
             let file = file.ok_or_else(taken)?;
             let _ = FileExt::try_lock(&file);
             return Self::of(file, path);
@@ -120,7 +106,7 @@ impl Journal {
     }
 
     /// Reads what is there. A last line that a kill or a full disk cut off is dropped.
-    fn of(file: File, path: PathBuf) -> Result<(Self, bool), JournalError> {
+    fn of(file: File, path: PathBuf) -> Result<(Self, bool), StorageError> {
         let mut known = HashMap::new();
         let mut tops = HashMap::new();
         let mut parts = HashMap::new();
@@ -142,7 +128,7 @@ impl Journal {
             }
         })
         .and_then(|whole| file.set_len(whole).map(|()| whole));
-        let len = whole.map_err(failed("read", &path))?;
+        let len = whole.map_err(StorageError::io("read the journal", &path))?;
         let journal = Self {
             file,
             path,
@@ -157,8 +143,8 @@ impl Journal {
     /// Notes that a partial file was begun, so that it is removed when it is old.
     ///
     /// # Errors
-    /// [`JournalError::Io`].
-    pub fn partial(&mut self, target: &Target, partial: &Partial) -> Result<(), JournalError> {
+    /// [`StorageError::Io`].
+    pub fn partial(&mut self, target: &Target, partial: &Partial) -> Result<(), StorageError> {
         // A path that is no text cannot be noted; its partial file is removed by a person, or
         // resumed.
         let Some(out) = target.path().to_str() else {
@@ -183,8 +169,8 @@ impl Journal {
     /// is called by the sender.
     ///
     /// # Errors
-    /// [`JournalError::Io`].
-    pub fn top(&mut self, target: &Target, sent: &str, stored: &str) -> Result<(), JournalError> {
+    /// [`StorageError::Io`].
+    pub fn top(&mut self, target: &Target, sent: &str, stored: &str) -> Result<(), StorageError> {
         let Some(out) = target.path().to_str() else {
             return Ok(());
         };
@@ -210,14 +196,14 @@ impl Journal {
     /// `path`, `size` and `modified` are what the sender says of it.
     ///
     /// # Errors
-    /// [`JournalError::Io`].
+    /// [`StorageError::Io`].
     pub fn done(
         &mut self,
         path: &RelativePath,
         size: Option<u64>,
         modified: Option<Modified>,
         done: &Done,
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), StorageError> {
         // It has its final name by now, or it was the part of an older version.
         if let Some(part) = self.parts.remove(path) {
             remove_part(&part);
@@ -290,16 +276,16 @@ impl Journal {
     /// Dropped instead, it stays as well.
     ///
     /// # Errors
-    /// [`JournalError::Io`].
-    pub fn finish(self) -> Result<(), JournalError> {
+    /// [`StorageError::Io`].
+    pub fn finish(self) -> Result<(), StorageError> {
         let is_left = |(out, path): &Part| Path::new(out).join(path).symlink_metadata().is_ok();
         if self.parts.values().any(is_left) {
             return Ok(());
         }
-        std::fs::remove_file(&self.path).map_err(failed("remove", &self.path))
+        std::fs::remove_file(&self.path).map_err(StorageError::io("remove the journal", &self.path))
     }
 
-    fn append(&mut self, line: &Line) -> Result<(), JournalError> {
+    fn append(&mut self, line: &Line) -> Result<(), StorageError> {
         let mut bytes = serde_json::to_vec(line).expect("paths and numbers are JSON");
         bytes.push(b'\n');
         match self.file.write_all(&bytes) {
@@ -310,7 +296,7 @@ impl Journal {
             Err(error) => {
                 // Half a line would spoil the next one.
                 let _ = self.file.set_len(self.len);
-                Err(failed("write", &self.path)(error))
+                Err(StorageError::io("write the journal", &self.path)(error))
             }
         }
     }
@@ -350,18 +336,6 @@ fn key_of(path: &RelativePath, size: Option<u64>, modified: Option<Modified>) ->
     key
 }
 
-fn failed(
-    action: &'static str,
-    path: impl Into<PathBuf>,
-) -> impl FnOnce(io::Error) -> JournalError {
-    let path = path.into();
-    move |error| JournalError::Io {
-        action,
-        path,
-        error,
-    }
-}
-
 const EXTENSION: &str = "log";
 
 /// Files remembered of one job: some 40 bytes each. What is beyond is received again.
@@ -371,184 +345,4 @@ const KNOWN_MAX: usize = 1_000_000;
 const TOPS_MAX: usize = 10_000;
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-    use crate::storage::testing::{Place, incoming};
-
-    const JOB: [u8; 16] = [9; 16];
-
-    fn sender() -> PeerId {
-        PeerId::from_bytes([7; 32])
-    }
-
-    fn path(text: &str) -> RelativePath {
-        text.parse().unwrap()
-    }
-
-    fn done(text: &str) -> Done {
-        Done {
-            stored: format!("{text} (1)").parse().unwrap(),
-            len: 3,
-            blake3: blake3::hash(text.as_bytes()),
-        }
-    }
-
-    pub(super) fn open(directory: &Path) -> (Journal, bool) {
-        Journal::open(directory, &sender(), &JOB).unwrap()
-    }
-
-    /// A journal with these names in it, and its file.
-    pub(super) fn written(directory: &Path, names: &[&str]) -> PathBuf {
-        let (mut journal, _) = open(directory);
-        for name in names {
-            journal
-                .done(&path(name), Some(3), Some((1, 2)), &done(name))
-                .unwrap();
-        }
-        journal.path.clone()
-    }
-
-    #[test]
-    fn the_next_attempt_knows_what_is_stored_and_only_that() {
-        let temp = tempfile::tempdir().unwrap();
-        written(temp.path(), &["t/a", "t/\"b\"文"]);
-        let (journal, had_entries) = open(temp.path());
-        assert!(had_entries);
-        for name in ["t/a", "t/\"b\"文"] {
-            let found = journal.lookup(&path(name), Some(3), Some((1, 2)));
-            assert_eq!(found, Some(done(name)));
-        }
-        for (name, size, modified) in [
-            ("t/c", Some(3), Some((1, 2))),
-            ("t/a", Some(4), Some((1, 2))),
-            ("t/a", None, Some((1, 2))),
-            ("t/a", Some(3), Some((1, 3))),
-            ("t/a", Some(3), None),
-        ] {
-            assert_eq!(journal.lookup(&path(name), size, modified), None);
-        }
-    }
-
-    #[test]
-    fn each_job_of_each_sender_has_its_own() {
-        let temp = tempfile::tempdir().unwrap();
-        written(temp.path(), &["a"]);
-        let other = PeerId::from_bytes([8; 32]);
-        assert!(!Journal::open(temp.path(), &other, &JOB).unwrap().1);
-        assert!(!Journal::open(temp.path(), &sender(), &[1; 16]).unwrap().1);
-        let (journal, had_entries) = open(temp.path());
-        assert!(had_entries);
-        journal.finish().unwrap();
-        assert!(!open(temp.path()).1);
-    }
-
-    #[test]
-    fn a_part_that_is_left_keeps_the_journal_and_one_of_an_older_version_goes() {
-        let place = Place::new();
-        let journals = place.temp.path().join("journal");
-        let begin = |journal: &mut Journal, size: usize| {
-            let mut partial = place.target.begin(&incoming("t/a", size)).unwrap();
-            journal.partial(&place.target, &partial).unwrap();
-            partial.write_all(b"half").unwrap();
-            place.out().join(partial.partial_path())
-        };
-        let (mut journal, _) = open(&journals);
-        let old = begin(&mut journal, 8);
-        journal.finish().unwrap();
-        assert!(old.exists(), "a file that failed can be gone on with");
-
-        let (mut journal, had_entries) = open(&journals);
-        assert!(had_entries);
-        let new = begin(&mut journal, 9);
-        assert!(
-            !old.exists() && new.exists(),
-            "of the older version nothing stays"
-        );
-        drop(journal);
-        let (mut journal, _) = open(&journals);
-        // The file has become a small one, which has no part that is noted.
-        journal
-            .done(&path("t/a"), Some(3), None, &done("t/a"))
-            .unwrap();
-        assert!(!new.exists());
-        journal.finish().unwrap();
-        assert!(!open(&journals).1, "nothing is left of it");
-    }
-
-    #[test]
-    fn a_line_cut_anywhere_costs_only_itself() {
-        let temp = tempfile::tempdir().unwrap();
-        let log = written(temp.path(), &["a", "b"]);
-        let whole = fs::read(&log).unwrap();
-        let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
-        for cut in first..whole.len() {
-            fs::write(&log, &whole[..cut]).unwrap();
-            let (mut journal, _) = open(temp.path());
-            let known = |journal: &Journal, name| {
-                journal.lookup(&path(name), Some(3), Some((1, 2))).is_some()
-            };
-            assert!(known(&journal, "a") && !known(&journal, "b"));
-            journal
-                .done(&path("c"), Some(3), Some((1, 2)), &done("c"))
-                .unwrap();
-            drop(journal);
-            let (journal, _) = open(temp.path());
-            assert!(known(&journal, "a") && known(&journal, "c"));
-        }
-    }
-
-    #[test]
-    fn a_spoilt_journal_is_an_empty_one() {
-        let temp = tempfile::tempdir().unwrap();
-        let log = written(temp.path(), &["a"]);
-        for garbage in [
-            &b"\n\n\xff\xfe\n{}\n[]\nnull\n"[..],
-            &b"x".repeat(3 * LINE_MAX),
-            br#"{"done":{"path":"../a","size":3,"modified":null,"stored":"/x","len":3,"blake3":""}}
-"#,
-        ] {
-            fs::write(&log, garbage).unwrap();
-            assert!(!open(temp.path()).1);
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_has_its_name_and_is_no_file_is_neither_waited_for_nor_in_the_way() {
-        use rustix::fs::{CWD, FileType, Mode, mknodat};
-        let temp = tempfile::tempdir().unwrap();
-        let log = written(temp.path(), &["a"]);
-        let elsewhere = temp.path().join("elsewhere");
-        fs::write(&elsewhere, "").unwrap();
-        let plants: [&dyn Fn(); 3] = [
-            &|| fs::create_dir(&log).unwrap(),
-            &|| mknodat(CWD, &log, FileType::Fifo, Mode::RWXU, 0).unwrap(),
-            &|| std::os::unix::fs::symlink(&elsewhere, &log).unwrap(),
-        ];
-        for plant in plants {
-            let _ = fs::remove_file(&log).or_else(|_| fs::remove_dir(&log));
-            plant();
-            let (mut journal, had_entries) = open(temp.path());
-            assert!(!had_entries);
-            journal.done(&path("b"), None, None, &done("b")).unwrap();
-            journal.finish().unwrap();
-        }
-        assert_eq!(fs::read(&elsewhere).unwrap(), b"");
-    }
-
-    #[test]
-    fn a_second_process_does_not_write_into_the_same_one() {
-        let temp = tempfile::tempdir().unwrap();
-        let (mut first, _) = open(temp.path());
-        let (mut second, had_entries) = open(temp.path());
-        assert!(!had_entries);
-        for (journal, name) in [(&mut first, "a"), (&mut second, "b")] {
-            journal.done(&path(name), None, None, &done(name)).unwrap();
-        }
-        second.finish().unwrap();
-        drop(first);
-        assert!(open(temp.path()).0.lookup(&path("a"), None, None).is_some());
-    }
-}
+mod tests;

@@ -1,13 +1,14 @@
-//! Symbolic links that arrive.
+//! Links that arrive.
 
 use std::{io, path::Path};
 
 use cap_std::fs::Dir;
 
 use super::{
-    Conflict, Outcome, StorageError, Stored, Target, claim,
+    Conflict, IncomingFile, LocalPath, Outcome, StorageError, Stored, Target, claim,
     conflict::{Placing, settle},
     directory::Missing,
+    sync::store_all,
 };
 use crate::protocol::{LinkTarget, RelativePath};
 
@@ -67,6 +68,100 @@ impl Target {
             Ok(stored)
         })
     }
+}
+
+impl Target {
+    /// Gives the file at `to` another name. Where that is its name already, or a file of the same content
+    /// has it, it counts as [`Outcome::Identical`]. A file system without hard links gets a copy.
+    ///
+    /// Durable after the next [`store_all`](super::store_all) or [`Target::sync`].
+    ///
+    /// # Errors
+    /// As for files; [`StorageError::Io`] if there is no file at `to`.
+    pub fn create_hard_link(
+        &self,
+        link: &IncomingFile,
+        to: &LocalPath,
+        conflict: Conflict,
+    ) -> Result<Stored, StorageError> {
+        let source = self.tree.directory(to.parent(), Missing::Fail)?;
+        let failed = |error| StorageError::io("link to", source.place(to.file_name()))(error);
+        let there = source.handle().symlink_metadata(to.file_name());
+        if !there.map_err(failed)?.is_file() {
+            return Err(failed(io::ErrorKind::NotFound.into()));
+        }
+        for path in self.candidates(&link.path)? {
+            if self.are_alike(to, &path).unwrap_or(false) {
+                let outcome = Outcome::Identical;
+                return Ok(Stored { path, outcome });
+            }
+        }
+        let local = self.place(&link.path, false)?;
+        let linked = self.tree.with_directory(local.parent(), |directory| {
+            let handle = directory.handle();
+            let create = |name: &str| source.handle().hard_link(to.file_name(), handle, name);
+            let replace = |name: &str| {
+                let new = claim::random_name();
+                create(&new)?;
+                handle
+                    .rename(&new, handle, name)
+                    .inspect_err(|_| drop(handle.remove_file(&new)))
+            };
+            let is_same = |name: &str| {
+                let here = local.with_file_name(name);
+                here.is_ok_and(|here| self.are_alike(to, &here).unwrap_or(false))
+            };
+            let how = Placing {
+                create,
+                replace,
+                is_same,
+            };
+            let stored = settle(directory, &local, conflict, how)?;
+            if !matches!(stored.outcome, Outcome::Skipped | Outcome::Identical) {
+                self.tree.changed(directory)?;
+            }
+            Ok(stored)
+        });
+        match linked {
+            Err(StorageError::Io { error, .. }) if has_no_links(&error) => {
+                self.copy(link, to, conflict)
+            }
+            linked => linked,
+        }
+    }
+
+    /// Whether two files are one, or have the same content.
+    fn are_alike(&self, one: &LocalPath, other: &LocalPath) -> Result<bool, StorageError> {
+        let (Some(one), Some(other)) = (self.existing_at(one)?, self.existing_at(other)?) else {
+            return Ok(false);
+        };
+        Ok(one.is_same_file(&other)
+            || (one.len == other.len && one.hash(|_| ())? == other.hash(|_| ())?))
+    }
+
+    fn copy(
+        &self,
+        link: &IncomingFile,
+        from: &LocalPath,
+        conflict: Conflict,
+    ) -> Result<Stored, StorageError> {
+        let mut copy = self.begin(link)?;
+        copy.truncate(0)?;
+        if let Some(there) = self.existing_at(from)? {
+            there.read(|bytes| copy.write_all(bytes))?;
+        }
+        let mut stored = store_all(vec![copy], conflict);
+        stored.pop().expect("as many as were given")
+    }
+}
+
+/// Whether a file system, or its rules, has no further name for a file.
+fn has_no_links(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(
+        error.kind(),
+        CrossesDevices | PermissionDenied | TooManyLinks | Unsupported
+    )
 }
 
 fn leads_to(directory: &Dir, name: &str, target: &LinkTarget) -> bool {
@@ -136,6 +231,48 @@ mod tests {
             fs::read_link(place.out().join("t/l")).unwrap(),
             Path::new("e")
         );
+        place.target.sync().unwrap();
+    }
+
+    #[test]
+    fn a_file_gets_further_names_and_what_is_there_already_stays() {
+        use std::os::unix::fs::MetadataExt;
+        let place = Place::new();
+        place
+            .arrived("t/a", b"one")
+            .finish(Conflict::Rename)
+            .unwrap();
+        let make = |link: &str, to: &str, conflict| {
+            let to = to.parse().unwrap();
+            place
+                .target
+                .create_hard_link(&incoming(link, 0), &to, conflict)
+        };
+        let inode = |name: &str| fs::metadata(place.out().join(name)).unwrap().ino();
+        let stored = make("t/d/b", "t/a", Conflict::Rename).unwrap();
+        assert_eq!(stored.outcome, Outcome::Created);
+        assert_eq!(inode("t/a"), inode("t/d/b"));
+        let again = make("t/d/b", "t/a", Conflict::Rename).unwrap();
+        assert_eq!(again.outcome, Outcome::Identical);
+        fs::write(place.out().join("t/c"), "other").unwrap();
+        let skipped = make("t/c", "t/a", Conflict::Skip).unwrap();
+        assert_eq!(skipped.outcome, Outcome::Skipped);
+        let beside = make("t/c", "t/a", Conflict::Rename).unwrap();
+        assert_eq!(beside.path.as_str(), "t/c (1)");
+        assert_eq!(fs::read(place.out().join("t/c")).unwrap(), b"other");
+        make("t/c", "t/a", Conflict::Overwrite).unwrap();
+        assert_eq!(inode("t/a"), inode("t/c"));
+        // Neither a link nor what is not there gets another name.
+        std::os::unix::fs::symlink("/etc/passwd", place.out().join("t/l")).unwrap();
+        for to in ["t/l", "t/none"] {
+            assert!(make("t/x", to, Conflict::Rename).is_err(), "{to}");
+        }
+        let mut link = incoming("t/copy", 0);
+        link.size = None;
+        let to = "t/a".parse().unwrap();
+        let copied = place.target.copy(&link, &to, Conflict::Rename).unwrap();
+        assert_eq!(copied.outcome, Outcome::Created);
+        assert_eq!(fs::read(place.out().join("t/copy")).unwrap(), b"one");
         place.target.sync().unwrap();
     }
 }

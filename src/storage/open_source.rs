@@ -5,7 +5,7 @@ use std::{fs::File, io, path::PathBuf};
 use cap_fs_ext::MetadataExt;
 use cap_std::fs::Metadata;
 
-use super::{Change, Entry, Modified, SourceError, os, time, walk::EntryKind};
+use super::{Change, Entry, Modified, StorageError, os, time, walk::EntryKind};
 
 /// A file that is being sent, and what it was when it was opened.
 ///
@@ -37,17 +37,18 @@ impl OpenSource {
     /// Opens what a walk found. No link is followed, except at the root.
     ///
     /// # Errors
-    /// [`SourceError::Io`], or [`SourceError::Special`] if it is no file (any more).
-    pub fn open(entry: &Entry) -> Result<Self, SourceError> {
+    /// [`StorageError::Io`], or [`StorageError::Special`] if it is no file (any more).
+    pub fn open(entry: &Entry) -> Result<Self, StorageError> {
         let disk = entry.disk.clone();
         let follow = entry.is_root;
         if !matches!(entry.kind, EntryKind::File { .. }) {
-            return Err(SourceError::Special { path: disk });
+            return Err(StorageError::Special { path: disk });
         }
-        let file = os::open_by_path(&disk, follow).map_err(SourceError::io("open", &entry.disk))?;
-        let metadata = Metadata::from_file(&file).map_err(SourceError::io("read", &disk))?;
+        let file =
+            os::open_by_path(&disk, follow).map_err(StorageError::io("open", &entry.disk))?;
+        let metadata = Metadata::from_file(&file).map_err(StorageError::io("read", &disk))?;
         if !metadata.is_file() {
-            return Err(SourceError::Special { path: disk });
+            return Err(StorageError::Special { path: disk });
         }
         os::will_read_all(&file);
         Ok(Self {
@@ -91,8 +92,8 @@ impl OpenSource {
     /// Buffers of 256 KiB and more keep the number of calls small.
     ///
     /// # Errors
-    /// [`SourceError::Changed`] if the file ends before [`OpenSource::len`].
-    pub fn read(&mut self, buf: &mut [u8]) -> Result<usize, SourceError> {
+    /// [`StorageError::Changed`] if the file ends before [`OpenSource::len`].
+    pub fn read(&mut self, buf: &mut [u8]) -> Result<usize, StorageError> {
         let left = self.len() - self.position;
         let wanted = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
         let end = self.position + wanted as u64;
@@ -101,7 +102,7 @@ impl OpenSource {
             let left = self
                 .file
                 .metadata()
-                .map_err(SourceError::io("read", &self.disk))?;
+                .map_err(StorageError::io("read", &self.disk))?;
             if left.len() < end {
                 return Err(self.changed(Change::Truncated));
             }
@@ -110,7 +111,7 @@ impl OpenSource {
             return Ok(wanted);
         }
         let read = os::read_at(&self.file, &mut buf[..wanted], self.position)
-            .map_err(SourceError::io("read", &self.disk))?;
+            .map_err(StorageError::io("read", &self.disk))?;
         if read < wanted {
             return Err(self.changed(Change::Truncated));
         }
@@ -122,17 +123,17 @@ impl OpenSource {
     /// `progress` is told how many bytes are hashed, now and then.
     ///
     /// # Errors
-    /// [`SourceError::Changed`] if there are not so many.
+    /// [`StorageError::Changed`] if there are not so many.
     pub fn hash_prefix(
         &mut self,
         len: u64,
         progress: impl FnMut(u64),
-    ) -> Result<blake3::Hasher, SourceError> {
+    ) -> Result<blake3::Hasher, StorageError> {
         if len > self.len() {
             return Err(self.changed(Change::Truncated));
         }
         let (hasher, got) = os::hash_prefix(&self.file, len, progress)
-            .map_err(SourceError::io("read", &self.disk))?;
+            .map_err(StorageError::io("read", &self.disk))?;
         if got < len {
             return Err(self.changed(Change::Truncated));
         }
@@ -143,9 +144,9 @@ impl OpenSource {
     /// Whether what was read is the file: it, and what its name leads to, is what was opened.
     ///
     /// # Errors
-    /// [`SourceError::Changed`], or [`SourceError::Io`] if that cannot be found out.
-    pub fn check_unchanged(&self) -> Result<(), SourceError> {
-        let io = || SourceError::io("read", &self.disk);
+    /// [`StorageError::Changed`], or [`StorageError::Io`] if that cannot be found out.
+    pub fn check_unchanged(&self) -> Result<(), StorageError> {
+        let io = || StorageError::io("read", &self.disk);
         let now = Stamp::of(&Metadata::from_file(&self.file).map_err(io())?);
         if let Some(change) = self.opened.change_to(&now) {
             return Err(self.changed(change));
@@ -170,8 +171,8 @@ impl OpenSource {
         }
     }
 
-    fn changed(&self, change: Change) -> SourceError {
-        SourceError::Changed {
+    fn changed(&self, change: Change) -> StorageError {
+        StorageError::Changed {
             path: self.disk.clone(),
             change,
         }
@@ -230,7 +231,7 @@ mod tests {
     fn change(source: &OpenSource) -> Option<Change> {
         match source.check_unchanged() {
             Ok(()) => None,
-            Err(SourceError::Changed { change, .. }) => Some(change),
+            Err(StorageError::Changed { change, .. }) => Some(change),
             Err(other) => panic!("{other}"),
         }
     }
@@ -270,7 +271,7 @@ mod tests {
         let mut buf = vec![0; content.len()];
         assert!(matches!(
             source.read(&mut buf),
-            Err(SourceError::Changed {
+            Err(StorageError::Changed {
                 change: Change::Truncated,
                 ..
             })
@@ -344,7 +345,7 @@ mod tests {
         put(&|| std::os::unix::fs::symlink("file", &path).unwrap());
         put(&|| fs::create_dir(&path).unwrap());
         let error = put(&|| mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap());
-        assert!(matches!(error, SourceError::Special { .. }));
+        assert!(matches!(error, StorageError::Special { .. }));
     }
 
     #[cfg(target_os = "linux")]

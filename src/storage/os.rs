@@ -1,10 +1,18 @@
 //! What differs between operating systems, and what the standard library lacks.
 
+mod attributes;
+mod rename;
+mod space;
+
 use std::{fs::File, io};
 
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
-use super::Modified;
+pub(super) use self::{
+    attributes::{changed, is_executable, is_mine, mode, restrict_dir, set_mode, set_modified},
+    rename::rename_no_replace,
+    space::{Space, space},
+};
 
 /// Reads at a position without moving one; fewer bytes only at the end of the file.
 pub(super) fn read_at(file: &File, mut buf: &mut [u8], mut offset: u64) -> io::Result<usize> {
@@ -157,45 +165,6 @@ pub(super) fn will_read_all(file: &File) {
     let _ = file;
 }
 
-/// Renames within a directory; fails with `AlreadyExists` rather than replace anything.
-pub(super) fn rename_no_replace(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-    {
-        use rustix::{fs::RenameFlags, io::Errno};
-        match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
-            Ok(()) => return Ok(()),
-            // Some network and user-space file systems do not know the flag.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    link_and_remove(dir, from, to)
-}
-
-/// The same where the system has no such rename: a hard link fails if its name exists.
-fn link_and_remove(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
-    match dir.hard_link(from, dir, to) {
-        // A kill between the two leaves a second name, which `clean` removes: the content under
-        // the final name is complete.
-        Ok(()) => dir.remove_file(from),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        Err(_) => look_and_rename(dir, from, to),
-    }
-}
-
-/// The same where there are no hard links either: right as long as only this process stores here.
-fn look_and_rename(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
-    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _guard = ONE_AT_A_TIME
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    match dir.symlink_metadata(to) {
-        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => dir.rename(from, dir, to),
-        Err(error) => Err(error),
-    }
-}
-
 /// Makes a directory's entries durable.
 pub(super) fn sync_dir(dir: &Dir) -> io::Result<()> {
     #[cfg(unix)]
@@ -237,66 +206,13 @@ pub(super) fn sync_file_system(dir: &Dir) -> io::Result<()> {
     }
 }
 
-/// How full a file system is, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Space {
-    /// What this user may still write.
-    free: u64,
-    total: u64,
-}
-
-impl Space {
-    /// What may be written without filling the file system to its last byte: other programs on it
-    /// must be able to go on.
-    pub(super) fn usable(self) -> u64 {
-        self.free.saturating_sub(RESERVE.min(self.total / 100))
-    }
-}
-
-/// What is left free of a large file system; of a small one it is a hundredth.
-const RESERVE: u64 = 64 * 1024 * 1024;
-
-/// How full a directory's file system is.
-pub(super) fn space(dir: &Dir, path: &std::path::Path) -> io::Result<Space> {
-    #[cfg(unix)]
-    {
-        let _ = path;
-        let stat = rustix::fs::fstatvfs(dir)?;
-        Ok(Space {
-            free: stat.f_bavail.saturating_mul(stat.f_frsize),
-            total: stat.f_blocks.saturating_mul(stat.f_frsize),
-        })
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = dir;
-        Ok(Space {
-            free: fs4::available_space(path)?,
-            total: fs4::total_space(path)?,
-        })
-    }
-}
-
-/// Whether a file may be executed.
-pub(super) fn is_executable(metadata: &std::fs::Metadata) -> bool {
+/// The device and number of a file that has several names.
+pub(super) fn shared_inode(metadata: &std::fs::Metadata) -> Option<(u64, u64)> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        metadata.mode() & 0o111 != 0
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = metadata;
-        false
-    }
-}
-
-/// The permission bits of a file or directory; `None` where the system has none.
-pub(super) fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        Some(metadata.mode() & 0o777)
+        let is_shared = metadata.is_file() && metadata.nlink() > 1;
+        is_shared.then(|| (metadata.dev(), metadata.ino()))
     }
     #[cfg(not(unix))]
     {
@@ -338,142 +254,5 @@ pub(super) fn next_data(file: &File, offset: u64) -> Option<u64> {
     {
         let _ = (file, offset);
         None
-    }
-}
-
-/// Lets everyone execute a file who may read it, or nobody; of that, `mode` may take away.
-///
-/// The file was made under the umask, so following its read bits obeys the umask, which cannot be
-/// asked for without changing it under all threads.
-pub(super) fn set_mode(file: &File, executable: bool, kept: Option<u32>) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = file.metadata()?.permissions().mode() & 0o7777;
-        let wanted = match executable {
-            true => (mode & 0o666) | ((mode & 0o444) >> 2),
-            false => mode & 0o666,
-        };
-        let wanted = match kept {
-            // Executable for those that its mode says, readable for its owner in any case: it is theirs.
-            Some(kept) => (wanted | (mode & 0o444) >> 2) & kept | 0o400,
-            None => wanted,
-        };
-        if wanted != mode {
-            file.set_permissions(std::fs::Permissions::from_mode(wanted))?;
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = (file, executable, kept);
-    Ok(())
-}
-
-/// Takes away what a directory grants beyond `kept`; its owner can always use it.
-pub(super) fn restrict_dir(dir: &Dir, name: &str, kept: u32) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use rustix::fs::{Mode, OFlags, fchmod, openat};
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = openat(dir, name, flags, Mode::empty())?;
-        let now = rustix::fs::fstat(&opened)?.st_mode & 0o777;
-        Ok(fchmod(&opened, Mode::from_raw_mode(now & kept | 0o700))?)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = (dir, name, kept);
-        Ok(())
-    }
-}
-
-/// Sets the modification time of something in a directory, without following a link; fails with
-/// `InvalidInput` for a time that cannot be.
-pub(super) fn set_modified(dir: &Dir, name: &str, modified: Modified) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_OMIT, utimensat};
-        let (tv_sec, nanos) = modified;
-        if nanos >= 1_000_000_000 {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let times = Timestamps {
-            last_access: Timespec {
-                tv_sec: 0,
-                tv_nsec: UTIME_OMIT,
-            },
-            last_modification: Timespec {
-                tv_sec,
-                tv_nsec: nanos.into(),
-            },
-        };
-        Ok(utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
-    }
-    #[cfg(not(unix))]
-    {
-        use cap_fs_ext::{DirExt, SystemTimeSpec};
-        let time = super::time::to_system(modified)
-            .filter(|time| *time >= std::time::UNIX_EPOCH)
-            .ok_or(io::ErrorKind::InvalidInput)?;
-        let time = SystemTimeSpec::from(cap_std::time::SystemTime::from_std(time));
-        dir.set_symlink_times(name, None, Some(time))
-    }
-}
-
-/// When a file's content or attributes changed last, in seconds and nanoseconds; `None` where the
-/// system does not say.
-pub(super) fn changed(metadata: &Metadata) -> Option<(i64, i64)> {
-    #[cfg(unix)]
-    {
-        use cap_std::fs::MetadataExt;
-        Some((metadata.ctime(), metadata.ctime_nsec()))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = metadata;
-        None
-    }
-}
-
-/// Whether a file belongs to the user that this process acts for.
-pub(super) fn is_mine(metadata: &Metadata) -> bool {
-    #[cfg(unix)]
-    {
-        use cap_std::fs::MetadataExt;
-        metadata.uid() == rustix::process::geteuid().as_raw()
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = metadata;
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_disk_is_never_filled_to_its_last_byte() {
-        let usable = |free, total| Space { free, total }.usable();
-        assert_eq!(usable(10 << 30, 100 << 30), (10 << 30) - RESERVE);
-        assert_eq!(usable(1 << 20, 100 << 20), 0);
-        assert_eq!(usable(2 << 20, 100 << 20), 1 << 20);
-        assert_eq!(usable(0, 0), 0);
-    }
-
-    #[test]
-    fn no_way_of_renaming_replaces_what_is_there() {
-        let temp = tempfile::tempdir().unwrap();
-        let dir = Dir::open_ambient_dir(temp.path(), cap_std::ambient_authority()).unwrap();
-        for rename in [rename_no_replace, link_and_remove, look_and_rename] {
-            dir.write("from", "new").unwrap();
-            dir.write("taken", "old").unwrap();
-            let error = rename(&dir, "from", "taken").unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-            assert_eq!(dir.read("taken").unwrap(), b"old");
-            rename(&dir, "from", "free").unwrap();
-            assert_eq!(dir.read("free").unwrap(), b"new");
-            assert!(!dir.exists("from"));
-            dir.remove_file("free").unwrap();
-        }
     }
 }

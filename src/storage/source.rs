@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Filter, SourceError, Walk, walk, walk::Root};
+use super::{Filter, HardLinks, Linked, StorageError, Walk, walk, walk::Root};
 use crate::protocol::RelativePath;
 
 /// What is sent: files and directories that are there and can be named.
@@ -29,6 +29,8 @@ pub struct Totals {
     pub bytes: u64,
     /// The room that they take on a disk: less where there are holes in files.
     pub room: u64,
+    /// Whether there are files with several names among them.
+    pub has_links: bool,
     /// Whether all was counted.
     pub complete: bool,
 }
@@ -40,22 +42,22 @@ impl Source {
     ///
     /// # Errors
     /// The first of the paths that cannot be sent.
-    pub fn new(paths: &[PathBuf], filter: Filter) -> Result<Self, SourceError> {
+    pub fn new(paths: &[PathBuf], filter: Filter) -> Result<Self, StorageError> {
         let mut roots: Vec<Root> = Vec::with_capacity(paths.len());
         let mut named: HashMap<RelativePath, PathBuf> = HashMap::new();
         for disk in paths {
             let kind = std::fs::metadata(disk)
-                .map_err(SourceError::io("read", disk))?
+                .map_err(StorageError::io("read", disk))?
                 .file_type();
             if !kind.is_file() && !kind.is_dir() {
-                return Err(SourceError::Special { path: disk.clone() });
+                return Err(StorageError::Special { path: disk.clone() });
             }
             if filter.is_own(disk) {
-                return Err(SourceError::Secret { path: disk.clone() });
+                return Err(StorageError::Secret { path: disk.clone() });
             }
             let path = name_of(disk)?;
             if let Some(first) = named.insert(path.clone(), disk.clone()) {
-                return Err(SourceError::SameName {
+                return Err(StorageError::SameName {
                     first,
                     second: disk.clone(),
                 });
@@ -82,21 +84,21 @@ impl Source {
 
     /// Counts what a walk would find, but no more than `limit` entries, nor after `deadline`.
     ///
-    /// What cannot be sent counts nothing.
+    /// What cannot be sent counts nothing; with `once`, a file with several names counts once.
     #[must_use]
-    pub fn totals(&self, limit: u64, deadline: Instant) -> Totals {
-        let mut totals = Totals::default();
+    pub fn totals(&self, limit: u64, deadline: Instant, once: bool) -> Totals {
+        let (mut totals, mut links) = (Totals::default(), HardLinks::default());
         for (seen, entry) in (0..).zip(self.walk()) {
             if seen >= limit || Instant::now() >= deadline {
                 return totals;
             }
-            if let Ok(walk::Entry {
-                kind: walk::EntryKind::File { size },
-                room,
-                ..
-            }) = entry
+            let Ok(entry) = entry else { continue };
+            let is_again = matches!(links.note(&entry), Linked::To(_));
+            totals.has_links |= is_again;
+            if let walk::EntryKind::File { size } = entry.kind
+                && !(once && is_again)
             {
-                totals.room = totals.room.saturating_add(room);
+                totals.room = totals.room.saturating_add(entry.room);
                 totals.files += 1;
                 totals.bytes = totals.bytes.saturating_add(size);
             }
@@ -107,17 +109,19 @@ impl Source {
 }
 
 /// The name under which a path that was given is sent.
-fn name_of(disk: &Path) -> Result<RelativePath, SourceError> {
+fn name_of(disk: &Path) -> Result<RelativePath, StorageError> {
     let real;
     let name = match disk.file_name() {
         Some(name) => Some(name),
         // `.`, `..` and the like have a name only where they lead.
         None => {
-            real = disk.canonicalize().map_err(SourceError::io("find", disk))?;
+            real = disk
+                .canonicalize()
+                .map_err(StorageError::io("find", disk))?;
             real.file_name()
         }
     };
-    RelativePath::for_sending(name).map_err(|error| SourceError::Name {
+    RelativePath::for_sending(name).map_err(|error| StorageError::Unsendable {
         path: disk.to_owned(),
         error,
     })

@@ -83,6 +83,8 @@ pub struct Channel {
     events: mpsc::Receiver<PeerEvent>,
     road: RelayRoad,
     ignored: Vec<String>,
+    /// Whether the list was asked for with the greeting.
+    is_listing: bool,
 }
 
 impl Channel {
@@ -90,12 +92,14 @@ impl Channel {
         outgoing: mpsc::Sender<Outgoing>,
         events: mpsc::Receiver<PeerEvent>,
         road: RelayRoad,
+        is_listing: bool,
     ) -> Self {
         Self {
             outgoing,
             events,
             road,
             ignored: Vec::new(),
+            is_listing,
         }
     }
 
@@ -168,8 +172,10 @@ impl Channel {
     }
 
     /// Asks for a [`PeerEvent::Presence`] for everyone who is there, and then one [`PeerEvent::Listed`].
-    pub async fn ask_who_is_there(&self, watch: bool) {
-        self.messages().put(Outgoing::List { watch }).await;
+    pub async fn ask_who_is_there(&mut self, watch: bool) {
+        if !std::mem::take(&mut self.is_listing) {
+            self.messages().put(Outgoing::List { watch }).await;
+        }
     }
 
     /// Whether the channel is over; its last events may not have been received yet.

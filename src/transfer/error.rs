@@ -7,7 +7,7 @@ use crate::{
     identity::ResolveError,
     protocol::{Code, DeclineReason, SafeText, is_printable},
     quic::ConnectError,
-    storage::SourceError,
+    storage::StorageError,
 };
 
 /// The kinds of errors that scripts can tell apart.
@@ -228,7 +228,9 @@ impl From<EnterError> for Error {
             EnterError::Connect(ConnectError::WrongKey { .. }) | EnterError::NotAdmitted => {
                 ErrorKind::NotTrusted
             }
-            EnterError::Connect(_) | EnterError::TurnedAway(_) => ErrorKind::Unreachable,
+            EnterError::Connect(_) | EnterError::NoRelay | EnterError::TurnedAway(_) => {
+                ErrorKind::Unreachable
+            }
         };
         Self::from_source(kind, error)
     }
@@ -244,8 +246,8 @@ impl From<ResolveError> for Error {
     }
 }
 
-impl From<SourceError> for Error {
-    fn from(error: SourceError) -> Self {
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
         Self::from_source(ErrorKind::LocalFile, error)
     }
 }

@@ -1,12 +1,13 @@
 //! A member of a room: what it takes to enter it.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::unix_now;
 use crate::{
     home::RoadNotes,
-    identity::{Bundle, HpkePublicKey, Identity, Invite, MemberKey, Name},
-    protocol::{PeerId, RoomId},
+    identity::{Bundle, HostPort, HpkePublicKey, Identity, Invite, MemberKey, Name, RelayAddress},
+    lan::Mdns,
+    protocol::{PeerId, Road, RoomId},
     quic::{ConnectError, LinkError, Roads, Tuning},
 };
 
@@ -25,6 +26,8 @@ pub struct Member {
     pub roads: Roads,
     /// Where it is noted which roads were open.
     pub road_notes: Option<RoadNotes>,
+    /// Where listeners of the room are searched for besides, if anywhere.
+    pub lan: Option<Mdns>,
     /// For how long a bundle of mine is valid.
     pub bundle_lifetime: Duration,
 }
@@ -36,6 +39,9 @@ pub enum EnterError {
     /// The relay could not be connected to.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The room is on no relay: its members meet on their LAN.
+    #[error("the room has no relay")]
+    NoRelay,
     /// The relay does not admit the room.
     #[error("the relay does not admit this room")]
     NotAdmitted,
@@ -52,11 +58,51 @@ impl EnterError {
             self,
             Self::Connect(ConnectError::WrongKey { .. } | ConnectError::Config(_))
                 | Self::NotAdmitted
+                | Self::NoRelay
         )
     }
 }
 
 impl Member {
+    /// The same member of the same room, at a relay on this LAN.
+    #[must_use]
+    pub fn on_lan(&self, relay: PeerId, addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            identity: self.identity.clone(),
+            name: self.name.clone(),
+            invite: Invite {
+                relay: addresses.first().and_then(|address| {
+                    let at = HostPort::new(&address.ip().to_string(), address.port()).ok()?;
+                    Some(RelayAddress {
+                        at,
+                        fingerprint: relay,
+                    })
+                }),
+                secret: self.invite.secret.clone(),
+            },
+            tuning: self.tuning,
+            roads: Roads::on_lan(addresses),
+            road_notes: None,
+            lan: None,
+            bundle_lifetime: self.bundle_lifetime,
+        }
+    }
+
+    /// Whether there is a relay, and a road to it that may be taken.
+    #[must_use]
+    pub fn has_relay(&self) -> bool {
+        self.invite.relay.is_some() && (self.roads.udp || self.roads.tcp)
+    }
+
+    /// Where it enters the room, for people: the relay's host and port, or `lan`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.roads.lan.is_empty() {
+            true => self.invite.place(),
+            false => Road::Lan.to_string(),
+        }
+    }
+
     /// The room's ID.
     #[must_use]
     pub fn room(&self) -> RoomId {
@@ -83,6 +129,7 @@ impl Member {
             name: self.name.name.clone(),
             chosen: self.name.chosen,
             hpke,
+            hard_links: true,
             expires_unix: unix_now() + self.bundle_lifetime.as_secs(),
         };
         bundle.sign(&self.identity, &self.member_key())

@@ -45,12 +45,25 @@ impl Member {
     /// # Errors
     /// See [`EnterError`].
     pub async fn enter(&self, hpke: Option<HpkePublicKey>) -> Result<Channel, EnterError> {
-        enter(self, hpke).await
+        enter(self, hpke, false).await
+    }
+
+    /// Enters the room, and asks with the same packets who is there and for every later change: it saves
+    /// a round trip. [`Channel::peers`] or [`Channel::ask_who_is_there`] then ask no second time.
+    ///
+    /// # Errors
+    /// See [`EnterError`].
+    pub async fn enter_and_list(&self) -> Result<Channel, EnterError> {
+        enter(self, None, true).await
     }
 }
 
 /// Connects to the member's relay and enters the room; as a listener when there is a key to seal to.
-async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, EnterError> {
+async fn enter(
+    member: &Member,
+    hpke: Option<HpkePublicKey>,
+    listing: bool,
+) -> Result<Channel, EnterError> {
     let listening = hpke.is_some();
     let role = if listening {
         Role::Listener
@@ -60,8 +73,8 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
     let certificate = Certificate::of(&member.identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
     let credentials = std::sync::Arc::new(credentials);
-    let relay = &member.invite.relay;
-    let (named, network) = (relay.to_string(), network_name());
+    let relay = member.invite.relay.as_ref().ok_or(EnterError::NoRelay)?;
+    let (named, network) = (relay.at.to_string(), network_name());
     let mut roads = member.roads.clone();
     if let Some(notes) = &member.road_notes
         && notes.is_udp_blocked(&named, &network)
@@ -69,8 +82,8 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
         roads.tcp_after = Duration::ZERO;
     }
     let (endpoint, link) = ClientEndpoint::connect(
-        (relay.host(), relay.port()),
-        member.invite.fingerprint,
+        (relay.at.host(), relay.at.port()),
+        relay.fingerprint,
         &credentials,
         (role, member.tuning),
         &roads,
@@ -87,7 +100,7 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
         bundle: member.bundle(hpke),
         listening,
     };
-    match timeout(WELCOME_LIMIT, greet(&link, hello)).await {
+    match timeout(WELCOME_LIMIT, greet(&link, hello, listing)).await {
         Ok(Ok((sender, receiver, relay_now))) => {
             let (outgoing, queue) = mpsc::channel(QUEUE);
             let (events, received) = mpsc::channel(QUEUE);
@@ -102,7 +115,7 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
                     (member.member_key(), relay_now.map(Clock::against)),
                 )),
             };
-            Ok(Channel::new(outgoing, received, road))
+            Ok(Channel::new(outgoing, received, road, listing))
         }
         Ok(Err(_)) => {
             // The close may still be on its way behind the stream's end.
@@ -123,11 +136,13 @@ async fn is_udp_open(member: &Member) -> bool {
     let certificate = Certificate::of(&member.identity);
     let credentials = Credentials::new(certificate.certificate, certificate.private_key);
     let credentials = std::sync::Arc::new(credentials);
-    let (relay, roads) = (&member.invite.relay, member.roads.clone());
-    let roads = roads.only(Road::Relay);
+    let Some(relay) = &member.invite.relay else {
+        return false;
+    };
+    let roads = member.roads.clone().only(Road::Relay);
     let connecting = ClientEndpoint::connect(
-        (relay.host(), relay.port()),
-        member.invite.fingerprint,
+        (relay.at.host(), relay.at.port()),
+        relay.fingerprint,
         &credentials,
         (Role::Sender, member.tuning),
         &roads,
@@ -142,10 +157,11 @@ async fn is_udp_open(member: &Member) -> bool {
     }
 }
 
-/// Says hello and waits for the welcome.
+/// Says hello, and what else need not wait for the answer; then waits for the welcome.
 async fn greet(
     link: &Link,
     hello: ClientToServer,
+    listing: bool,
 ) -> Result<
     (
         ControlSender<ClientToServer>,
@@ -156,6 +172,9 @@ async fn greet(
 > {
     let (mut sender, mut receiver) = link.open_control().await?;
     sender.send(&hello).await?;
+    if listing {
+        sender.send(&ClientToServer::Peers { watch: true }).await?;
+    }
     match receiver.receive().await? {
         Some(ServerToClient::Welcome { now_unix }) => Ok((sender, receiver, now_unix)),
         _ => Err(StreamError::Malformed("no welcome".into())),

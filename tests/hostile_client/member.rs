@@ -37,6 +37,7 @@ pub fn file(path: &str) -> (Head, Vec<u8>) {
         exec: false,
         mode: None,
         sparse: false,
+        linked: false,
         mtime: None,
         blake3: None,
     };
@@ -49,6 +50,13 @@ pub fn link(path: &str, target: &str) -> (Head, Vec<u8>) {
     head.kind = HeadKind::Symlink;
     head.size = None;
     head.target = Some(target.to_owned());
+    (head, Vec::new())
+}
+
+/// Another name of a file.
+pub fn hard_link(path: &str, target: &str) -> (Head, Vec<u8>) {
+    let (mut head, _) = link(path, target);
+    head.kind = HeadKind::HardLink;
     (head, Vec::new())
 }
 
@@ -78,6 +86,7 @@ impl Mallory {
             tuning: Tuning::default(),
             roads: Roads::default(),
             road_notes: None,
+            lan: None,
             bundle_lifetime: BUNDLE_LIFETIME,
         };
         let channel = member.enter(None).await.unwrap();

@@ -11,7 +11,7 @@ use p2p::{identity::Identity, sealing::Head};
 
 use super::{
     common::{Lab, Proc},
-    member::{Fate, Mallory, directory, file, link},
+    member::{Fate, Mallory, directory, file, hard_link, link},
 };
 
 /// A listener whose directory has a neighbour that nobody may touch.
@@ -242,6 +242,50 @@ fn nothing_goes_through_a_link_that_was_sent_before_it() {
 }
 
 /// A repository that a person works in is not a place for a stranger's hooks.
+#[test]
+fn a_hard_link_leads_only_to_what_the_same_transfer_delivered() {
+    let victim = Victim::new();
+    fs::write(victim.out().join("mine.txt"), "mine").unwrap();
+    let earlier = file("earlier.txt");
+    assert_eq!(victim.gets(&[earlier]), [Fate::Stored]);
+    let (mut shared, content) = file("t/shared");
+    shared.linked = true;
+    let files = [
+        (shared, content.clone()),
+        file("t/not-shared"),
+        hard_link("t/good", "t/shared"),
+        hard_link("t/a", "t/not-shared"),
+        hard_link("t/b", "mine.txt"),
+        hard_link("t/c", "earlier.txt"),
+        hard_link("t/d", "planted.txt"),
+        hard_link("t/e", "planted/key"),
+        hard_link("t/f", "../secret/key"),
+        hard_link("t/g", "/etc/passwd"),
+        hard_link("t/h", "t/h"),
+        hard_link("t/i", ""),
+        hard_link("../j", "t/shared"),
+        hard_link("planted/k", "t/shared"),
+        hard_link("planted.txt", "t/shared"),
+    ];
+    let fates = victim.gets(&files);
+    assert_eq!(fates[..3], [Fate::Stored, Fate::Stored, Fate::Stored]);
+    for ((head, _), fate) in files.iter().zip(&fates).skip(3).take(11) {
+        assert!(
+            refused(fate),
+            "{} to {:?}: {fate:?}",
+            head.path,
+            head.target
+        );
+    }
+    // What was planted is replaced, as by any file under `--conflict overwrite`, and not followed.
+    assert_eq!(fates[14], Fate::Stored);
+    assert_eq!(fs::read(victim.out().join("planted.txt")).unwrap(), content);
+    assert_eq!(fs::read(victim.out().join("t/good")).unwrap(), content);
+    assert_eq!(fs::read(victim.out().join("mine.txt")).unwrap(), b"mine");
+    assert_eq!(fs::read_dir(victim.out().join("t")).unwrap().count(), 3);
+    victim.goes_on();
+}
+
 #[test]
 fn a_tree_is_never_merged_into_a_directory_that_is_there() {
     let (lab, _relay) = Lab::new();

@@ -28,6 +28,7 @@ async fn enter(invite: &Invite) -> Channel {
         tuning: Tuning::default(),
         roads: Roads::default(),
         road_notes: None,
+        lan: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     };
     let hpke = OpenKeys::generate().current().public().clone();

@@ -240,6 +240,7 @@ pub fn bundle(identity: &Identity) -> Bundle {
         name: "mallory".parse().unwrap(),
         chosen: false,
         hpke: None,
+        hard_links: false,
         expires_unix: u64::MAX,
     }
 }
@@ -294,9 +295,7 @@ pub async fn dial(
 
 /// Where the relay is.
 pub fn address(invite: &Invite) -> SocketAddr {
-    format!("{}:{}", invite.relay.host(), invite.relay.port())
-        .parse()
-        .unwrap()
+    invite.place().parse().unwrap()
 }
 
 /// Takes any relay.

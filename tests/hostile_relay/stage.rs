@@ -53,11 +53,8 @@ impl Stage {
         config.hook = Some(liar.clone());
         let relay = Relay::bind(config, &credentials).unwrap();
         let address = relay.local_addr().unwrap();
-        let invite = Invite {
-            relay: HostPort::new(&address.ip().to_string(), address.port()).unwrap(),
-            fingerprint: identity.id(),
-            secret,
-        };
+        let at = HostPort::new(&address.ip().to_string(), address.port()).unwrap();
+        let invite = Invite::new(at, identity.id(), secret);
         let end = CancellationToken::new();
         tokio::spawn(relay.run(end.clone()));
         Self {
@@ -87,6 +84,7 @@ impl Stage {
             tuning: Tuning::default(),
             roads: Roads::default(),
             road_notes: None,
+            lan: None,
             bundle_lifetime: BUNDLE_LIFETIME,
         });
         let known = KnownPeers::new(home.known_peers(), self.invite.secret.room_id());

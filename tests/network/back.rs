@@ -94,6 +94,7 @@ fn start(lab: &Lab, observer: Told, end: CancellationToken) -> thread::JoinHandl
             ..Roads::default()
         },
         road_notes: None,
+        lan: None,
         bundle_lifetime: BUNDLE_LIFETIME,
     };
     let target = Target::open(&out).unwrap();

@@ -2,12 +2,12 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::Path,
     time::{Duration, SystemTime},
 };
 
-use super::common::Lab;
+use super::common::{Lab, MIB, assert_same};
 
 #[test]
 fn a_tree_arrives_whole() {
@@ -47,6 +47,48 @@ fn a_tree_arrives_whole() {
         fs::metadata(out.join("zero")).unwrap().modified().unwrap(),
         long_ago
     );
+}
+
+#[test]
+fn hard_links_are_kept_and_their_file_is_sent_and_counted_once() {
+    let (lab, _relay) = Lab::new();
+    let alice = lab.listen("alice", &[]);
+    let (big, small) = (lab.file("tree/m/big", 3 * MIB), lab.file("tree/small", 10));
+    for (file, name) in [
+        (&big, "tree/a"),
+        (&big, "tree/z/z"),
+        (&small, "tree/b"),
+        (&big, "x"),
+    ] {
+        let name = lab.folder().join(name);
+        fs::create_dir_all(name.parent().unwrap()).unwrap();
+        fs::hard_link(file, name).unwrap();
+    }
+    let send = || lab.send("bob", &["--to", "alice"], &["tree", "x"]);
+    send().expect(0);
+    let offer = alice.wait_event("offer");
+    assert_eq!(
+        (&offer["files"], &offer["bytes"]),
+        (&2.into(), &(3 * MIB + 10).into())
+    );
+    assert_eq!(alice.wait_event("done")["bytes"], 3 * MIB + 10);
+    let out = lab.out("alice");
+    let inode = |name: &str| fs::metadata(out.join(name)).unwrap().ino();
+    let inodes = ["tree/m/big", "tree/a", "tree/z/z", "x"].map(inode);
+    assert!(inodes.iter().all(|found| *found == inodes[0]), "{inodes:?}");
+    assert_eq!(inode("tree/small"), inode("tree/b"));
+    assert_ne!(inode("tree/small"), inode("x"));
+    assert_same(&big, &out.join("x"));
+    let stored = lab.stored("alice");
+    // Again: nothing is stored a second time.
+    send().expect(0);
+    assert_eq!(lab.stored("alice"), stored);
+    // Under a name that is taken, the links follow the file.
+    fs::remove_dir_all(out.join("tree")).unwrap();
+    fs::write(out.join("x"), "mine").unwrap();
+    send().expect(0);
+    assert_eq!(fs::read(out.join("x")).unwrap(), b"mine");
+    assert_eq!(inode("x (1)"), inode("tree/m/big"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::protocol::PeerName;
 #[command(after_help = "\
 Examples:
   p2p listen --name alice --out ~/Inbox
+  p2p listen --lan                        found on this LAN too, while the relay is away
   p2p listen --accept ask                 decide about each offer
   p2p listen --once --out - > backup.tar  one file to standard output
   p2p listen --notify                     the desktop says what has come
@@ -26,6 +27,9 @@ pub struct ListenArgs {
     /// Where files go; `-` writes one file to standard output.
     #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,
+    /// Be found on this LAN too, without a relay; always so where the invite names none.
+    #[arg(long)]
+    pub lan: bool,
     /// Whose files to take.
     #[arg(
         long,

@@ -18,7 +18,7 @@ pub use self::{
     listen::{Accept, ConflictArg, ListenArgs, NamesArg},
     room::{IdArgs, JoinArgs, PeersArgs, QrArgs, RoomCommand, RoomsArgs, TrustCommand},
     send::{BroadcastArgs, Compress, SendArgs, WhatArgs},
-    server::{ServerArgs, ServerSettings},
+    server::{ServerArgs, ServerCommand, ServerSettings, StatusArgs},
     show::{DemoArgs, ShowArgs},
 };
 use crate::home::RoomName;

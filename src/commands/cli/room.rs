@@ -49,11 +49,18 @@ pub enum RoomCommand {
     #[command(after_help = "\
 Examples:
   p2p room new relay.example.org:4433/FINGERPRINT
-                                      the relay's host, port and fingerprint: its invite up to the #")]
+                                      the relay's host, port and fingerprint: its invite up to the #
+  p2p room new --lan                  a room without a relay: members find each other on their LAN")]
     New {
         /// The relay, or any invite of it.
-        #[arg(value_name = "HOST:PORT/RELAY-FINGERPRINT")]
-        relay: InviteText,
+        #[arg(
+            value_name = "HOST:PORT/RELAY-FINGERPRINT",
+            required_unless_present = "lan"
+        )]
+        relay: Option<InviteText>,
+        /// Without a relay: members find each other on their LAN.
+        #[arg(long, conflicts_with = "relay")]
+        lan: bool,
     },
 }
 

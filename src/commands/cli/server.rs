@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
-use clap::{Args, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
 use serde::{Deserialize, Deserializer, de};
 
 use super::value::{parse_rate, parse_size};
@@ -10,13 +10,20 @@ use crate::{protocol::RoomId, relay::TcpListen};
 
 /// `p2p server`
 #[derive(Debug, Default, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   p2p server                              listen on port 4433, one room, print its invite
   p2p server --public relay.example.org   what the invite should call this machine
   p2p server --admit ROOM-ID              admit a room made elsewhere with `p2p room new`
-  p2p server --config relay.toml --check  say whether that file is right, and start nothing")]
+  p2p server --config relay.toml --check  say whether that file is right, and start nothing
+  p2p server --metrics 127.0.0.1:9433     for Prometheus: /metrics, /healthz, /readyz
+  p2p server status --watch               who is there, and what the relay is doing"
+)]
 pub struct ServerArgs {
+    #[command(subcommand)]
+    pub command: Option<ServerCommand>,
     #[command(flatten)]
     pub settings: ServerSettings,
     /// Read options from this TOML file; those on the command line go before it.
@@ -25,6 +32,28 @@ pub struct ServerArgs {
     /// Check the options and the file, and end.
     #[arg(long, help_heading = "Operation")]
     pub check: bool,
+}
+
+/// What else there is to do about a relay.
+#[derive(Debug, Subcommand)]
+pub enum ServerCommand {
+    /// Say how the relay is that runs under this home
+    Status(StatusArgs),
+}
+
+/// `p2p server status`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  p2p server status                       rooms, peers, rates, memory, spool
+  p2p server status --watch               every second
+  p2p server status --json | jq .rooms    for programs
+  sudo p2p --home /var/lib/p2p-server server status
+                                          of the relay that systemd runs")]
+pub struct StatusArgs {
+    /// Go on, once a second.
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// What a relay can be told, on the command line or in a file, where names and values are the same.
@@ -77,6 +106,9 @@ pub struct ServerSettings {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Limits")]
     #[serde(deserialize_with = "rate")]
     pub limit: Option<u64>,
+    /// Where to serve `/metrics` (OpenMetrics), `/healthz` and `/readyz` over HTTP; port 0 picks one.
+    #[arg(long, value_name = "ADDR", help_heading = "Operation")]
+    pub metrics: Option<SocketAddr>,
     /// Threads that encrypt, decrypt and send [default: 1].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub threads: Option<NonZeroUsize>,
@@ -99,6 +131,7 @@ impl ServerSettings {
             spool_limit: self.spool_limit.or(under.spool_limit),
             memory_limit: self.memory_limit.or(under.memory_limit),
             limit: self.limit.or(under.limit),
+            metrics: self.metrics.or(under.metrics),
             threads: self.threads.or(under.threads),
         }
     }
@@ -154,7 +187,8 @@ mod tests {
         let text = format!(
             "bind = \"[::]:5000\"\ntcp = \"off\"\npublic = \"relay.example.org\"\ncerts = \"/c\"\n\
              admit = [\"{room}\"]\nopen = true\nmax-peers = 7\nspool = \"/s\"\nspool-limit = \"2Gi\"\n\
-             memory-limit = 67108864\nlimit = \"5M/s\"\nthreads = 2\n"
+             memory-limit = 67108864\nlimit = \"5M/s\"\n\
+             metrics = \"[::1]:9433\"\nthreads = 2\n"
         );
         let file: ServerSettings = toml::from_str(&text).unwrap();
         let room = room.to_string();
@@ -181,6 +215,8 @@ mod tests {
             "64Mi",
             "--limit",
             "5M",
+            "--metrics",
+            "[::1]:9433",
             "--threads",
             "2",
         ]);

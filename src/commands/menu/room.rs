@@ -156,7 +156,7 @@ async fn watch(member: &Member, board: &Board, is_listening: bool) {
         if let Ok(mut channel) = member.enter(None).await {
             if !is_listening {
                 let me = PeerRef::new(member.id(), member.name.name.clone());
-                let relay = member.invite.relay.to_string();
+                let relay = member.invite.place();
                 board.tell(News::Transfer(None, Event::Joined { me, relay }));
                 let text = "`p2p listen` is running here and receives; this menu only sends";
                 board.tell(News::Warning(text.to_owned()));

@@ -3,7 +3,9 @@
 //! - [`Bars`]: is told what happens, and draws ten times a second while anything moves
 //! - `job`: what is known of a send, or of a transfer that is received
 //! - `view`: what is told of all that, in rows for a window of any width
+//! - `canvas`: the rows as lines, drawn by indicatif
 
+mod canvas;
 mod job;
 mod view;
 
@@ -15,6 +17,7 @@ use std::{
 
 pub(super) use self::view::elide;
 use self::{
+    canvas::Canvas,
     job::{Job, Jobs, State, Way},
     view::View,
 };
@@ -176,6 +179,7 @@ impl Drop for Bars {
 
 /// Draws until the bars are dropped.
 fn keep_drawing(jobs: &Weak<Mutex<Jobs>>, stage: &Stage, color: bool) {
+    let mut canvas = Canvas::default();
     while let Some(jobs) = jobs.upgrade() {
         let (columns, rows) = window();
         let view = View {
@@ -188,7 +192,7 @@ fn keep_drawing(jobs: &Weak<Mutex<Jobs>>, stage: &Stage, color: bool) {
         let all = jobs.send.iter().chain(jobs.received.values());
         let rows = all.flat_map(|job| view.rows(job, now)).collect();
         // Drawn under the lock: a job that has ended is not drawn again.
-        stage.draw(rows);
+        stage.draw(canvas.lines(rows));
         drop(jobs);
         thread::sleep(FRAME);
     }

@@ -5,7 +5,10 @@ use std::time::Instant;
 use console::{Style, measure_text_width, truncate_str};
 use p2p_view::format::{bytes, left, per_second};
 
-use super::job::{Job, Lane, Measure, State, Way};
+use super::{
+    canvas::Row,
+    job::{Job, Lane, Measure, State, Way},
+};
 
 /// Lays jobs out for a window.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +34,7 @@ const BAR: (usize, usize) = (6, 40);
 
 impl View {
     /// The rows of one job.
-    pub(super) fn rows(&self, job: &Job, now: Instant) -> Vec<String> {
+    pub(super) fn rows(&self, job: &Job, now: Instant) -> Vec<Row> {
         match job.lanes.as_slice() {
             [] => Vec::new(),
             [lane] => self.one(job, lane, now),
@@ -40,7 +43,7 @@ impl View {
     }
 
     /// A bar for the only file, or for the large ones and all together.
-    fn one(&self, job: &Job, lane: &Lane, now: Instant) -> Vec<String> {
+    fn one(&self, job: &Job, lane: &Lane, now: Instant) -> Vec<Row> {
         let arrow = match job.way {
             Way::To => "→",
             Way::From => "←",
@@ -67,7 +70,7 @@ impl View {
     }
 
     /// A bar for each peer, as far as there is room, and one for all together.
-    fn several(&self, job: &Job, lanes: &[Lane], now: Instant) -> Vec<String> {
+    fn several(&self, job: &Job, lanes: &[Lane], now: Instant) -> Vec<Row> {
         // The total, the line for those who are left out, and the prompt's need a row each.
         let room = self.rows.saturating_sub(3).clamp(1, 12);
         let mut shown: Vec<_> = lanes.iter().collect();
@@ -104,12 +107,14 @@ impl View {
     }
 
     /// One row: label, bar, percentage, rate, time left; the last ones where there is room.
-    fn row(&self, label: &str, body: RowBody) -> String {
+    fn row(&self, label: &str, body: RowBody) -> Row {
         let room = self.columns.saturating_sub(1 + self.label_width() + 1);
         let measure = match body {
             RowBody::Words(words, style) => {
-                let words = truncate_str(&words, room, "…");
-                return ended(format!("{label} {}", self.paint(&style, &words)));
+                let template = format!("{{label}} {}", self.paint(&style, "{words}"));
+                return Row::new(&template)
+                    .with("label", label)
+                    .with("words", truncate_str(&words, room, "…"));
             }
             RowBody::Bar(measure) => measure,
         };
@@ -119,47 +124,55 @@ impl View {
             None => String::new(),
         };
         match measure.total {
-            Some(total) => self.bar(label, room, &measure, total, &rate),
+            Some(total) => self.bar(label, room, &measure, total, rate),
             None => {
                 let words = format!("{:>9} {rate:>9}", bytes(measure.bytes));
-                ended(format!("{label} {}", truncate_str(&words, room, "")))
+                Row::new("{label} {words}")
+                    .with("label", label)
+                    .with("words", truncate_str(&words, room, ""))
             }
         }
     }
 
     /// What an earlier attempt had done is a broken line, and no part of the bar: that goes on
     /// from there.
-    fn bar(&self, label: &str, room: usize, measure: &Measure, total: u64, rate: &str) -> String {
-        let mut tail = format!("{:>4}", percent(measure.bytes, total));
+    fn bar(&self, label: &str, room: usize, measure: &Measure, total: u64, rate: String) -> Row {
+        let (mut tail, mut taken) = ("{part:>4}".to_owned(), 4);
         if room >= BAR.0 + 1 + 4 + 10 {
-            tail.push_str(&format!(" {rate:>9}"));
+            tail.push_str(" {rate:>9}");
+            taken += 10;
         }
         if room >= BAR.0 + 1 + 4 + 10 + 7 {
-            #[expect(clippy::cast_precision_loss, reason = "it is said in seconds")]
-            let left = match measure.rate {
-                Some(rate) if rate > 0.0 => left(total.saturating_sub(measure.bytes) as f64 / rate),
-                _ => String::new(),
-            };
-            tail.push_str(&format!(" {left:>6}"));
+            tail.push_str(" {left:>6}");
+            taken += 7;
         }
-        if room >= BAR.0 + 1 + tail.len() + 30 {
-            let (done, all) = (bytes(measure.bytes), bytes(total));
-            tail = format!(" {done:>7} of {all:>7}{tail}");
+        if room >= BAR.0 + 1 + taken + 30 {
+            tail = format!(" {{bytes:>7}} of {{total:>7}}{tail}");
+            taken += 19;
         }
-        let width = room.saturating_sub(tail.len() + 1).min(BAR.1);
-        let pad = " ".repeat(room.saturating_sub(tail.len() + width));
-        let old = measure.resumed.min(measure.bytes).min(total);
-        let broken = part(width, old, total.max(1));
-        // Of nothing, all is there from the beginning: the bar of an empty file is empty.
-        let line = gauge(width - broken, measure.bytes - old, (total - old).max(1));
-        let line = self.paint(
-            &Style::new().cyan(),
-            &format!("{}{line}", "┅".repeat(broken)),
-        );
         if measure.rate == Some(0.0) {
             tail = self.paint(&Style::new().yellow(), &tail);
         }
-        ended(format!("{label} {line}{pad}{tail}"))
+        let width = room.saturating_sub(taken + 1).min(BAR.1);
+        let pad = " ".repeat(room.saturating_sub(taken + width));
+        let old = measure.resumed.min(measure.bytes).min(total);
+        let broken = part(width, old, total.max(1));
+        let line = format!("{{resumed}}{{bar:{}}}", width - broken);
+        let line = self.paint(&Style::new().cyan(), &line);
+        #[expect(clippy::cast_precision_loss, reason = "it is said in seconds")]
+        let left = match measure.rate {
+            Some(rate) if rate > 0.0 => left(total.saturating_sub(measure.bytes) as f64 / rate),
+            _ => String::new(),
+        };
+        Row::new(&format!("{{label}} {line}{pad}{tail}"))
+            .with("label", label)
+            .with("resumed", "┅".repeat(broken))
+            .with("part", percent(measure.bytes, total))
+            .with("rate", rate)
+            .with("left", left)
+            .with("bytes", bytes(measure.bytes))
+            .with("total", bytes(total))
+            .at(measure.bytes - old, total - old)
     }
 
     /// A name and what follows it, in the width of all labels.
@@ -189,8 +202,9 @@ impl View {
     }
 
     /// How many there is no room for.
-    fn others(&self, count: usize) -> String {
-        self.paint(&Style::new().dim(), &format!("… and {count} more"))
+    fn others(&self, count: usize) -> Row {
+        let template = self.paint(&Style::new().dim(), "{words}");
+        Row::new(&template).with("words", format!("… and {count} more"))
     }
 }
 
@@ -220,23 +234,6 @@ fn count(done: u64, files: Option<u64>) -> String {
 fn part(columns: usize, of: u64, whole: u64) -> usize {
     let part = u128::from(of.min(whole)) * columns as u128 / u128::from(whole);
     usize::try_from(part).expect("at most all columns")
-}
-
-/// A line for what is done, its end, and nothing for what is not.
-fn gauge(columns: usize, done: u64, all: u64) -> String {
-    let full = part(columns, done, all);
-    let end = if done > 0 && full < columns {
-        "╸"
-    } else {
-        ""
-    };
-    let rest = columns - full - end.chars().count();
-    format!("{}{end}{}", "━".repeat(full), " ".repeat(rest))
-}
-
-/// Without spaces that only a terminal's edge would show.
-fn ended(line: String) -> String {
-    line.trim_end().to_owned()
 }
 
 /// Never 100 before all of it is there.

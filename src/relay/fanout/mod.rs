@@ -30,8 +30,10 @@
 
 mod allocations;
 mod block;
+mod blocks;
 mod config;
 mod cursor;
+mod fetch;
 mod filter;
 mod ingest;
 mod patience;

@@ -11,10 +11,10 @@ use tracing::warn;
 
 use super::{
     super::budget::{Counted, Purpose, Share},
+    fetch::Source,
     filter::FrameFilter,
     ports::Outlet,
     report::{Delivery, Outcome},
-    ring::Source,
     shared::Shared,
     spool::SpoolRead,
 };
@@ -37,7 +37,7 @@ impl Recipient<'_> {
         self,
         open: impl Future<Output = Result<O, Code>>,
     ) -> Delivery {
-        let mut bytes = 0;
+        let (mut bytes, mut was_spooled) = (0, false);
         let mut outlet = ResetOnDrop(None);
         let result = {
             let mut stopped = pin!(self.shared.stopped(self.slot));
@@ -45,7 +45,7 @@ impl Recipient<'_> {
             select! {
                 biased;
                 code = &mut stopped => Err(code),
-                result = self.deliver(open, &mut outlet, &mut bytes) => result,
+                result = self.deliver(open, &mut outlet, (&mut bytes, &mut was_spooled)) => result,
             }
         };
         self.shared.leave(self.slot);
@@ -63,6 +63,7 @@ impl Recipient<'_> {
             peer: self.peer,
             outcome,
             bytes,
+            was_spooled,
         }
     }
 
@@ -70,7 +71,7 @@ impl Recipient<'_> {
         &self,
         open: impl Future<Output = Result<O, Code>>,
         outlet: &mut ResetOnDrop<O>,
-        bytes: &mut u64,
+        (bytes, was_spooled): (&mut u64, &mut bool),
     ) -> Result<(), Code> {
         let opened = select! {
             opened = open => opened?,
@@ -81,7 +82,10 @@ impl Recipient<'_> {
         while let Some((source, skip)) = self.shared.next(self.slot).await? {
             let mut piece = match source {
                 Source::Memory(piece) => piece,
-                Source::Spool(read) => self.read(read).await?,
+                Source::Spool(read) => {
+                    *was_spooled = true;
+                    self.read(read).await?
+                }
             };
             if let (None, Some(skip)) = (&filter, skip) {
                 filter = Some(FrameFilter::new(skip.first_chunk, skip.head_left));

@@ -26,6 +26,8 @@ pub struct Delivery {
     pub outcome: Outcome,
     /// Bytes that its outlet has taken.
     pub bytes: u64,
+    /// Whether it fell behind and got some of them from the spool.
+    pub was_spooled: bool,
 }
 
 /// How a recipient's part ended.

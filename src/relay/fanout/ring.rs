@@ -1,6 +1,6 @@
 //! What of one file is in memory, who still needs it, and what may leave.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -9,10 +9,12 @@ use super::{
     super::budget::{Budget, Counted, Heaviest, Purpose, Share, SpoolFile},
     FanoutConfig,
     allocations::Allocation,
-    block::{Block, block_size},
+    block::block_size,
+    blocks::Blocks,
     cursor::{Cursor, Cursors},
+    fetch::{Fetch, Skip, Source},
     patience::Patience,
-    spool::{NoRoom, Segment, Spool, SpoolRead, SpoolWrite},
+    spool::{NoRoom, Segment, Spool, SpoolWrite},
 };
 use crate::protocol::Code;
 
@@ -33,11 +35,8 @@ use crate::protocol::Code;
 /// block, when somebody leaves, and while memory is full.
 #[derive(Debug)]
 pub(super) struct Ring {
-    blocks: VecDeque<Block>,
-    /// Bytes that the blocks take in memory.
-    charge: usize,
+    blocks: Blocks,
     share: Share,
-    end: u64,
     /// Where the plan said that the head ends.
     head_end: u64,
     ended: bool,
@@ -81,37 +80,6 @@ pub(super) enum NextWrite {
     Stopped(usize),
 }
 
-/// What a recipient gets next.
-#[derive(Debug)]
-pub(super) enum Fetch {
-    /// Bytes.
-    Bytes(Source, Option<Skip>),
-    /// None yet.
-    Wait,
-    /// It has had everything.
-    End,
-    /// It is to be reset with this code.
-    Stop(Code),
-}
-
-/// Where bytes are.
-#[derive(Debug)]
-pub(super) enum Source {
-    /// Here.
-    Memory(Bytes),
-    /// On disk.
-    Spool(SpoolRead),
-}
-
-/// That a recipient does not get all chunks.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Skip {
-    /// The first that it gets.
-    pub(super) first_chunk: u32,
-    /// How many bytes, from where it is, belong to the head.
-    pub(super) head_left: u64,
-}
-
 impl Ring {
     /// An empty ring with every recipient at its start.
     pub(super) fn new(
@@ -121,10 +89,8 @@ impl Ring {
         now: Instant,
     ) -> Self {
         Self {
-            blocks: VecDeque::new(),
-            charge: 0,
+            blocks: Blocks::default(),
             share: share.clone(),
-            end: 0,
             head_end: 0,
             ended: false,
             cursors: Cursors::new(recipients),
@@ -146,27 +112,27 @@ impl Ring {
         mut reuse: impl FnMut(usize) -> Option<Allocation>,
     ) -> Admit {
         self.close_block();
-        let capacity = block_size(self.end);
-        let fits = self.charge == 0 || self.charge + capacity <= self.limit();
+        let (end, charge) = (self.blocks.end(), self.blocks.charge());
+        let capacity = block_size(end);
+        let fits = charge == 0 || charge + capacity <= self.limit();
         if fits {
             if let Some(block) = reuse(capacity).or_else(|| self.allocate(capacity)) {
-                let capacity = block.charge.bytes();
-                self.charge += capacity;
-                self.blocks.push_back(Block::new(self.end, capacity));
+                self.blocks.open(block.charge.bytes());
                 self.full = false;
                 return Admit::Block(block);
             }
-            if self.charge == 0 {
+            if charge == 0 {
                 // Transports hold what this file, or others, had.
                 return Admit::AfterMemory;
             }
         }
         self.full = true;
         let lead = self.cursors.lead();
-        let (start, extent) = (self.start(), self.end - self.start());
-        let front_end = match self.blocks.front() {
+        let start = self.blocks.start();
+        let extent = end - start;
+        let front_end = match self.blocks.front_end() {
             // While the first has more before it than others have behind it, nobody is in its way.
-            Some(front) if front.end() <= lead && lead - start > extent / 2 => front.end(),
+            Some(front_end) if front_end <= lead && lead - start > extent / 2 => front_end,
             _ if fits => return Admit::AfterMemory,
             _ => return Admit::AfterLead,
         };
@@ -205,14 +171,12 @@ impl Ring {
 
     /// Appends a piece of the last admitted block.
     pub(super) fn push(&mut self, piece: Bytes) {
-        self.end += piece.len() as u64;
-        let block = self.blocks.back_mut().expect("pieces are of a block");
-        block.push(piece);
+        self.blocks.push(piece);
     }
 
     /// Whether the block that is being filled holds as many pieces as it may.
     pub(super) fn block_is_full(&self) -> bool {
-        self.blocks.back().is_none_or(Block::is_full)
+        self.blocks.last_is_full()
     }
 
     /// The stream has ended: what is here is all.
@@ -225,7 +189,7 @@ impl Ring {
     ///
     /// Everything so far is the head, and nobody has had more than that.
     pub(super) fn skip(&mut self, slot: usize, first_chunk: u32) {
-        self.head_end = self.end;
+        self.head_end = self.blocks.end();
         if let Some(cursor) = self.cursors.get_mut(slot) {
             cursor.first_chunk = first_chunk;
         }
@@ -233,10 +197,10 @@ impl Ring {
 
     /// What the recipient in `slot` gets next.
     pub(super) fn fetch(&mut self, slot: usize) -> Fetch {
-        let (start, lead, end) = (self.start(), self.cursors.lead(), self.end);
+        let (start, lead, end) = (self.blocks.start(), self.cursors.lead(), self.blocks.end());
         // While memory is full, its front block must be free to leave.
-        let pinnable = match self.blocks.front() {
-            Some(front) if self.full => front.end().min(lead).max(start),
+        let pinnable = match self.blocks.front_end() {
+            Some(front_end) if self.full => front_end.min(lead).max(start),
             _ => start,
         };
         let cursor = match self.cursors.seat_mut(slot) {
@@ -250,8 +214,7 @@ impl Ring {
         let source = if position >= end {
             return if self.ended { Fetch::End } else { Fetch::Wait };
         } else if position >= start {
-            let index = self.blocks.partition_point(|b| b.end() <= position);
-            Source::Memory(self.blocks[index].from(position))
+            Source::Memory(self.blocks.at(position))
         } else if let Some(piece) = self.spool.recent(position) {
             Source::Memory(piece)
         } else if let Some(read) = self.spool.read(position) {
@@ -278,19 +241,14 @@ impl Ring {
         let Some(moved) = self.cursors.advance(slot, bytes as u64, now) else {
             return false;
         };
-        let first = self.blocks.partition_point(|b| b.end() <= moved.start);
-        for block in self.blocks.range_mut(first..) {
-            if !block.passed_by_one(moved.end) {
-                break;
-            }
-        }
+        self.blocks.moved(&moved);
         if let Some(front_end) = self.spool.front_end()
             && moved.start < front_end
             && moved.end >= front_end
         {
             self.forget_spool();
         }
-        self.pop_passed() || self.cursors.lead() > lead
+        self.blocks.pop_passed() || self.cursors.lead() > lead
     }
 
     /// Takes the recipient in `slot` out, to be reset with `code`; whether it was there.
@@ -313,26 +271,16 @@ impl Ring {
     pub(super) fn stop_all(&mut self, code: Code) {
         self.cursors.stop_all(code);
         self.blocks.clear();
-        self.charge = 0;
         self.spool.clear();
     }
 
     /// The next write to the spool, if memory is short.
     pub(super) fn next_write(&mut self) -> NextWrite {
-        if !self.full && self.charge < self.limit() / 4 * 3 {
+        if !self.full && self.blocks.charge() < self.limit() / 4 * 3 {
             return NextWrite::Nothing;
         }
         let (floor, spooled) = (self.cursors.floor(), self.spool.end());
-        let (mut at, mut len, mut pieces) = (None, 0, Vec::new());
-        for block in self.blocks.iter().filter(|b| b.end() > spooled) {
-            if !block.is_closed() || block.end() > floor || len >= BATCH {
-                break;
-            }
-            at.get_or_insert(block.start());
-            len += block.len();
-            pieces.extend(block.pieces());
-        }
-        let Some(at) = at else {
+        let Some((at, pieces)) = self.blocks.closed(spooled, floor, BATCH) else {
             return NextWrite::Nothing;
         };
         match self.spool.write(at, pieces) {
@@ -403,29 +351,14 @@ impl Ring {
         }
     }
 
-    /// The position of the first byte in memory.
-    fn start(&self) -> u64 {
-        self.blocks.front().map_or(self.end, Block::start)
-    }
-
     fn close_block(&mut self) {
-        if let Some(block) = self.blocks.back_mut()
-            && !block.is_closed()
-        {
-            block.close(self.cursors.count_before(block.end()));
-            self.pop_passed();
-        }
+        self.blocks.close(|end| self.cursors.count_before(end));
     }
 
     fn removed(&mut self, cursor: &Cursor) {
-        let first = self
-            .blocks
-            .partition_point(|b| b.end() <= cursor.position());
-        for block in self.blocks.range_mut(first..) {
-            block.needed_by_one_less();
-        }
+        self.blocks.left(cursor.position());
         self.forget_spool();
-        self.pop_passed();
+        self.blocks.pop_passed();
     }
 
     fn forget_spool(&mut self) {
@@ -437,30 +370,7 @@ impl Ring {
     /// Lets go of what is in the spool and not pinned.
     fn evict(&mut self) -> bool {
         let evictable = self.cursors.floor().min(self.spool.end());
-        let mut popped = false;
-        while let Some(front) = self.blocks.front()
-            && front.is_closed()
-            && front.end() <= evictable
-        {
-            self.pop();
-            popped = true;
-        }
-        self.pop_passed() || popped
-    }
-
-    fn pop_passed(&mut self) -> bool {
-        let mut popped = false;
-        while self.blocks.front().is_some_and(Block::is_passed) {
-            self.pop();
-            popped = true;
-        }
-        popped
-    }
-
-    fn pop(&mut self) {
-        if let Some(block) = self.blocks.pop_front() {
-            self.charge -= block.capacity();
-        }
+        self.blocks.evict(evictable)
     }
 }
 

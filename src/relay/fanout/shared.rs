@@ -16,7 +16,8 @@ use super::{
     super::budget::{Counted, Share},
     FanoutConfig,
     allocations::{Allocation, Allocations},
-    ring::{Admit, Fetch, NextWrite, Ring, Skip, Source},
+    fetch::{Fetch, Skip, Source},
+    ring::{Admit, NextWrite, Ring},
 };
 use crate::protocol::{Code, PlanEntry};
 

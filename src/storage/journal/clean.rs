@@ -9,7 +9,7 @@ use std::{
 use fs4::FileExt;
 
 use super::{
-    EXTENSION, Journal, JournalError, failed,
+    EXTENSION, Journal, StorageError,
     line::{Line, each_line},
 };
 use crate::storage::{Target, os};
@@ -32,8 +32,8 @@ impl Journal {
     /// as long as a file that it names does.
     ///
     /// # Errors
-    /// [`JournalError::Io`] if the directory cannot be read. What cannot be removed is left.
-    pub fn clean(directory: &Path, older_than: Duration) -> Result<Cleaned, JournalError> {
+    /// [`StorageError::Io`] if the directory cannot be read. What cannot be removed is left.
+    pub fn clean(directory: &Path, older_than: Duration) -> Result<Cleaned, StorageError> {
         let mut cleaned = Cleaned::default();
         let Some(before) = SystemTime::now().checked_sub(older_than) else {
             return Ok(cleaned);
@@ -41,7 +41,7 @@ impl Journal {
         let entries = match std::fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(cleaned),
-            Err(error) => return Err(failed("read", directory)(error)),
+            Err(error) => return Err(StorageError::io("read the journal", directory)(error)),
         };
         for path in entries.flatten().map(|entry| entry.path()) {
             if path.extension().is_some_and(|e| e == EXTENSION) {

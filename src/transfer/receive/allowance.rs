@@ -132,6 +132,7 @@ mod tests {
             blake3: None,
             mode: None,
             sparse: false,
+            linked: false,
         };
         let allowance = Allowance::new(Some(1), None);
         for _ in 0..ENTRIES {

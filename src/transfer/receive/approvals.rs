@@ -125,6 +125,7 @@ impl Approval {
             let shown = self.names.as_ref().is_none_or(|names| {
                 let inside = |name: &str| match head.kind {
                     HeadKind::Dir => name.starts_with(&above),
+                    HeadKind::HardLink => head.target.as_deref() == Some(name),
                     _ => name.split_once('/').is_some_and(|(first, _)| first == top),
                 };
                 names.keys().any(|name| inside(name))
@@ -269,6 +270,7 @@ mod tests {
             blake3: None,
             mode: None,
             sparse: false,
+            linked: false,
         }
     }
 

@@ -10,12 +10,13 @@ use tokio::sync::mpsc;
 use super::{
     Destination, ListenConfig, ReceivedFile, Shared,
     allowance::Allowance,
+    linked::LinkedFiles,
     outcome::{Settlement, Stored, Whole},
 };
 use crate::{
     protocol::{PeerMessage, RelativePath, TransferId},
     sealing::{Head, TransferOpener},
-    storage::{Done, IncomingFile, Journal, JournalError, LocalPath, Modified, Partial, Target},
+    storage::{Done, IncomingFile, Journal, LocalPath, Modified, Partial, StorageError, Target},
     transfer::{Event, MessageSender, PeerRef},
 };
 
@@ -34,6 +35,8 @@ pub(super) struct Context {
     /// Whether an earlier attempt at the job left notes.
     pub(super) is_resumed: bool,
     pub(super) allowance: Allowance,
+    /// Files that further names may come of.
+    pub(super) linked: LinkedFiles,
     pub(super) journal: SharedJournal,
     pub(super) settle: mpsc::Sender<Settlement>,
 }
@@ -93,6 +96,7 @@ impl Context {
         file: &Stored,
     ) {
         let Whole { len, hash, .. } = file.whole;
+        self.linked.stored(head, stored);
         self.announce(head, self.place(stored), file);
         let done = Done {
             stored: stored.clone(),
@@ -175,7 +179,7 @@ impl SharedJournal {
     }
 
     /// Writes to the journal; a note that is lost costs a later attempt some bytes and no more.
-    fn with(&self, f: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
+    fn with(&self, f: impl FnOnce(&mut Journal) -> Result<(), StorageError>) {
         if let Some(journal) = &mut *self.lock()
             && let Err(error) = f(journal)
         {

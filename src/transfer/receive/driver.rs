@@ -18,6 +18,7 @@ use super::{
     approvals::Approval,
     context::Context,
     file::FileTasks,
+    linked::LinkedFiles,
     receiver::{Effect, Ended, Receiver, Terms},
     store,
 };
@@ -148,6 +149,7 @@ impl Driver {
             each: is_resumed || is_there,
             is_resumed,
             allowance: Allowance::new(self.shared.config.max_size, approval),
+            linked: LinkedFiles::default(),
             journal,
             settle,
         };

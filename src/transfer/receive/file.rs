@@ -9,12 +9,12 @@ use tokio::{
 
 use super::{
     Destination,
-    allowance::TooMuch,
     context::Context,
     local_copy::{LocalCopy, negotiate_start, probe},
-    outcome::{FileError, FileProgress, NO_SPACE, Settlement, Stored, Whole},
+    outcome::{FileError, FileProgress, NO_SPACE, Settlement, Stored},
     sink::FileSink,
     store::{ANOTHER, Content, Frame, Job},
+    writing::{WriteError, Writing},
 };
 use crate::{
     protocol::{CHUNK_SIZE, Code, FileHeader, FileIndex, FrameKind, PeerMessage, RelativePath},
@@ -32,8 +32,6 @@ const CHUNKS_AHEAD: usize = 4;
 const SMALL_AT_ONCE: usize = 128;
 /// Larger files of one transfer that are written at once; the sender sends no more than three.
 const BULK_AT_ONCE: usize = 4;
-/// What a file of unknown size leaves free on the disk: so much, or a sixteenth of what was free.
-const RESERVE: u64 = 64 * 1024 * 1024;
 
 /// Receives the files of one transfer; cheap to clone, for tasks of their own.
 #[derive(Clone)]
@@ -92,12 +90,22 @@ impl FileTask {
         let context = self.tasks.context.clone();
         let (head, opener) = self.head(stream).await?;
         self.progress.describe(&head.path, head.size);
-        let path = self.admit(&head).map_err(|error| error.of(&head.path))?;
+        context.linked.coming(self.index, &head);
+        let path = match self.admit(&head) {
+            Ok(path) => path,
+            Err(error) => {
+                context.linked.failed(&head);
+                return Err(error.of(&head.path));
+            }
+        };
         let result = self.content(stream, &head, &path, opener).await;
         match &result {
             Ok(Some(_)) => context.allowance.stored(&head.path),
             Ok(None) => {}
-            Err(_) => context.allowance.failed(&head.path),
+            Err(_) => {
+                context.allowance.failed(&head.path);
+                context.linked.failed(&head);
+            }
         }
         result.map_err(|error| error.of(&head.path))
     }
@@ -110,6 +118,11 @@ impl FileTask {
         mut opener: FileOpener,
     ) -> Result<Option<Stored>, FileError> {
         let context = self.tasks.context.clone();
+        if head.kind == HeadKind::HardLink {
+            // Without a place, which its file may need.
+            let target = head.target.as_deref().unwrap_or_default();
+            context.linked.wait(self.index, target).await?;
+        }
         let small =
             head.kind != HeadKind::File || head.size.is_some_and(|size| size <= CHUNK_SIZE as u64);
         // So many files at a time; the streams of others wait, and so in the end does their sender.
@@ -145,7 +158,9 @@ impl FileTask {
                     already_there: is_reported || !context.is_resumed,
                     is_user_visible: true,
                 };
-                if !is_reported {
+                if is_reported {
+                    context.linked.stored(head, &place);
+                } else {
                     let (head, path) = (head.clone(), path.clone());
                     let reporting =
                         spawn_blocking(move || context.report(&head, &path, &place, &stored));
@@ -180,7 +195,7 @@ impl FileTask {
             .path
             .parse()
             .map_err(|e| FileError::new(declined, format!("its name is refused: {e}")))?;
-        context.allowance.admit(head).map_err(too_much)?;
+        context.allowance.admit(head)?;
         match &context.destination {
             // Found out before the disk is full to its last byte, which hurts others than p2p.
             Destination::Directory(target)
@@ -342,137 +357,6 @@ async fn next_frame(
     payload.resize(header.len, 0);
     stream.fill(&mut payload).await.map_err(ended)?;
     Ok(Some((header, payload)))
-}
-
-/// Why a larger file could not be written whole.
-enum WriteError {
-    /// Frames ended before the trailer.
-    Incomplete,
-    Failed(FileError),
-}
-
-impl<E: Into<FileError>> From<E> for WriteError {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-/// A larger file on its way to its sink.
-struct Writing {
-    context: Arc<Context>,
-    /// What has announced its size was counted by it.
-    is_counted: bool,
-    /// Bytes that must stay free; 0 where the size was looked at beforehand.
-    reserve: u64,
-    progress: FileProgress,
-    sink: FileSink,
-}
-
-impl Writing {
-    fn new(
-        context: Arc<Context>,
-        is_counted: bool,
-        progress: FileProgress,
-        sink: FileSink,
-    ) -> Self {
-        let mut writing = Self {
-            context,
-            is_counted,
-            reserve: 0,
-            progress,
-            sink,
-        };
-        if !is_counted {
-            writing.reserve = writing
-                .free_bytes()
-                .map_or(0, |free| RESERVE.min(free / 16));
-        }
-        writing
-    }
-
-    /// Opens and writes frames until the trailer; what is written is what was opened.
-    ///
-    /// Returns what may be gone on with. A pipe cannot be sent again: its part is removed here,
-    /// where no cancelled task leaves it behind.
-    fn run(
-        mut self,
-        opener: FileOpener,
-        frames: mpsc::Receiver<Frame>,
-    ) -> (Option<FileSink>, Result<Whole, WriteError>) {
-        let result = self.write(opener, frames);
-        if result.is_err() && !self.is_counted {
-            self.sink.discard();
-            return (None, result);
-        }
-        (Some(self.sink), result)
-    }
-
-    fn write(
-        &mut self,
-        mut opener: FileOpener,
-        mut frames: mpsc::Receiver<Frame>,
-    ) -> Result<Whole, WriteError> {
-        let mut resumed_from = None;
-        while let Some((header, mut payload)) = frames.blocking_recv() {
-            if header.kind == FrameKind::Trailer {
-                let digest = opener.finish(header, &mut payload)?;
-                if frames.blocking_recv().is_some() {
-                    return Err(OpenError::AfterLast.into());
-                }
-                self.sink.truncate(digest.len)?;
-                return Ok(Whole {
-                    len: digest.len,
-                    hash: digest.blake3.into(),
-                    resumed_from: resumed_from.unwrap_or(digest.len),
-                });
-            }
-            let chunk = opener.open_chunk(header, &mut payload)?;
-            if resumed_from.is_none() {
-                // Not where this side asked, if the sender found that the prefix is not its own.
-                resumed_from = Some(chunk.offset);
-                self.take(chunk.offset)?;
-                self.progress.resumed_from(chunk.offset);
-                self.sink.truncate(chunk.offset)?;
-            }
-            let len = chunk.content.len() as u64;
-            self.take(len)?;
-            self.sink.write_all(chunk.content)?;
-            self.progress.reached(chunk.offset + len);
-        }
-        Err(WriteError::Incomplete)
-    }
-
-    fn take(&self, bytes: u64) -> Result<(), FileError> {
-        if self.is_counted {
-            return Ok(());
-        }
-        self.context.allowance.take(bytes).map_err(too_much)?;
-        let needed = self.reserve.saturating_add(bytes);
-        match self.free_bytes() {
-            Some(free) if needed > free => Err(FileError::of_all(Code::Storage, NO_SPACE)),
-            _ => Ok(()),
-        }
-    }
-
-    fn free_bytes(&self) -> Option<u64> {
-        match &self.context.destination {
-            Destination::Directory(target) => target.free_bytes().ok(),
-            Destination::Writer(_) => None,
-        }
-    }
-}
-
-impl From<TooMuch> for FileError {
-    fn from(error: TooMuch) -> Self {
-        too_much(error)
-    }
-}
-
-fn too_much(error: TooMuch) -> FileError {
-    match error {
-        TooMuch::Bytes { .. } | TooMuch::Entries { .. } => FileError::of_all(Code::Declined, error),
-        TooMuch::NotShown(_) => FileError::new(Code::Declined, error),
-    }
 }
 
 /// What the end of the stream means for the file.

@@ -11,12 +11,14 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Refusal, Shared,
     admission::Offer,
     driver::{Driver, End, Input, Inputs},
+    jobs::{self, Open},
+    published::Published,
     queue::{Place, Queue, Waiting},
     receiver,
 };
@@ -26,8 +28,8 @@ use crate::{
         TransferId,
     },
     quic::{FileReceiver, STREAMS_MAX},
-    sealing::{Inbox, JobId, OpenKeys, OpenedOffer, open_offer},
-    transfer::{Channel, Error, ErrorKind, Event, PeerEvent, unix_now},
+    sealing::{Inbox, OpenKeys, OpenedOffer, open_offer},
+    transfer::{Channel, Error, ErrorKind, Event, Member, PeerEvent, unix_now},
 };
 
 /// From a file stream's first byte to its whole header.
@@ -36,8 +38,6 @@ const HEADER_LIMIT: Duration = Duration::from_secs(10);
 const INPUTS: usize = STREAMS_MAX as usize + 64;
 /// How often clocks and those who wait are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// A clock that differs so much from what has passed was set.
-const CLOCK_JUMP: Duration = Duration::from_secs(30);
 /// A worn key is replaced no more often than this, so that offers on their way still open.
 const ROTATE_PAUSE: Duration = Duration::from_secs(30);
 
@@ -53,6 +53,7 @@ pub(super) enum Ended {
 /// A listener on one connection.
 pub(super) struct Listener<'a> {
     shared: &'a Arc<Shared>,
+    seat: &'a Member,
     channel: Channel,
     keys: OpenKeys,
     published: Published,
@@ -65,53 +66,24 @@ pub(super) struct Listener<'a> {
 /// The way to a transfer's task.
 struct Transfer {
     from: PeerId,
-    job: JobId,
     inputs: mpsc::Sender<Input>,
     end: watch::Sender<Option<End>>,
-    /// Cancelled once everything that the transfer had open is put away.
-    over: CancellationToken,
-}
-
-/// When the current bundle was published, by both clocks.
-#[derive(Debug, Clone, Copy)]
-struct Published {
-    unix: u64,
-    at: Instant,
-}
-
-impl Published {
-    fn now() -> Self {
-        Self {
-            unix: unix_now(),
-            at: Instant::now(),
-        }
-    }
-
-    /// Whether half of the bundle's life has passed by either clock: one stops while a machine
-    /// sleeps, the other can be set.
-    fn is_due(&self, lifetime: Duration, unix: u64, now: Instant) -> bool {
-        let by_wall = Duration::from_secs(unix.saturating_sub(self.unix));
-        now.duration_since(self.at).max(by_wall) >= lifetime / 2
-    }
-
-    /// Whether the clock was set since.
-    fn has_jumped(&self, unix: u64, now: Instant) -> bool {
-        let passed = self
-            .unix
-            .saturating_add(now.duration_since(self.at).as_secs());
-        passed.abs_diff(unix) > CLOCK_JUMP.as_secs()
-    }
 }
 
 impl<'a> Listener<'a> {
-    pub(super) fn new(shared: &'a Arc<Shared>, channel: Channel, keys: OpenKeys) -> Self {
+    pub(super) fn new(
+        (shared, seat): (&'a Arc<Shared>, &'a Member),
+        channel: Channel,
+        keys: OpenKeys,
+    ) -> Self {
         Self {
             shared,
+            seat,
             channel,
             keys,
             published: Published::now(),
             transfers: HashMap::new(),
-            queue: Queue::new(shared.config.once),
+            queue: Queue::new(shared.config.once, shared.places.clone()),
             tasks: JoinSet::new(),
             headers: JoinSet::new(),
         }
@@ -122,7 +94,7 @@ impl<'a> Listener<'a> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let streams = self.channel.streams();
         let on_tcp = self.channel.road() == Road::Tcp;
-        let mut udp_opens = Box::pin(self.shared.member.udp_opens());
+        let mut udp_opens = Box::pin(self.seat.udp_opens());
         loop {
             tokio::select! {
                 biased;
@@ -215,16 +187,14 @@ impl<'a> Listener<'a> {
             since: Instant::now(),
         };
         // What goes on with a job takes the place of what is still open of it.
-        let opened = match self.queue.has_room(from) || self.is_open(from) {
+        let opened = match self.queue.has_room(from) || self.shared.jobs.has_of(from) {
             true => self.open(&waiting),
             false => None,
         };
-        let goes_on = opened.as_ref().is_some_and(|opened| {
-            let job = opened.manifest.job;
-            self.transfers
-                .values()
-                .any(|t| t.from == from && t.job == job)
-        });
+        let jobs = &self.shared.jobs;
+        let goes_on = opened
+            .as_ref()
+            .is_some_and(|opened| jobs.has(from, opened.manifest.job));
         match (opened, self.queue.enter(transfer, from, goes_on)) {
             (Some(opened), Place::Free) => self.start(transfer, opened),
             (None, Place::Free) => {
@@ -239,10 +209,6 @@ impl<'a> Listener<'a> {
         self.shared
             .crowded
             .store(!self.queue.is_empty(), Ordering::Relaxed);
-    }
-
-    fn is_open(&self, from: PeerId) -> bool {
-        self.transfers.values().any(|t| t.from == from)
     }
 
     /// Opens an offer; one that does not hold is declined.
@@ -280,44 +246,35 @@ impl<'a> Listener<'a> {
     /// Gives an opened offer its task.
     fn start(&mut self, transfer: TransferId, opened: OpenedOffer) {
         let (from, job) = (opened.sender, opened.manifest.job);
-        let older = self.supersede(from, job);
+        let older = self.shared.jobs.supersede(from, job);
         let (inputs, queue) = mpsc::channel(INPUTS);
         let (end, ends) = watch::channel(None);
         let over = CancellationToken::new();
-        let entry = Transfer {
+        let open = Open {
             from,
             job,
-            inputs,
-            end,
+            end: end.clone(),
             over: over.clone(),
         };
+        self.shared.jobs.add(transfer, open);
+        let entry = Transfer { from, inputs, end };
         self.transfers.insert(transfer, entry);
         let inputs = Inputs { queue, end: ends };
         let offer = Offer::new(transfer, &opened);
         let (shared, messages) = (self.shared.clone(), self.channel.messages());
+        let closed = Closed {
+            shared: shared.clone(),
+            transfer,
+            _over: over.drop_guard(),
+        };
         self.tasks.spawn(async move {
-            let _guard = over.drop_guard();
+            let _closed = closed;
             for older in older {
                 older.cancelled().await;
             }
             let ended = Driver::run(shared, offer, opened, messages, inputs).await;
             (transfer, ended)
         });
-    }
-
-    /// Ends what is still open of a job that its sender begins again.
-    ///
-    /// The sender's word is enough: it was killed or cut off, and this side has not noticed yet.
-    fn supersede(&self, from: PeerId, job: JobId) -> Vec<CancellationToken> {
-        let older = self
-            .transfers
-            .values()
-            .filter(|t| t.from == from && t.job == job);
-        let end = |t: &Transfer| {
-            t.end(End::Gone(Code::Replaced));
-            t.over.clone()
-        };
-        older.map(end).collect()
     }
 
     /// Starts those who waited, as far as there is room now.
@@ -335,11 +292,7 @@ impl<'a> Listener<'a> {
             self.decline(&late, BUSY).await;
         }
         self.admit_next().await;
-        let (lifetime, unix, now) = (
-            self.shared.member.bundle_lifetime,
-            unix_now(),
-            Instant::now(),
-        );
+        let (lifetime, unix, now) = (self.seat.bundle_lifetime, unix_now(), Instant::now());
         let worn =
             self.keys.current().is_worn() && now.duration_since(self.published.at) >= ROTATE_PAUSE;
         if worn || self.published.is_due(lifetime, unix, now) {
@@ -350,7 +303,7 @@ impl<'a> Listener<'a> {
         }
         self.published = Published::now();
         let public = self.keys.current().public().clone();
-        let bundle = self.shared.member.bundle(Some(public));
+        let bundle = self.seat.bundle(Some(public));
         self.channel.publish(bundle).await;
     }
 
@@ -382,6 +335,19 @@ impl<'a> Listener<'a> {
     }
 }
 
+/// A transfer that is open until this is dropped, however its task ends.
+struct Closed {
+    shared: Arc<Shared>,
+    transfer: TransferId,
+    _over: DropGuard,
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.shared.jobs.remove(self.transfer);
+    }
+}
+
 impl Transfer {
     /// Passes something on; a sender that says more than it has to say is cut off.
     fn input(&self, input: Input) {
@@ -393,15 +359,8 @@ impl Transfer {
         }
     }
 
-    /// Ends the transfer; the first word counts, but that this listener stops.
     fn end(&self, end: End) {
-        self.end.send_if_modified(|current| {
-            let first = current.is_none() || matches!(end, End::Stop(_));
-            if first {
-                *current = Some(end);
-            }
-            first
-        });
+        jobs::end(&self.end, end);
     }
 }
 
@@ -425,32 +384,5 @@ async fn read_header(mut stream: FileReceiver) -> Option<(TransferId, FileReceiv
             stream.stop(Code::Timeout);
             None
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-    #[test]
-    fn a_bundle_is_renewed_at_half_its_life_by_either_clock() {
-        let published = Published::now();
-        let (unix, at) = (published.unix, published.at);
-        let half = DAY.as_secs() / 2;
-        assert!(!published.is_due(DAY, unix + half - 1, at + DAY / 2 - TICK));
-        assert!(published.is_due(DAY, unix, at + DAY / 2));
-        // The machine slept: its monotonic clock stood still.
-        assert!(published.is_due(DAY, unix + half, at + TICK));
-    }
-
-    #[test]
-    fn a_clock_that_is_set_is_noticed_either_way() {
-        let published = Published::now();
-        let (unix, at) = (published.unix, published.at);
-        assert!(!published.has_jumped(unix + 60, at + Duration::from_secs(60)));
-        assert!(published.has_jumped(unix + 3600, at + Duration::from_secs(60)));
-        assert!(published.has_jumped(unix - 3600, at));
     }
 }

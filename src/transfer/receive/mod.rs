@@ -7,6 +7,7 @@
 //! | `mod` | the listener's life: connect, listen, reconnect |
 //! | `listener` | one connection of it |
 //! | `queue` | who is received at once, and who waits |
+//! | `jobs` | which jobs are open |
 //! | `driver` | one transfer's task: decides, then feeds its receiver |
 //! | `admission` | whether an offer is taken |
 //! | `receiver` | one transfer as a state machine |
@@ -25,14 +26,18 @@ mod approvals;
 mod context;
 mod driver;
 mod file;
+mod jobs;
+mod linked;
 mod listener;
 mod local_copy;
 mod outcome;
 mod policy;
+mod published;
 mod queue;
 mod receiver;
 mod sink;
 mod store;
+mod writing;
 
 use std::{
     path::PathBuf,
@@ -41,6 +46,7 @@ use std::{
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +55,9 @@ pub use sink::SharedWriter;
 
 use self::{
     approvals::Approvals,
+    jobs::Jobs,
     listener::{Ended, Listener},
+    queue::Places,
 };
 use super::{Channel, Error, ErrorKind, Event, Member, Observer, PeerRef};
 use crate::{
@@ -142,6 +150,8 @@ pub(super) struct Shared {
     pub(super) config: ListenConfig,
     pub(super) observer: Arc<dyn Observer>,
     approvals: Approvals,
+    places: Places,
+    jobs: Jobs,
     /// Whether transfers wait for a place.
     crowded: AtomicBool,
 }
@@ -149,22 +159,59 @@ pub(super) struct Shared {
 /// Listens until `cancel`, reconnecting whenever the relay is lost.
 ///
 /// # Errors
-/// When the room cannot be entered for a reason that will not pass: a changed key, a room that is
-/// not admitted, another listener with the same identity.
+/// As of [`listen_at`].
 pub async fn listen(
     member: Arc<Member>,
     config: ListenConfig,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
 ) -> Result<Listened, Error> {
+    listen_at(vec![member], config, observer, cancel).await
+}
+
+/// Listens at several relays at once, as the same member of the same room, until `cancel`.
+///
+/// Each relay that is lost is reconnected to by itself.
+///
+/// # Errors
+/// When the room cannot be entered for a reason that will not pass: a changed key, a room that is
+/// not admitted, another listener with the same identity.
+///
+/// # Panics
+/// Without any relay.
+pub async fn listen_at(
+    seats: Vec<Arc<Member>>,
+    config: ListenConfig,
+    observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
+) -> Result<Listened, Error> {
     clean_journal(config.journal.clone());
+    let member = seats.first().expect("a listener has a relay").clone();
     let shared = Arc::new(Shared {
         member,
         config,
         observer,
         approvals: Approvals::default(),
+        places: Places::default(),
+        jobs: Jobs::default(),
         crowded: AtomicBool::new(false),
     });
+    let cancel = cancel.child_token();
+    let stays = seats.iter().map(|seat| stay(&shared, seat, &cancel));
+    let mut stays: FuturesUnordered<_> = stays.collect();
+    let first = stays.next().await.expect("there is a seat");
+    // One that is over ends the listener; the others put away what they have open.
+    cancel.cancel();
+    while stays.next().await.is_some() {}
+    first
+}
+
+/// Listens at one relay.
+async fn stay(
+    shared: &Arc<Shared>,
+    seat: &Member,
+    cancel: &CancellationToken,
+) -> Result<Listened, Error> {
     let mut backoff = new_backoff();
     let mut first = true;
     let mut before: Option<Box<Channel>> = None;
@@ -172,21 +219,22 @@ pub async fn listen(
         let keys = OpenKeys::generate();
         let entering = tokio::select! {
             () = cancel.cancelled() => return Ok(Listened { failure: None }),
-            entering = shared.member.enter(Some(keys.current().public().clone())) => entering,
+            entering = seat.enter(Some(keys.current().public().clone())) => entering,
         };
         let reason = match entering {
             Ok(channel) => {
                 let since = Instant::now();
                 shared.observer.event(Event::Joined {
-                    me: PeerRef::new(shared.member.id(), shared.member.name.name.clone()),
-                    relay: shared.member.invite.relay.to_string(),
+                    me: PeerRef::new(seat.id(), seat.name.name.clone()),
+                    relay: seat.place(),
                 });
                 first = false;
                 // Only now, so that there is no moment in which nobody listens.
                 if let Some(before) = before.take() {
                     tokio::spawn(Channel::close(*before, Code::Done));
                 }
-                let ended = Listener::new(&shared, channel, keys).run(&cancel).await;
+                let listener = Listener::new((shared, seat), channel, keys);
+                let ended = listener.run(cancel).await;
                 if since.elapsed() > STABLE {
                     backoff = new_backoff();
                 }

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use super::allowance::TooMuch;
 use crate::{
     protocol::{Code, FileIndex, SafeText},
     sealing::OpenError,
@@ -91,6 +92,15 @@ impl FileError {
 impl From<OpenError> for FileError {
     fn from(error: OpenError) -> Self {
         Self::new(Code::Verification, error)
+    }
+}
+
+impl From<TooMuch> for FileError {
+    fn from(error: TooMuch) -> Self {
+        match error {
+            TooMuch::Bytes { .. } | TooMuch::Entries { .. } => Self::of_all(Code::Declined, error),
+            TooMuch::NotShown(_) => Self::new(Code::Declined, error),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -34,20 +35,42 @@ pub(super) enum Place {
     Taken,
 }
 
-/// The places of one listener, and those who wait for one, the first first.
+/// Whose transfers have a place, over all channels of a listener.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Places(Arc<Mutex<HashMap<TransferId, PeerId>>>);
+
+impl Places {
+    fn lock(&self) -> MutexGuard<'_, HashMap<TransferId, PeerId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The places of a listener, and those who wait for one on one channel, the first first.
 #[derive(Debug)]
 pub(super) struct Queue {
     /// Whether one transfer is enough: then there is one place.
     once: bool,
-    active: HashMap<TransferId, PeerId>,
+    places: Places,
+    /// Those of this channel, which are free again when it is over.
+    taken: Vec<TransferId>,
     waiting: VecDeque<Waiting>,
 }
 
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let mut places = self.places.lock();
+        for transfer in &self.taken {
+            places.remove(transfer);
+        }
+    }
+}
+
 impl Queue {
-    pub(super) fn new(once: bool) -> Self {
+    pub(super) fn new(once: bool, places: Places) -> Self {
         Self {
             once,
-            active: HashMap::new(),
+            places,
+            taken: Vec::new(),
             waiting: VecDeque::new(),
         }
     }
@@ -55,8 +78,9 @@ impl Queue {
     /// Whether a transfer of this sender would get a place.
     pub(super) fn has_room(&self, from: PeerId) -> bool {
         let max = if self.once { 1 } else { TRANSFERS_MAX };
-        let of_sender = self.active.values().filter(|peer| **peer == from).count();
-        self.active.len() < max && of_sender < PER_SENDER
+        let places = self.places.lock();
+        let of_sender = places.values().filter(|peer| **peer == from).count();
+        places.len() < max && of_sender < PER_SENDER
     }
 
     /// Takes a place; also beyond the bounds for one that `goes_on` with what is still open.
@@ -64,13 +88,16 @@ impl Queue {
         if !goes_on && !self.has_room(from) {
             return Place::Taken;
         }
-        self.active.insert(transfer, from);
+        self.places.lock().insert(transfer, from);
+        self.taken.push(transfer);
         Place::Free
     }
 
     /// Gives a place back; whether it was that of the only transfer that is wanted.
     pub(super) fn leave(&mut self, transfer: TransferId) -> bool {
-        self.active.remove(&transfer).is_some() && self.once && self.active.is_empty()
+        self.taken.retain(|taken| *taken != transfer);
+        let mut places = self.places.lock();
+        places.remove(&transfer).is_some() && self.once && places.is_empty()
     }
 
     /// Lets an offer wait; gives it back if too many wait.
@@ -147,7 +174,7 @@ mod tests {
 
     #[test]
     fn one_sender_cannot_take_every_place() {
-        let mut queue = Queue::new(false);
+        let mut queue = Queue::new(false, Places::default());
         for n in 0..PER_SENDER {
             assert_eq!(queue.enter(transfer(n), peer(0), false), Place::Free);
         }
@@ -167,13 +194,13 @@ mod tests {
 
     #[test]
     fn a_hundred_wait_their_turn_in_order() {
-        let mut queue = Queue::new(false);
+        let mut queue = Queue::new(false, Places::default());
         for n in 0..100 {
             if queue.enter(transfer(n), peer(n), false) == Place::Taken {
                 queue.push(waiting(n, peer(n))).unwrap();
             }
         }
-        assert_eq!(queue.active.len(), TRANSFERS_MAX);
+        assert_eq!(queue.places.lock().len(), TRANSFERS_MAX);
         for n in TRANSFERS_MAX..100 {
             assert!(queue.pop_ready().is_none());
             queue.leave(transfer(n - TRANSFERS_MAX));
@@ -186,7 +213,7 @@ mod tests {
 
     #[test]
     fn who_wants_one_transfer_takes_the_next_when_the_first_is_lost() {
-        let mut queue = Queue::new(true);
+        let mut queue = Queue::new(true, Places::default());
         assert_eq!(queue.enter(transfer(1), peer(1), false), Place::Free);
         assert_eq!(queue.enter(transfer(2), peer(2), false), Place::Taken);
         queue.push(waiting(2, peer(2))).unwrap();
@@ -199,8 +226,22 @@ mod tests {
     }
 
     #[test]
+    fn two_channels_of_a_listener_share_its_places_until_one_is_over() {
+        let places = Places::default();
+        let [mut one, mut two] = [0, 1].map(|_| Queue::new(true, places.clone()));
+        assert_eq!(one.enter(transfer(1), peer(1), false), Place::Free);
+        assert_eq!(two.enter(transfer(2), peer(2), false), Place::Taken);
+        // The same job goes on there.
+        assert_eq!(two.enter(transfer(3), peer(1), true), Place::Free);
+        assert!(!one.leave(transfer(1)));
+        drop(two);
+        assert_eq!(one.enter(transfer(4), peer(2), false), Place::Free);
+        assert!(one.leave(transfer(4)));
+    }
+
+    #[test]
     fn nobody_waits_for_ever_or_after_going() {
-        let mut queue = Queue::new(false);
+        let mut queue = Queue::new(false, Places::default());
         let now = Instant::now();
         queue.push(waiting(1, peer(1))).unwrap();
         queue.push(waiting(2, peer(2))).unwrap();

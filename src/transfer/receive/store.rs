@@ -212,6 +212,17 @@ impl Store {
                 target.create_symlink(path, &to, self.context.shared.config.conflict)?;
                 Ok(Step::Settled(fixture))
             }
+            HeadKind::HardLink => {
+                let linked = &self.context.linked;
+                let to = linked.place(head.target.as_deref().unwrap_or_default())?;
+                let conflict = self.context.shared.config.conflict;
+                let link = self.context.incoming(head, path);
+                let stored = target.create_hard_link(&link, &to, conflict)?;
+                match stored.outcome {
+                    Outcome::Skipped => Err(FileError::new(Code::Declined, ANOTHER)),
+                    _ => Ok(Step::Settled(fixture)),
+                }
+            }
             HeadKind::File => {
                 let mut partial = target.begin(&self.context.incoming(head, path))?;
                 partial.truncate(0)?;
@@ -224,7 +235,10 @@ impl Store {
     fn settle(&self, index: FileIndex, head: &Head, result: Result<Stored, FileError>) {
         match &result {
             Ok(_) => self.context.allowance.stored(&head.path),
-            Err(_) => self.context.allowance.failed(&head.path),
+            Err(_) => {
+                self.context.allowance.failed(&head.path);
+                self.context.linked.failed(head);
+            }
         }
         let result = result.map_err(|error| error.of(&head.path));
         let _ = self

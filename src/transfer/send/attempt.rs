@@ -5,6 +5,7 @@
 //! a clock that runs only while this process does), and carries out the [`Effect`]s. A recipient that
 //! could not be served for a passing reason has another attempt, from where it stopped.
 
+mod effect;
 mod messages;
 mod part;
 mod starts;
@@ -13,11 +14,11 @@ mod tests;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 pub(super) use self::{
+    effect::{Effect, FileNote, FileStarts, Launched, Places},
     part::{Next, PartEnd},
     starts::SealedStart,
 };
@@ -25,10 +26,10 @@ use self::{
     part::{Part, PartState},
     starts::Starts,
 };
-use super::ledger::{Delivered, Ledger};
+use super::ledger::Ledger;
 use crate::{
     protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage},
-    sealing::{FileDigest, Head, ReceiptOpener},
+    sealing::{Head, ReceiptOpener},
     transfer::{Error, ErrorKind},
 };
 
@@ -44,96 +45,13 @@ const START_PATIENCE: (u32, Duration, Duration) =
     (4, Duration::from_millis(300), Duration::from_secs(2));
 /// The share of an attempt's time for which one recipient may hold up the others in all.
 const HELD_SHARE: u32 = 10;
-/// How long a person may think about an offer, once the recipient says that it asks one.
-const ASKING_LIMIT: Duration = Duration::from_secs(300);
 /// Files that even the fastest recipient has not settled before no further one is sent.
 ///
 /// What is on its way is remembered here and held at the relay: without a bound, for as many small
 /// files as the relay has memory for.
 const AHEAD_MAX: usize = 2048;
-/// Files that one recipient may be behind with before it is left to a later attempt.
-const OUTSTANDING_MAX: usize = 16_384;
 /// For how long a recipient is not looked at after it has moved.
 const QUIET_MIN: Duration = Duration::from_millis(250);
-
-/// Files that are under way at once.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Places {
-    /// Of one chunk.
-    pub(super) small: usize,
-    /// Larger ones.
-    pub(super) bulk: usize,
-}
-
-/// What follows from what happened.
-#[derive(Debug)]
-pub(super) enum Effect {
-    /// Send a message to one recipient, or to all that take part.
-    Send {
-        to: Option<PeerId>,
-        message: PeerMessage,
-    },
-    /// Settle who takes part, and start to look for files.
-    Begin {
-        /// Somebody says for each file where to begin.
-        each: bool,
-        /// Somebody has files of these names: hash each before its head is sealed.
-        compare: bool,
-    },
-    /// Send a file's content: everyone has said where it begins.
-    Content { file: FileIndex, starts: FileStarts },
-    /// A recipient has stored more of a file.
-    Progress {
-        peer: PeerId,
-        file: String,
-        bytes: u64,
-        total: Option<u64>,
-        resumed_from: u64,
-    },
-    /// A recipient has signed for a file.
-    Delivered { peer: PeerId, file: Delivered },
-    /// A recipient will not get a file.
-    FileFailed {
-        peer: PeerId,
-        path: String,
-        error: Error,
-    },
-    /// A recipient's part is over.
-    PartOver { peer: PeerId, end: PartEnd },
-}
-
-/// Where a file begins for its recipients.
-#[derive(Debug, PartialEq)]
-pub(super) struct FileStarts {
-    pub(super) starts: Vec<SealedStart>,
-    /// How many recipients there are, with those who begin at the beginning.
-    pub(super) recipients: usize,
-}
-
-/// What a file's task, or the thread that looks for files, finds out.
-#[derive(Debug)]
-pub(super) enum FileNote {
-    /// Its head has left, and its content waits.
-    HeadSent(FileIndex),
-    /// This side is hashing what recipients say that they have.
-    Hashing(FileIndex),
-    /// A recipient has so many bytes of it already.
-    Resumed(FileIndex, PeerId, u64),
-    /// The content is known; its last frame leaves after this.
-    Sealed(FileIndex, FileDigest),
-    /// It cannot be sent whole.
-    Failed(FileIndex, Error),
-    /// Its stream is over.
-    Ended(FileIndex, FileClass),
-}
-
-/// A file that may begin.
-pub(super) struct Launched {
-    /// Where to count the bytes of content that were given to the stream.
-    pub(super) sent: Arc<AtomicU64>,
-    /// Whether its content waits for an [`Effect::Content`].
-    pub(super) waits: bool,
-}
 
 /// One attempt's state.
 pub(super) struct Attempt {
@@ -376,26 +294,8 @@ impl Attempt {
                 part.moved = now;
                 quiet = Duration::ZERO;
             }
-            let limit = match part.state {
-                PartState::Asked if part.asking => ASKING_LIMIT,
-                _ => self.timeout,
-            };
-            let failed = |reason| PartEnd::Failed(Error::new(ErrorKind::TimedOut, reason));
-            let end = match part.state {
-                PartState::Over => continue,
-                PartState::Asked if quiet > limit => failed("no answer to the offer".to_owned()),
-                PartState::Accepted { .. } if part.outstanding > OUTSTANDING_MAX => {
-                    PartEnd::Again {
-                        error: Error::from_code(Code::Behind),
-                        next: Next::Later,
-                        answered: part.answered,
-                        progressed: part.progressed,
-                    }
-                }
-                PartState::Accepted { .. } if quiet > limit => {
-                    failed(format!("no progress for {} s", limit.as_secs()))
-                }
-                _ => continue,
+            let Some(end) = part.end_of_patience(quiet, self.timeout) else {
+                continue;
             };
             over.push((*peer, end));
         }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::{
     protocol::{CHUNK_SIZE, FRAME_HEADER_LEN, PeerId, PlanEntry},
     sealing::{Compression, FileDigest, FileSealer, SealError, Start, TAG_LEN, is_blank},
-    storage::{OpenSource, SourceError},
+    storage::{OpenSource, StorageError},
     transfer::buffers::Buffers,
 };
 
@@ -29,7 +29,7 @@ pub(super) enum Reader {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ContentError {
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(#[from] StorageError),
     #[error("cannot read standard input: {0}")]
     Pipe(#[from] io::Error),
     #[error(transparent)]
@@ -44,7 +44,7 @@ impl ContentError {
     pub(super) fn is_changed(&self) -> bool {
         matches!(
             self,
-            Self::Source(SourceError::Changed { .. }) | Self::Seal(SealError::Size { .. })
+            Self::Source(StorageError::Changed { .. }) | Self::Seal(SealError::Size { .. })
         )
     }
 }

@@ -4,13 +4,13 @@
 //! computes or reads is on threads; both report through one bounded queue.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -20,38 +20,23 @@ use super::{
     file::Notes,
     interrupted,
     keys::AttemptKeys,
+    outbox::{Outbox, Outgoing},
     payload::Payload,
     producer::Produced,
-    running::{Outgoing, Running, next_produced},
+    running::{Running, next_produced},
     sender::Sender,
-    target::Backoff,
 };
 use crate::{
-    protocol::{Code, PeerId, PeerMessage, TransferId},
-    quic::{LinkError, RateLimit},
+    protocol::{Code, PeerMessage, TransferId},
+    quic::RateLimit,
     sealing::{Compression, NewTransfer, Suite, TransferSealer},
-    transfer::{
-        Channel, EnterError, Error, ErrorKind, Event, Member, MessageSender, Observer, PeerEvent,
-    },
+    transfer::{Channel, Error, ErrorKind, Member, MessageSender, Observer, PeerEvent},
 };
 
 /// What files' tasks have found out and nobody has taken yet.
 const NOTES: usize = 512;
-/// Files under way in the first attempt. Small ones stay below the stream limit, so that bulk has a
-/// place; of larger ones, few finish sooner than many, and keep the send window free for small ones.
-const PLACES: Places = Places {
-    small: 128,
-    bulk: 3,
-};
-/// The same for attempts beside the first.
-const PLACES_BESIDE: Places = Places { small: 16, bulk: 2 };
 /// How often time limits are looked at.
 const TICK: Duration = Duration::from_millis(250);
-/// How long a recipient that has everything waits to be told whether the others have it too. It forgets
-/// what it has noted after five seconds.
-const DONE_KEPT: Duration = Duration::from_secs(3);
-/// How long the last messages may wait for room when a send ends.
-const LAST_MESSAGES: Duration = Duration::from_secs(2);
 
 /// What every attempt of one send has in common.
 pub(super) struct Driver<'a> {
@@ -79,7 +64,7 @@ struct Run<'d, 'a> {
     notes: mpsc::Sender<(TransferId, FileNote)>,
     noted: mpsc::Receiver<(TransferId, FileNote)>,
     /// Messages for which the channel has had no room yet.
-    outbox: VecDeque<Outgoing>,
+    outbox: Outbox,
     /// Whether something happened that may let an attempt begin.
     look: bool,
 }
@@ -133,45 +118,6 @@ impl Driver<'_> {
         summary
     }
 
-    /// Enters the room again, and again, until that has taken too long.
-    ///
-    /// # Errors
-    /// The last failure; one that will not pass at once.
-    pub(super) async fn reconnect(
-        &mut self,
-        mut error: Error,
-        patience: Duration,
-    ) -> Result<Channel, Error> {
-        let lost = self.clock.now();
-        let mut backoff = Backoff::new();
-        loop {
-            let left = (lost + patience).saturating_sub(self.clock.now());
-            if left.is_zero() {
-                return Err(error);
-            }
-            let pause = backoff.next().min(left);
-            self.observer.event(Event::Waiting {
-                reason: format!("{error:#}"),
-                retry_in: pause,
-            });
-            self.clock.during(tokio::time::sleep(pause)).await;
-            let left = (lost + patience).saturating_sub(self.clock.now());
-            // At its very end too, one attempt is worth a moment.
-            let limit = left.max(Duration::from_secs(1));
-            let entering = timeout(limit, self.member.enter(None));
-            error = match self
-                .clock
-                .during(entering)
-                .await
-                .unwrap_or(Err(EnterError::TurnedAway(LinkError::TimedOut)))
-            {
-                Ok(channel) => return Ok(channel),
-                Err(error) if error.is_passing() => error.into(),
-                Err(error) => return Err(error.into()),
-            };
-        }
-    }
-
     fn show(&self, sender: &mut Sender) {
         for event in sender.take_events() {
             self.observer.event(event);
@@ -188,7 +134,7 @@ impl<'d, 'a> Run<'d, 'a> {
             running: HashMap::new(),
             notes,
             noted,
-            outbox: VecDeque::new(),
+            outbox: Outbox::default(),
             look: true,
         }
     }
@@ -207,15 +153,9 @@ impl<'d, 'a> Run<'d, 'a> {
             }
             self.advance(now, channel);
             self.driver.show(self.sender);
-            self.flush(&messages);
+            self.outbox.flush(&messages);
             if self.sender.is_over() && self.running.is_empty() {
-                let last = async {
-                    while !self.outbox.is_empty() {
-                        messages.has_room().await;
-                        self.flush(&messages);
-                    }
-                };
-                let _ = timeout(LAST_MESSAGES, last).await;
+                self.outbox.drain(&messages).await;
                 return End::Over;
             }
             let deadline = self.running.values().filter_map(|r| r.attempt.deadline());
@@ -252,6 +192,10 @@ impl<'d, 'a> Run<'d, 'a> {
             self.sender.on_payload_taken_for_good();
         }
         let member = self.driver.member;
+        let link = recipients.iter().all(|place| {
+            let peer = self.sender.present(self.sender.target(*place).id);
+            peer.is_none_or(|peer| peer.bundle.hard_links)
+        });
         let count = u32::try_from(recipients.len())
             .ok()
             .and_then(NonZeroU32::new);
@@ -262,10 +206,11 @@ impl<'d, 'a> Run<'d, 'a> {
             member_key: &member.member_key(),
             suite: Suite::preferred(),
             recipients: count.expect("an attempt has recipients, and not four billion"),
-            manifest: &self.driver.payload.manifest(),
+            manifest: &self.driver.payload.manifest(link),
         });
         let transfer = sealer.transfer();
-        let known = (self.driver.payload.files, self.driver.payload.bytes);
+        let extent = self.driver.payload.extent(link);
+        let known = (extent.files, extent.bytes);
         self.sender.on_attempt((transfer, recipients), known);
         let mut parts = Vec::with_capacity(recipients.len());
         for place in recipients {
@@ -277,8 +222,7 @@ impl<'d, 'a> Run<'d, 'a> {
                 Ok(offer) => {
                     parts.push((peer, sealer.receipts(bundle.key)));
                     let message = PeerMessage::Offer { offer };
-                    self.outbox
-                        .push_back(Outgoing::Message(transfer, Some(peer), message));
+                    self.outbox.message(transfer, Some(peer), message);
                 }
                 Err(error) => {
                     let error = Error::from_source(ErrorKind::NoSuchPeer, error);
@@ -287,8 +231,8 @@ impl<'d, 'a> Run<'d, 'a> {
             }
         }
         let places = match self.running.is_empty() {
-            true => PLACES,
-            false => PLACES_BESIDE,
+            true => Places::FIRST,
+            false => Places::BESIDE,
         };
         let running = Running {
             attempt: Attempt::new(parts, (self.driver.timeout, places), now),
@@ -297,6 +241,7 @@ impl<'d, 'a> Run<'d, 'a> {
                 compression: self.driver.compression,
             }),
             walk: Some(walk),
+            link,
             produced: None,
             held: None,
             starts: HashMap::new(),
@@ -343,49 +288,23 @@ impl<'d, 'a> Run<'d, 'a> {
             }
         }
         let all_done = self.sender.is_over() && self.sender.is_success();
+        // Recipients keep their notes for resuming until nobody is to come back for them. While others
+        // are not served, the same command may be run again: theirs stay.
+        let code = match all_done {
+            true => Code::Done,
+            false => Code::Cancelled,
+        };
         for (transfer, running) in &mut self.running {
-            // Recipients keep their notes for resuming until nobody is to come back for them. While
-            // others are not served, the same command may be run again: theirs stay.
-            let code = match all_done {
-                true => Code::Done,
-                false => Code::Cancelled,
-            };
-            let is_over = running.attempt.is_over();
-            let due = |(_, since): &mut (PeerId, Duration)| {
-                all_done || is_over || now >= *since + DONE_KEPT
-            };
-            for (peer, _) in running.done.extract_if(.., due) {
+            for peer in running.take_dismissed(now, all_done) {
                 let message = PeerMessage::Cancel { code };
-                self.outbox
-                    .push_back(Outgoing::Message(*transfer, Some(peer), message));
+                self.outbox.message(*transfer, Some(peer), message);
             }
         }
         for transfer in over {
             self.running.remove(&transfer);
             self.sender.on_attempt_over();
-            self.outbox.push_back(Outgoing::Close(transfer));
+            self.outbox.push(Outgoing::Close(transfer));
             self.look = true;
-        }
-    }
-
-    /// Sends what waits, as far as there is room.
-    fn flush(&mut self, messages: &MessageSender) {
-        while let Some(outgoing) = self.outbox.pop_front() {
-            let refused = match outgoing {
-                Outgoing::Message(transfer, to, message) => messages
-                    .try_send(to, transfer, message)
-                    .map(|message| Outgoing::Message(transfer, to, message)),
-                Outgoing::Begin(transfer) => {
-                    (!messages.try_begin(transfer)).then_some(Outgoing::Begin(transfer))
-                }
-                Outgoing::Close(transfer) => {
-                    (!messages.try_close(transfer)).then_some(Outgoing::Close(transfer))
-                }
-            };
-            if let Some(outgoing) = refused {
-                self.outbox.push_front(outgoing);
-                return;
-            }
         }
     }
 
@@ -474,22 +393,12 @@ impl<'d, 'a> Run<'d, 'a> {
         for transfer in self.running.keys() {
             let code = Code::Cancelled;
             let message = PeerMessage::Cancel { code };
-            self.outbox
-                .push_back(Outgoing::Message(*transfer, None, message));
-            self.outbox.push_back(Outgoing::Close(*transfer));
+            self.outbox.message(*transfer, None, message);
+            self.outbox.push(Outgoing::Close(*transfer));
         }
         self.running.clear();
         self.sender.on_end(&interrupted());
-        let last = async {
-            loop {
-                self.flush(messages);
-                if self.outbox.is_empty() {
-                    return;
-                }
-                messages.has_room().await;
-            }
-        };
-        let _ = timeout(LAST_MESSAGES, last).await;
+        self.outbox.drain(messages).await;
     }
 }
 

@@ -21,9 +21,11 @@ mod file;
 mod job;
 mod keys;
 mod ledger;
+mod outbox;
 mod payload;
 mod producer;
 mod recipients;
+mod reconnect;
 mod request;
 mod running;
 mod sender;
@@ -37,11 +39,8 @@ pub use request::{SendRequest, SourceSpec, To};
 pub use target::{Status, Summary, Target};
 
 use self::{
-    clock::Clock,
-    driver::Driver,
-    payload::Payload,
-    recipients::Recipients,
-    sender::{Patience, Sender},
+    clock::Clock, driver::Driver, payload::Payload, recipients::Recipients, sender::Sender,
+    target::Patience,
 };
 use super::{Error, ErrorKind, Member, Observer};
 use crate::{home::KnownPeers, protocol::Code, quic::RateLimit, sealing::Compression};
@@ -80,7 +79,7 @@ pub async fn send(
         To::Peers(_) => None,
     };
     let beginning = async {
-        let mut channel = match member.enter(None).await {
+        let mut channel = match member.enter_and_list().await {
             Ok(channel) => channel,
             // Somebody who waits for a recipient waits for the relay as well.
             Err(error) if error.is_passing() && !wait.is_zero() => {
@@ -89,14 +88,17 @@ pub async fn send(
             Err(error) => return Err(error.into()),
         };
         let recipients = Recipients {
-            member,
-            known,
-            observer,
+            me: member.id(),
+            known: known.clone(),
+            to: to.clone(),
             interrupted: record
                 .as_ref()
                 .map_or_else(Vec::new, |record| record.interrupted()),
         };
-        match recipients.find(&mut driver, &mut channel, (to, wait)).await {
+        match Arc::new(recipients)
+            .find(&mut driver, &mut channel, wait)
+            .await
+        {
             Ok(found) => Ok((channel, found)),
             Err(error) => {
                 channel.close(Code::Done).await;

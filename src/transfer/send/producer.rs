@@ -14,9 +14,9 @@ use super::{
     keys::AttemptKeys,
 };
 use crate::{
-    protocol::{CHUNK_SIZE, FileClass, FileIndex, FileName},
+    protocol::{CHUNK_SIZE, FileClass, FileIndex, FileName, RelativePath},
     sealing::{FileDigest, FileSealer, Head, HeadKind, ModifiedTime},
-    storage::{Entry, EntryKind, OpenSource, Source},
+    storage::{Entry, EntryKind, HardLinks, Linked, OpenSource, Source},
     transfer::{Error, ErrorKind},
 };
 
@@ -84,6 +84,8 @@ pub(super) struct Preparation {
     /// Hash each file before its head is sealed, and say in the head what it is: then a recipient that
     /// has it says so. To a sender that does not know the content, it says nothing.
     pub(super) hash: bool,
+    /// Send further names of a file as hard links, after everything else.
+    pub(super) link: bool,
 }
 
 /// Starts the producer; it ends when everything is found or the receiver is dropped.
@@ -117,14 +119,7 @@ struct Over;
 impl Producer {
     fn run(&mut self, source: Walk) -> Result<(), Over> {
         match source {
-            Walk::Paths(source) => {
-                for entry in source.walk() {
-                    match entry {
-                        Ok(entry) => self.entry(&entry)?,
-                        Err(error) => self.unreadable(error.path().display().to_string(), error)?,
-                    }
-                }
-            }
+            Walk::Paths(source) => self.paths(&source)?,
             Walk::Pipe(name, reader) => {
                 self.job(
                     head(HeadKind::File, name.as_str(), None),
@@ -139,7 +134,53 @@ impl Producer {
         self.say(Produced::End(self.keys.sealer.files()))
     }
 
-    fn entry(&mut self, entry: &Entry) -> Result<(), Over> {
+    fn paths(&mut self, source: &Source) -> Result<(), Over> {
+        let (mut links, mut further) = (HardLinks::default(), Vec::new());
+        for entry in source.walk() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.unreadable(error.path().display().to_string(), error)?;
+                    continue;
+                }
+            };
+            let linked = match self.preparation.link {
+                true => links.note(&entry),
+                false => Linked::Alone,
+            };
+            match linked {
+                Linked::Alone => {
+                    self.entry(&entry, false)?;
+                }
+                Linked::First => {
+                    if !self.entry(&entry, true)? {
+                        links.forget(&entry);
+                    }
+                }
+                Linked::To(first) => further.push((entry, first)),
+            }
+        }
+        // Their files are on their way by now, so that nothing waits for what has not been opened.
+        for (entry, first) in further {
+            self.hard_link(&entry, &first)?;
+        }
+        Ok(())
+    }
+
+    fn hard_link(&mut self, entry: &Entry, first: &RelativePath) -> Result<(), Over> {
+        let mut head = head(HeadKind::HardLink, entry.path.as_str(), None);
+        head.target = Some(first.as_str().to_owned());
+        // For a recipient whose file system has no hard links.
+        head.exec = entry.executable;
+        head.mode = entry.mode;
+        head.mtime = entry
+            .modified
+            .map(|(secs, nanos)| ModifiedTime(secs, nanos));
+        self.job(head, Reader::Bytes(Cursor::new(Bytes::new())))
+    }
+
+    /// Whether it can be sent.
+    fn entry(&mut self, entry: &Entry, linked: bool) -> Result<bool, Over> {
         let path = entry.path.as_str();
         let nothing = || Reader::Bytes(Cursor::new(Bytes::new()));
         let (head, reader) = match &entry.kind {
@@ -149,12 +190,16 @@ impl Producer {
                     head.exec = entry.executable;
                     head.mode = entry.mode;
                     head.sparse = file.is_sparse();
+                    head.linked = linked;
                     head.mtime = file
                         .modified()
                         .map(|(secs, nanos)| ModifiedTime(secs, nanos));
                     (head, Reader::File(file))
                 }
-                Err(error) => return self.unreadable(path.to_owned(), error),
+                Err(error) => {
+                    self.unreadable(path.to_owned(), error)?;
+                    return Ok(false);
+                }
             },
             EntryKind::Directory => {
                 let mut head = head(HeadKind::Dir, path, None);
@@ -170,7 +215,8 @@ impl Producer {
                 (head, nothing())
             }
         };
-        self.job(head, reader)
+        self.job(head, reader)?;
+        Ok(true)
     }
 
     fn job(&mut self, mut head: Head, mut reader: Reader) -> Result<(), Over> {
@@ -265,6 +311,7 @@ fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {
         exec: false,
         mode: None,
         sparse: false,
+        linked: false,
         mtime: None,
         blake3: None,
     }

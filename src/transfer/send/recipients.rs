@@ -2,19 +2,24 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use tokio::time::timeout;
+
 use super::{Status, Target, To, driver::Driver, job::Interrupted};
 use crate::{
     home::KnownPeers,
     identity::{Origin, Present, ResolveError, Verdict, resolve},
     protocol::{PeerId, PeerName},
-    transfer::{Channel, Error, ErrorKind, Event, Member, Observer, Peer, PeerEvent, unix_now},
+    transfer::{Channel, Error, ErrorKind, Event, Observer, Peer, PeerEvent, unix_now},
 };
 
+/// How long the disk may take to say whom we know.
+const DISK_LIMIT: Duration = Duration::from_secs(10);
+
 /// What it takes to find recipients.
-pub(super) struct Recipients<'a> {
-    pub(super) member: &'a Member,
-    pub(super) known: &'a KnownPeers,
-    pub(super) observer: &'a Arc<dyn Observer>,
+pub(super) struct Recipients {
+    pub(super) me: PeerId,
+    pub(super) known: KnownPeers,
+    pub(super) to: To,
     /// Who was to get this job when it was interrupted.
     pub(super) interrupted: Vec<Interrupted>,
 }
@@ -25,20 +30,23 @@ pub(super) struct Found {
     pub(super) present: HashMap<PeerId, Peer>,
 }
 
-impl Recipients<'_> {
+impl Recipients {
     /// Finds out who is meant; waits only where that depends on who comes.
     ///
     /// That somebody is meant does not say that it is there. Every later change of who is there
     /// arrives on the channel.
     pub(super) async fn find(
-        &self,
+        self: Arc<Self>,
         driver: &mut Driver<'_>,
         channel: &mut Channel,
-        (to, wait): (&To, Duration),
+        wait: Duration,
     ) -> Result<Found, Error> {
-        let mut present = self.everyone(channel).await?;
+        let observer = driver.observer;
+        let mut present = everyone(channel, observer).await?;
         loop {
-            let missing = match self.resolve(to, &present) {
+            let (found, resolved) = self.clone().look_up(present, observer).await?;
+            present = found;
+            let missing = match resolved {
                 Ok(targets) => return Ok(Found { targets, present }),
                 Err(error) if error.kind() == ErrorKind::NoSuchPeer && !is_unclear(&error) => error,
                 Err(error) => return Err(error),
@@ -49,7 +57,7 @@ impl Recipients<'_> {
             }
             // Short, so that time in which this process was stopped is not waited for.
             let left = left.min(Duration::from_secs(1));
-            match tokio::time::timeout(left, channel.recv()).await {
+            match timeout(left, channel.recv()).await {
                 Ok(Some(PeerEvent::Presence(peer))) if peer.is_listening() => {
                     present.insert(peer.id, *peer);
                 }
@@ -61,23 +69,55 @@ impl Recipients<'_> {
                     let error = Error::from_source(ErrorKind::Unreachable, channel.ended().await);
                     let patience = driver.timeout;
                     *channel = driver.reconnect(error, patience).await?;
-                    present = self.everyone(channel).await?;
+                    present = everyone(channel, observer).await?;
                 }
             }
         }
     }
 
-    /// Turns what was asked for into targets.
-    fn resolve(&self, to: &To, present: &HashMap<PeerId, Peer>) -> Result<Vec<Target>, Error> {
+    /// Turns what was asked for into targets, on a thread that may wait for the disk and for whoever
+    /// else holds the known peers' lock.
+    async fn look_up(
+        self: Arc<Self>,
+        present: HashMap<PeerId, Peer>,
+        observer: &Arc<dyn Observer>,
+    ) -> Result<(HashMap<PeerId, Peer>, Result<Vec<Target>, Error>), Error> {
+        let observer = observer.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let targets = self.resolve(&present, &*observer);
+            (present, targets)
+        });
+        let looked = timeout(DISK_LIMIT, looking).await;
+        let late = || {
+            Error::new(
+                ErrorKind::LocalFile,
+                "reading the known peers takes too long",
+            )
+        };
+        let panicked = || {
+            Error::new(
+                ErrorKind::Other,
+                "the thread that reads known peers panicked",
+            )
+        };
+        looked.map_err(|_| late())?.map_err(|_| panicked())
+    }
+
+    /// Turns what was asked for into targets. Blocking.
+    fn resolve(
+        &self,
+        present: &HashMap<PeerId, Peer>,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Target>, Error> {
         let roster = self
             .known
             .load()
             .map_err(|e| Error::new(ErrorKind::Other, e))?;
         let mut targets: Vec<Target> = Vec::new();
-        match to {
+        match &self.to {
             To::Everyone => {
-                let me = self.member.id();
-                let mut everyone: Vec<_> = present.values().filter(|peer| peer.id != me).collect();
+                let mut everyone: Vec<_> =
+                    present.values().filter(|peer| peer.id != self.me).collect();
                 everyone.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
                 for peer in everyone {
                     let mut target = Target::new(peer.id, peer.name.clone());
@@ -120,7 +160,7 @@ impl Recipients<'_> {
                         .name
                         .unwrap_or_else(|| PeerName::from_lossy(&resolved.id.short()));
                     if let Verdict::Changed { pinned } = roster.check(&name, resolved.id) {
-                        self.observer.event(Event::Notice {
+                        observer.event(Event::Notice {
                             text: format!(
                                 "this {name} is not the {name} that files came from before ({})",
                                 pinned.short()
@@ -128,14 +168,8 @@ impl Recipients<'_> {
                         });
                     }
                     // Whom a person addresses by name is from now on who has that name.
-                    if text.trim() == name.as_str()
-                        && let Err(error) =
-                            self.known
-                                .pin(&name, resolved.id, Origin::SentTo, unix_now())
-                    {
-                        self.observer.event(Event::Notice {
-                            text: format!("known peers were not updated: {error}"),
-                        });
+                    if text.trim() == name.as_str() {
+                        self.pin(&name, resolved.id, observer)?;
                     }
                     targets.push(Target::new(resolved.id, name));
                 }
@@ -143,25 +177,42 @@ impl Recipients<'_> {
         }
         Ok(targets)
     }
+
+    /// Gives a name to whoever is addressed by it, if nobody has been since it was looked up.
+    fn pin(&self, name: &PeerName, got: PeerId, observer: &dyn Observer) -> Result<(), Error> {
+        match self.known.pin(name, got, Origin::SentTo, unix_now()) {
+            Ok(Verdict::Changed { pinned }) => {
+                let name = name.clone();
+                Err(ResolveError::KeyChanged { name, pinned, got }.into())
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let text = format!("known peers were not updated: {error}");
+                observer.event(Event::Notice { text });
+                Ok(())
+            }
+        }
+    }
 }
 
-impl Recipients<'_> {
-    /// Everyone who listens now.
-    async fn everyone(&self, channel: &mut Channel) -> Result<HashMap<PeerId, Peer>, Error> {
-        let silent = || {
-            let reason = "the relay does not say who is there";
-            Error::new(ErrorKind::Unreachable, reason)
-        };
-        let peers = channel.peers(true).await.ok_or_else(silent)?;
-        for text in channel.take_ignored() {
-            self.observer.event(Event::Notice { text });
-        }
-        Ok(peers
-            .into_iter()
-            .filter(Peer::is_listening)
-            .map(|peer| (peer.id, peer))
-            .collect())
+/// Everyone who listens now.
+async fn everyone(
+    channel: &mut Channel,
+    observer: &Arc<dyn Observer>,
+) -> Result<HashMap<PeerId, Peer>, Error> {
+    let silent = || {
+        let reason = "the relay does not say who is there";
+        Error::new(ErrorKind::Unreachable, reason)
+    };
+    let peers = channel.peers(true).await.ok_or_else(silent)?;
+    for text in channel.take_ignored() {
+        observer.event(Event::Notice { text });
     }
+    Ok(peers
+        .into_iter()
+        .filter(Peer::is_listening)
+        .map(|peer| (peer.id, peer))
+        .collect())
 }
 
 /// Whether what was asked for could not mean one peer, whoever comes.

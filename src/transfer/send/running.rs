@@ -1,12 +1,6 @@
 //! An attempt that runs: its state, and the files and threads that work for it.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    future::poll_fn,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{collections::HashMap, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -17,13 +11,18 @@ use super::{
     attempt::{Attempt, Effect, FileStarts},
     file::{self, FileTask, Notes},
     keys::AttemptKeys,
+    outbox::{Outbox, Outgoing},
     producer::{self, Job, Preparation, Produced, Walk},
 };
 use crate::{
-    protocol::{FileIndex, PeerId, PeerMessage, TransferId},
+    protocol::{FileIndex, PeerId, TransferId},
     quic::RateLimit,
     transfer::Channel,
 };
+
+/// How long a recipient that has everything waits to be told whether the others have it too. It forgets
+/// what it has noted after five seconds.
+const DONE_KEPT: Duration = Duration::from_secs(3);
 
 /// An attempt that runs.
 pub(super) struct Running {
@@ -31,6 +30,8 @@ pub(super) struct Running {
     pub(super) keys: Arc<AttemptKeys>,
     /// Until the attempt begins.
     pub(super) walk: Option<Walk>,
+    /// Whether all recipients take hard links as such.
+    pub(super) link: bool,
     /// From then on, until all files are found.
     pub(super) produced: Option<mpsc::Receiver<Produced>>,
     /// A file that waits for a place.
@@ -41,29 +42,18 @@ pub(super) struct Running {
     pub(super) done: Vec<(PeerId, Duration)>,
 }
 
-/// A message that waits for room.
-pub(super) enum Outgoing {
-    Message(TransferId, Option<PeerId>, PeerMessage),
-    Begin(TransferId),
-    Close(TransferId),
-}
-
 impl Running {
-    pub(super) fn carry_out(
-        &mut self,
-        transfer: TransferId,
-        effect: Effect,
-        outbox: &mut VecDeque<Outgoing>,
-    ) {
+    pub(super) fn carry_out(&mut self, transfer: TransferId, effect: Effect, outbox: &mut Outbox) {
         match effect {
             Effect::Send { to, message } => {
-                outbox.push_back(Outgoing::Message(transfer, to, message));
+                outbox.message(transfer, to, message);
             }
             Effect::Begin { each, compare } => {
-                outbox.push_back(Outgoing::Begin(transfer));
+                outbox.push(Outgoing::Begin(transfer));
                 let preparation = Preparation {
                     seal_small: !each,
                     hash: compare,
+                    link: self.link,
                 };
                 self.produced = self
                     .walk
@@ -78,6 +68,16 @@ impl Running {
             // The send's own state has taken the others.
             _ => {}
         }
+    }
+
+    /// Recipients that have everything and need not wait any longer to be told so.
+    pub(super) fn take_dismissed(&mut self, now: Duration, all_done: bool) -> Vec<PeerId> {
+        let at_once = all_done || self.attempt.is_over();
+        let due = |(_, since): &mut (PeerId, Duration)| at_once || now >= *since + DONE_KEPT;
+        self.done
+            .extract_if(.., due)
+            .map(|(peer, _)| peer)
+            .collect()
     }
 
     /// Starts a file where there is a place for it, and holds it where there is none.

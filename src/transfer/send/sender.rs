@@ -11,10 +11,11 @@ use std::{collections::HashMap, time::Duration};
 use super::{
     Status, Summary, Target,
     attempt::{Effect, Next, PartEnd},
+    target::Patience,
 };
 use crate::{
     protocol::{PeerId, Road, TransferId},
-    transfer::{Error, ErrorKind, Event, Peer},
+    transfer::{Error, Event, Peer},
 };
 
 /// Attempts that run side by side: below the relay's limit, and each with a fair share of streams.
@@ -22,15 +23,6 @@ const ATTEMPTS_MAX: usize = 6;
 /// How long the first recipient that is back waits for others that are missing too, so that they
 /// share an attempt: after a relay's restart, all of them come within moments.
 const GATHER: Duration = Duration::from_millis(700);
-
-/// How patient a send is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    /// For a recipient that is not there yet.
-    pub(super) wait: Duration,
-    /// For one that makes no progress although it could.
-    pub(super) timeout: Duration,
-}
 
 /// One send's state.
 pub(super) struct Sender {
@@ -291,33 +283,11 @@ impl Sender {
 
     /// Gives up on those who cannot be served any more.
     pub(super) fn on_tick(&mut self, now: Duration) {
-        let Patience { wait, timeout } = self.patience;
+        let spent = !self.can_repeat && self.transfer.is_some();
         for place in 0..self.targets.len() {
             let target = &self.targets[place];
-            let Status::Pending(error) = &target.status else {
-                continue;
-            };
-            if target.is_served {
-                continue;
-            }
-            let quiet = now.saturating_sub(target.quiet_since);
-            // It was said to be there, and was not; or it never was.
-            let absent = error.kind() == ErrorKind::NoSuchPeer
-                && !target.has_answered
-                && (target.was_offered || !self.present.contains_key(&target.id));
-            let spent = !self.can_repeat && self.transfer.is_some();
-            let failed = if spent {
-                let reason = "standard input was sent to the others, and cannot be sent again";
-                Some(Error::new(error.kind(), reason))
-            } else if absent && now >= wait {
-                Some(error.clone())
-            } else if quiet >= timeout.max(wait) {
-                let reason = format!("no progress for {} s", timeout.max(wait).as_secs());
-                Some(error.clone().context_of(ErrorKind::TimedOut, reason))
-            } else {
-                None
-            };
-            if let Some(error) = failed {
+            let is_present = self.present.contains_key(&target.id);
+            if let Some(error) = target.given_up(now, self.patience, is_present, spent) {
                 self.fail(place, error);
             }
         }
@@ -391,23 +361,8 @@ impl Sender {
                 answered,
                 progressed,
             } => {
-                target.has_answered |= answered;
-                // A loss explains silence; but not one after the other without any progress.
-                if progressed || next != Next::Later {
-                    target.quiet_since = now;
-                }
-                target.next = match next {
-                    Next::Later => now + target.backoff.next(),
-                    Next::Now => now,
-                    Next::Alone => {
-                        target.alone = true;
-                        now
-                    }
-                };
                 let reason = format!("{error:#}");
-                let is_news = target.status != Status::Pending(error.clone());
-                target.status = Status::Pending(error);
-                if is_news || next != Next::Later {
+                if target.again(now, next, error, (answered, progressed)) {
                     let peer = Some(target.peer());
                     self.events.push(Event::Retrying { peer, reason });
                 }

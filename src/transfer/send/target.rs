@@ -4,6 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use super::attempt::Next;
 use crate::{
     protocol::{PeerId, PeerName},
     transfer::{Error, ErrorKind, PeerRef},
@@ -11,6 +12,15 @@ use crate::{
 
 /// The pause before a recipient is offered the rest again, and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
+
+/// How patient a send is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For a recipient that is not there yet.
+    pub(super) wait: Duration,
+    /// For one that makes no progress although it could.
+    pub(super) timeout: Duration,
+}
 
 /// One recipient of a send, over as many attempts as it takes.
 #[derive(Debug)]
@@ -110,6 +120,67 @@ impl Target {
     pub(super) fn moved(&mut self, now: Duration) {
         self.quiet_since = now;
         self.backoff = Backoff::new();
+    }
+
+    /// It is to be served again, for this reason; whether that is worth telling.
+    pub(super) fn again(
+        &mut self,
+        now: Duration,
+        next: Next,
+        error: Error,
+        (answered, progressed): (bool, bool),
+    ) -> bool {
+        self.has_answered |= answered;
+        // A loss explains silence; but not one after the other without any progress.
+        if progressed || next != Next::Later {
+            self.quiet_since = now;
+        }
+        self.next = match next {
+            Next::Later => now + self.backoff.next(),
+            Next::Now => now,
+            Next::Alone => {
+                self.alone = true;
+                now
+            }
+        };
+        let status = Status::Pending(error);
+        let is_news = self.status != status;
+        self.status = status;
+        is_news || next != Next::Later
+    }
+
+    /// Why it is given up now, if it is.
+    ///
+    /// `spent`: what there was to send was sent to the others, and cannot be sent again.
+    pub(super) fn given_up(
+        &self,
+        now: Duration,
+        Patience { wait, timeout }: Patience,
+        is_present: bool,
+        spent: bool,
+    ) -> Option<Error> {
+        let Status::Pending(error) = &self.status else {
+            return None;
+        };
+        if self.is_served {
+            return None;
+        }
+        let quiet = now.saturating_sub(self.quiet_since);
+        // It was said to be there, and was not; or it never was.
+        let absent = error.kind() == ErrorKind::NoSuchPeer
+            && !self.has_answered
+            && (self.was_offered || !is_present);
+        if spent {
+            let reason = "standard input was sent to the others, and cannot be sent again";
+            Some(Error::new(error.kind(), reason))
+        } else if absent && now >= wait {
+            Some(error.clone())
+        } else if quiet >= timeout.max(wait) {
+            let reason = format!("no progress for {} s", timeout.max(wait).as_secs());
+            Some(error.clone().context_of(ErrorKind::TimedOut, reason))
+        } else {
+            None
+        }
     }
 
     /// Counts a file that it has signed for; whether that is news.

@@ -18,6 +18,8 @@ pub struct Bundle {
     pub chosen: bool,
     /// What to seal transfers to the member with; `None` from one that does not listen.
     pub hpke: Option<HpkePublicKey>,
+    /// Whether the member takes hard links as such.
+    pub hard_links: bool,
     /// From when on the bundle is void, in seconds since 1970.
     pub expires_unix: u64,
 }
@@ -99,6 +101,7 @@ impl Bundle {
             name: self.name.clone(),
             chosen: self.chosen,
             hpke: self.hpke.as_ref().map(|key| Base64(key.to_bytes())),
+            hard_links: self.hard_links,
             expires: self.expires_unix,
         };
         let body = serde_json::to_vec(&body).expect("strings and numbers are JSON");
@@ -176,6 +179,7 @@ impl Bundle {
             name: body.name,
             chosen: body.chosen,
             hpke: hpke.transpose()?,
+            hard_links: body.hard_links,
             expires_unix: body.expires,
         })
     }
@@ -190,6 +194,8 @@ struct Body {
     chosen: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hpke: Option<Base64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    hard_links: bool,
     expires: u64,
 }
 
@@ -238,10 +244,17 @@ mod tests {
             name: "alice".parse().unwrap(),
             chosen: true,
             hpke: Some(HpkePublicKey::new(hpke)),
+            hard_links: true,
             expires_unix: NOW + BUNDLE_LIFETIME.as_secs(),
         };
         let signed = bundle.sign(&me, &room);
         (me, room, bundle, signed)
+    }
+
+    #[test]
+    fn a_bundle_of_an_earlier_version_takes_no_hard_links() {
+        let json = r#"{"v":1,"key":"AAAA","name":"a","chosen":true,"expires":1}"#;
+        assert!(!serde_json::from_str::<Body>(json).unwrap().hard_links);
     }
 
     #[test]

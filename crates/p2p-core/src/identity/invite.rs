@@ -5,16 +5,15 @@ use std::{fmt, str::FromStr};
 use super::{HostPort, HostPortError, RelayAddress, RoomSecret, RoomSecretError};
 use crate::protocol::{IdError, PeerId};
 
-/// A relay, the key that it must show, and a room on it.
+/// A room, and the relay on which it is, if it is on one.
 ///
-/// Text: `p2p://HOST:PORT/RELAY-FINGERPRINT#ROOM-SECRET`. `Display` writes the secret, since that
-/// is what an invite is for; `Debug` and every error leave it out.
+/// Text: `p2p://HOST:PORT/RELAY-FINGERPRINT#ROOM-SECRET`, or `p2p://lan#ROOM-SECRET` for a room
+/// whose members find each other on their LAN. `Display` writes the secret, since that is what an
+/// invite is for; `Debug` and every error leave it out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Invite {
-    /// Where the relay is.
-    pub relay: HostPort,
-    /// The key that the relay must show.
-    pub fingerprint: PeerId,
+    /// Where the relay is, and the key that it must show; `None` for a room without one.
+    pub relay: Option<RelayAddress>,
     /// The room.
     pub secret: RoomSecret,
 }
@@ -44,12 +43,30 @@ pub enum InviteError {
 }
 
 impl Invite {
-    /// The relay alone, without the room.
+    /// To a room on a relay.
     #[must_use]
-    pub fn relay_address(&self) -> RelayAddress {
-        RelayAddress {
-            at: self.relay.clone(),
-            fingerprint: self.fingerprint,
+    pub const fn new(at: HostPort, fingerprint: PeerId, secret: RoomSecret) -> Self {
+        Self {
+            relay: Some(RelayAddress { at, fingerprint }),
+            secret,
+        }
+    }
+
+    /// To a room without a relay.
+    #[must_use]
+    pub const fn lan(secret: RoomSecret) -> Self {
+        Self {
+            relay: None,
+            secret,
+        }
+    }
+
+    /// Where the room is, for people: the relay's host and port, or `lan`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.relay {
+            Some(relay) => relay.at.to_string(),
+            None => LAN.to_owned(),
         }
     }
 }
@@ -65,51 +82,58 @@ impl FromStr for Invite {
         };
         let (clear, secret) = rest.split_once('#').unwrap_or((rest, ""));
         let (relay, fingerprint) = clear.split_once('/').unwrap_or((clear, ""));
-        if fingerprint.is_empty() {
+        let is_lan = fingerprint.is_empty() && relay.eq_ignore_ascii_case(LAN);
+        if fingerprint.is_empty() && !is_lan {
             return Err(InviteError::NoFingerprint);
         }
         if secret.is_empty() {
             return Err(InviteError::NoSecret);
         }
-        Ok(Self {
-            relay: relay.parse()?,
-            fingerprint: fingerprint.parse()?,
-            secret: secret.parse()?,
-        })
+        let relay = match is_lan {
+            true => None,
+            false => Some(RelayAddress {
+                at: relay.parse()?,
+                fingerprint: fingerprint.parse()?,
+            }),
+        };
+        let secret = secret.parse()?;
+        Ok(Self { relay, secret })
     }
 }
 
 impl fmt::Display for Invite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secret = self.secret.reveal();
-        write!(
-            f,
-            "{SCHEME}{}/{}#{}",
-            self.relay,
-            self.fingerprint,
-            secret.as_str()
-        )
+        match &self.relay {
+            Some(relay) => write!(f, "{SCHEME}{relay}#{}", secret.as_str()),
+            None => write!(f, "{SCHEME}{LAN}#{}", secret.as_str()),
+        }
     }
 }
 
 impl fmt::Debug for Invite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Invite({}, ..)", self.relay_address())
+        match &self.relay {
+            Some(relay) => write!(f, "Invite({relay}, ..)"),
+            None => write!(f, "Invite({LAN}, ..)"),
+        }
     }
 }
 
 const SCHEME: &str = "p2p://";
+/// What stands in the place of a relay where there is none.
+const LAN: &str = "lan";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn invite() -> Invite {
-        Invite {
-            relay: "[::1]:99".parse().unwrap(),
-            fingerprint: PeerId::from_bytes([7; 32]),
-            secret: RoomSecret::from_bytes([9; 16]),
-        }
+        Invite::new(
+            "[::1]:99".parse().unwrap(),
+            PeerId::from_bytes([7; 32]),
+            RoomSecret::from_bytes([9; 16]),
+        )
     }
 
     #[test]
@@ -125,7 +149,24 @@ mod tests {
             assert_eq!(form.parse(), Ok(invite()), "{form}");
         }
         let default_port = text.replace("[::1]:99", "host").parse::<Invite>().unwrap();
-        assert_eq!(default_port.relay.port(), 4433);
+        assert_eq!(default_port.relay.unwrap().at.port(), 4433);
+    }
+
+    #[test]
+    fn an_invite_to_a_room_without_a_relay_reads_back_and_a_relay_may_be_called_lan() {
+        let lan = Invite::lan(RoomSecret::from_bytes([9; 16]));
+        let text = lan.to_string();
+        assert!(text.starts_with("p2p://lan#"));
+        for form in [&text, &text.to_uppercase(), &text.replace("lan#", "lan/#")] {
+            assert_eq!(form.parse(), Ok(lan.clone()), "{form}");
+        }
+        assert_eq!(lan.place(), "lan");
+        assert_eq!(format!("{lan:?}"), "Invite(lan, ..)");
+        let named = invite().to_string().replace("[::1]:99", "lan");
+        assert_eq!(named.parse::<Invite>().unwrap().place(), "lan:4433");
+        assert_eq!("p2p://lan".parse::<Invite>(), Err(InviteError::NoSecret));
+        let with_port = text.replace("lan#", "lan:4433#");
+        assert_eq!(with_port.parse::<Invite>(), Err(InviteError::NoFingerprint));
     }
 
     #[test]

@@ -7,11 +7,13 @@
 //! | `room` | [`RoomSecret`], and what is derived from it: room ID and [`MemberKey`] |
 //! | `address` | [`HostPort`], [`RelayAddress`] |
 //! | `invite` | [`Invite`]: relay and room in one string |
+//! | `announcement` | [`Announcement`]: what a listener says of itself on its LAN |
 //! | `bundle` | [`Bundle`]: what a member publishes about itself |
 //! | `roster` | [`Roster`]: whom I know in one room |
 //! | `resolve` | [`resolve`]: what `--to` means |
 
 mod address;
+mod announcement;
 mod bundle;
 mod hpke_key;
 mod invite;
@@ -23,6 +25,7 @@ mod roster;
 
 pub use crate::crypto::SIGNATURE_LEN;
 pub use address::{DEFAULT_PORT, HostPort, HostPortError, RelayAddress, RelayAddressError};
+pub use announcement::{AnnouncedAt, Announcement, LanKey};
 pub use bundle::{BUNDLE_LIFETIME, Bundle, BundleError};
 pub use hpke_key::{HpkeKeyError, HpkePublicKey};
 pub use invite::{Invite, InviteError};

@@ -59,6 +59,11 @@ impl RoomSecret {
         Self(bytes)
     }
 
+    /// What everything of the room is derived from.
+    pub(super) const fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
     /// The name of the room on a relay, which does not reveal the secret.
     #[must_use]
     pub fn room_id(&self) -> RoomId {

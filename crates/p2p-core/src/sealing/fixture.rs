@@ -30,6 +30,7 @@ impl Peer {
             name: "bob".parse().unwrap(),
             chosen: true,
             hpke: Some(self.keys.current().public().clone()),
+            hard_links: false,
             expires_unix: u64::MAX,
         }
     }
@@ -108,6 +109,7 @@ pub(super) fn head(size: Option<u64>) -> Head {
         exec: false,
         mode: None,
         sparse: false,
+        linked: false,
         mtime: Some(ModifiedTime(1, 2)),
         blake3: None,
     }

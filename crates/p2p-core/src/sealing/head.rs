@@ -12,7 +12,8 @@ pub struct Head {
     /// Bytes of content; `None` when the sender does not know, as of a pipe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Where a symbolic link leads. Not checked here.
+    /// Where a symbolic link leads, or the path of the file in the same transfer that a hard link is another
+    /// name of. Not checked here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// Whether its owner may execute it.
@@ -25,6 +26,9 @@ pub struct Head {
     /// Whether there are holes in it, so that blocks of zeros need no room.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sparse: bool,
+    /// Whether it may have further names, which come after it as hard links.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub linked: bool,
     /// When its content last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtime: Option<ModifiedTime>,
@@ -73,6 +77,9 @@ pub enum HeadKind {
     Dir,
     /// A symbolic link; it has no content.
     Symlink,
+    /// Another name of a file of the same transfer; it has no content. Only for recipients whose bundle says
+    /// that they take it.
+    HardLink,
     /// A message to show and not to store.
     Text,
 }
@@ -107,7 +114,7 @@ impl Head {
     /// Bytes of content that must follow, if that is known.
     pub(super) fn content_size(&self) -> Option<u64> {
         match self.kind {
-            HeadKind::Dir | HeadKind::Symlink => Some(0),
+            HeadKind::Dir | HeadKind::Symlink | HeadKind::HardLink => Some(0),
             HeadKind::File | HeadKind::Text => self.size,
         }
     }
@@ -130,6 +137,7 @@ mod tests {
             exec: true,
             mode: None,
             sparse: false,
+            linked: false,
             mtime: Some(ModifiedTime(-1, 999_999_999)),
             blake3: None,
         };

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::{fixture::*, wrap::WrapContext, *};
 use crate::{
     crypto::derive,
-    identity::{Bundle, Identity, Invite, RoomSecret},
+    identity::{AnnouncedAt, Announcement, Bundle, Identity, Invite, RoomSecret},
     protocol::{CHUNK_SIZE, FileIndex, FrameHeader, FrameKind, SafeText, TransferId},
 };
 
@@ -52,6 +52,12 @@ const ENCAPSULATION: [u8; 64] = [0xe7; 64];
 const TRANSFER: TransferId = TransferId::from_bytes([0x7f; 16]);
 const SECRET: [u8; 32] = [0x5e; 32];
 const EXPIRES: u64 = 1_800_000_000;
+const LAN: AnnouncedAt<'static> = AnnouncedAt {
+    instance: "aebagbafaydqqcikbmga2dqpca",
+    port: 49_152,
+    hour: 500_000,
+};
+const LAN_NONCE: [u8; 12] = [0x1a; 12];
 
 fn hex(bytes: impl AsRef<[u8]>) -> Value {
     HEXLOWER.encode(bytes.as_ref()).into()
@@ -82,6 +88,7 @@ fn alice() -> Peer {
 
 fn bundle(of: &Peer) -> Bundle {
     Bundle {
+        hard_links: false,
         expires_unix: EXPIRES,
         ..of.bundle()
     }
@@ -136,12 +143,13 @@ fn receipts() -> Vec<Receipt> {
 fn identity_vectors() -> Value {
     let (alice, bob) = (alice().identity, bob());
     let room = RoomSecret::from_bytes(ROOM_SECRET);
-    let invite = Invite {
-        relay: "relay.example:4433".parse().unwrap(),
-        fingerprint: alice.id(),
-        secret: room.clone(),
-    };
+    let relay = "relay.example:4433".parse().unwrap();
+    let invite = Invite::new(relay, alice.id(), room.clone());
     let signed = bundle(&bob).sign(&bob.identity, &room.member_key());
+    let announcement = Announcement {
+        peer: bob.identity.id(),
+        relay: alice.id(),
+    };
     let (private, public) = XWing::derive_keypair(&HPKE_IKM);
     json!({
         "identity": {
@@ -170,6 +178,15 @@ fn identity_vectors() -> Value {
             "body": text(&signed.body.0),
             "signature": hex(signed.signature.0),
             "mac": hex(signed.mac.0),
+        },
+        "announcement": {
+            "peer": bob.identity.id().to_string(),
+            "relay": alice.id().to_string(),
+            "instance": LAN.instance,
+            "port": LAN.port,
+            "hour": LAN.hour,
+            "nonce": hex(LAN_NONCE),
+            "sealed": hex(announcement.seal_with(&room.lan_key(), &LAN, LAN_NONCE)),
         },
     })
 }

@@ -1,6 +1,9 @@
 //! CSV records read in bounded memory, however long a field is or however many there are.
 
-use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
+use std::io::{self, Read};
+
+use csv::{ByteRecord, Reader, ReaderBuilder};
+use csv_core::ReadFieldResult;
 
 /// One record: the beginning of each of its first fields.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +16,23 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Keeps what there is room for.
+    fn set(&mut self, record: &ByteRecord) {
+        self.clear();
+        self.fields = record.len() as u64;
+        for field in record.iter().take(Self::FIELDS) {
+            let kept = &field[..field.len().min(Self::FIELD_LEN)];
+            self.bytes.extend_from_slice(kept);
+            self.ends.push((self.bytes.len(), kept.len() < field.len()));
+        }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.fields = 0;
+    }
+
     /// The number of fields of the record.
     pub(super) fn fields(&self) -> u64 {
         self.fields
@@ -45,33 +65,76 @@ impl Row {
 }
 
 /// Reads the records of a text.
+///
+/// The csv crate holds a record whole, so it is given records of up to [`RECORD_LEN`]. A longer one is read
+/// again by csv-core, field by field, of which no more is held than is kept.
 pub(super) struct Records<'t> {
-    rest: &'t [u8],
-    parser: Reader,
+    text: &'t [u8],
+    delimiter: u8,
+    /// Where in the text `reader` began.
+    start: usize,
+    reader: Reader<Bounded<'t>>,
+    record: ByteRecord,
     at_end: bool,
 }
+
+/// A text that seems to end where a record becomes too long.
+struct Bounded<'t> {
+    rest: &'t [u8],
+    /// Bytes that the record may still take.
+    room: usize,
+    /// Whether it asked for more than that.
+    refused: bool,
+    /// Whether it came upon the end of the text.
+    at_end: bool,
+}
+
+/// Bytes of a record that are held at once.
+const RECORD_LEN: usize = 256 << 10;
 
 impl<'t> Records<'t> {
     pub(super) fn new(text: &'t [u8], delimiter: u8) -> Self {
         Self {
-            rest: text,
-            parser: ReaderBuilder::new().delimiter(delimiter).build(),
+            text,
+            delimiter,
+            start: 0,
+            reader: reader(text, delimiter),
+            record: ByteRecord::new(),
             at_end: false,
         }
     }
 
     /// Reads a record into `row`; false if there is none.
     pub(super) fn next(&mut self, row: &mut Row) -> bool {
-        row.bytes.clear();
-        row.ends.clear();
-        row.fields = 0;
+        let begins = self.offset();
+        self.reader.get_mut().room = RECORD_LEN;
+        let read = self.reader.read_byte_record(&mut self.record);
+        let is_record = read.expect("memory can be read, and records may differ in length");
+        let Bounded {
+            refused, at_end, ..
+        } = *self.reader.get_ref();
+        if refused {
+            return self.next_by_field(begins, row);
+        }
+        self.at_end |= at_end;
+        row.set(&self.record);
+        is_record
+    }
+
+    /// Reads the record that begins here, without ever holding it whole.
+    fn next_by_field(&mut self, begins: usize, row: &mut Row) -> bool {
+        let mut parser = csv_core::ReaderBuilder::new()
+            .delimiter(self.delimiter)
+            .build();
+        let mut rest = &self.text[begins..];
         let mut out = [0; 4096];
         let (mut start, mut cut) = (0, false);
-        loop {
+        row.clear();
+        let is_record = loop {
             // An empty input tells the parser that there is no more.
-            self.at_end |= self.rest.is_empty();
-            let (result, used, written) = self.parser.read_field(self.rest, &mut out);
-            self.rest = &self.rest[used..];
+            self.at_end |= rest.is_empty();
+            let (result, used, written) = parser.read_field(rest, &mut out);
+            rest = &rest[used..];
             let is_kept = row.ends.len() < Row::FIELDS;
             if is_kept {
                 let room = Row::FIELD_LEN - (row.bytes.len() - start);
@@ -87,17 +150,52 @@ impl<'t> Records<'t> {
                         (start, cut) = (row.bytes.len(), false);
                     }
                     if record_end {
-                        return true;
+                        break true;
                     }
                 }
-                ReadFieldResult::End => return false,
+                ReadFieldResult::End => break false,
             }
-        }
+        };
+        self.start = self.text.len() - rest.len();
+        self.reader = reader(rest, self.delimiter);
+        is_record
+    }
+
+    /// Where in the text the next record begins.
+    fn offset(&self) -> usize {
+        let read = self.reader.position().byte();
+        self.start + usize::try_from(read).expect("a place in memory")
     }
 
     /// Whether the record that was read last ended with the text rather than with its line.
     pub(super) fn at_end(&self) -> bool {
         self.at_end
+    }
+}
+
+/// A reader for a text of this dialect, whose records may differ in length.
+fn reader(text: &[u8], delimiter: u8) -> Reader<Bounded<'_>> {
+    let text = Bounded {
+        rest: text,
+        room: RECORD_LEN,
+        refused: false,
+        at_end: false,
+    };
+    ReaderBuilder::new()
+        .delimiter(delimiter)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text)
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.at_end |= self.rest.is_empty();
+        self.refused |= self.room == 0 && !self.rest.is_empty();
+        let room = self.room.min(out.len());
+        let read = self.rest.read(&mut out[..room])?;
+        self.room -= read;
+        Ok(read)
     }
 }
 
@@ -138,7 +236,8 @@ mod tests {
         let mut row = Row::default();
         assert!(records.next(&mut row));
         assert_eq!(row.field(0), (&[b'x'; Row::FIELD_LEN][..], true));
-        assert!(records.rest.is_empty());
+        assert_eq!(records.offset(), endless.len());
+        assert!(records.record.as_slice().len() <= RECORD_LEN);
         assert!(row.bytes.capacity() < 10_000);
 
         let commas = vec![b','; 1_000_000];
@@ -146,6 +245,22 @@ mod tests {
         assert!(records.next(&mut row));
         assert_eq!(row.fields(), 1_000_001);
         assert_eq!(row.iter().count(), Row::FIELDS);
+    }
+
+    #[test]
+    fn records_around_a_long_one_are_read_as_ever() {
+        let long = "x".repeat(RECORD_LEN);
+        let blank = "\r\n".repeat(RECORD_LEN);
+        let text = format!("a,b\r\n\"{long}\n\",2,3\r\n{blank}c,d\n{long}");
+        let (found, at_end) = rows(text.as_bytes());
+        let kept = || long[..Row::FIELD_LEN].to_owned();
+        let is = |row: &[String]| row.iter().map(String::as_str).collect::<Vec<_>>().join("|");
+        let found: Vec<_> = found.iter().map(|row| is(row)).collect();
+        assert_eq!(
+            found,
+            ["a|b", &format!("{}|2|3", kept()), "c|d", &kept()].map(str::to_owned)
+        );
+        assert!(at_end);
     }
 
     #[test]

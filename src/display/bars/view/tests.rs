@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::*;
+use super::{super::canvas::Canvas, *};
 use crate::{protocol::PeerId, transfer::PeerRef};
 
 const WIDTHS: [usize; 7] = [20, 30, 40, 60, 80, 120, 300];
@@ -32,7 +32,7 @@ fn lines((job, now): &(Job, Instant), columns: usize, color: bool) -> Vec<String
         rows: 24,
         color,
     };
-    view.rows(job, *now)
+    Canvas::default().lines(view.rows(job, *now))
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn more_recipients_than_rows_leave_room_for_the_prompt() {
         rows: 10,
         color: false,
     };
-    let lines = view.rows(&job, now);
+    let lines = Canvas::default().lines(view.rows(&job, now));
     assert_eq!(lines.len(), 9);
     // Those that are done make room for those that are not.
     assert!(lines[0].starts_with("peer1 "), "{}", lines[0]);

@@ -78,9 +78,10 @@ async fn a_recipient_that_catches_up_is_served_from_memory_again() {
     };
     let (report, ()) = tokio::join!(relay.run(&feed, &taps), catch_up);
     taps.iter().for_each(|tap| tap.assert_got(&stream));
+    let spooled = report.bytes_spooled;
     assert!(
-        report.bytes_spooled < half as u64,
-        "nothing of the second half"
+        spooled <= half as u64,
+        "{spooled}: nothing of the second half"
     );
 }
 

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    super::ring::{Admit, Fetch, NextWrite, Ring, Source},
+    super::{
+        fetch::{Fetch, Source},
+        ring::{Admit, NextWrite, Ring},
+    },
     *,
 };
 

@@ -2,7 +2,16 @@
 
 use std::time::Duration;
 
-use crate::{sealing::ReceiptOpener, transfer::Error};
+use crate::{
+    protocol::Code,
+    sealing::ReceiptOpener,
+    transfer::{Error, ErrorKind},
+};
+
+/// How long a person may think about an offer, once the recipient says that it asks one.
+const ASKING_LIMIT: Duration = Duration::from_secs(300);
+/// Files that one recipient may be behind with before it is left to a later attempt.
+const OUTSTANDING_MAX: usize = 16_384;
 
 /// One recipient's part in one attempt.
 pub(in crate::transfer::send) struct Part {
@@ -82,5 +91,29 @@ impl Part {
 
     pub(super) fn says_where_to_begin(&self) -> bool {
         matches!(self.state, PartState::Accepted { each: true, .. })
+    }
+
+    /// How it ends, if it has been quiet for too long or is too far behind.
+    pub(super) fn end_of_patience(&self, quiet: Duration, timeout: Duration) -> Option<PartEnd> {
+        let failed = |reason: &str| Some(PartEnd::Failed(Error::new(ErrorKind::TimedOut, reason)));
+        let limit = match self.state {
+            PartState::Asked if self.asking => ASKING_LIMIT,
+            _ => timeout,
+        };
+        match self.state {
+            PartState::Asked if quiet > limit => failed("no answer to the offer"),
+            PartState::Accepted { .. } if self.outstanding > OUTSTANDING_MAX => {
+                Some(PartEnd::Again {
+                    error: Error::from_code(Code::Behind),
+                    next: Next::Later,
+                    answered: self.answered,
+                    progressed: self.progressed,
+                })
+            }
+            PartState::Accepted { .. } if quiet > limit => {
+                failed(&format!("no progress for {} s", limit.as_secs()))
+            }
+            _ => None,
+        }
     }
 }

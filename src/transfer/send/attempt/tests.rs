@@ -5,8 +5,8 @@ use crate::{
     identity::{Bundle, Identity, Name, RoomSecret},
     protocol::{Answer, Base64, DeclineReason, SafeText},
     sealing::{
-        HeadKind, Inbox, JobId, Manifest, NewTransfer, OpenKeys, Outcome, Receipt, ReceiptSealer,
-        Suite, TransferSealer, open_offer,
+        FileDigest, HeadKind, Inbox, JobId, Manifest, NewTransfer, OpenKeys, Outcome, Receipt,
+        ReceiptSealer, Suite, TransferSealer, open_offer,
     },
 };
 
@@ -57,6 +57,7 @@ fn attempt(count: u32) -> (Attempt, Vec<Recipient>) {
             name: "bob".parse().unwrap(),
             chosen: true,
             hpke: Some(keys.current().public().clone()),
+            hard_links: false,
             expires_unix: u64::MAX,
         };
         let offer = sealer.offer_to(&bundle).unwrap();
@@ -96,6 +97,7 @@ fn head(size: Option<u64>) -> Head {
         blake3: None,
         mode: None,
         sparse: false,
+        linked: false,
     }
 }
 

@@ -3,7 +3,7 @@ use crate::{
     identity::{Bundle, Identity},
     protocol::{FileIndex, PeerMessage, PeerState, Road},
     sealing::{FileDigest, OpenKeys},
-    transfer::send::ledger::Delivered,
+    transfer::{ErrorKind, send::ledger::Delivered},
 };
 
 const PATIENCE: Patience = Patience {
@@ -22,6 +22,7 @@ fn listener(name: &str) -> Peer {
         name: name.parse().unwrap(),
         chosen: true,
         hpke: Some(OpenKeys::generate().current().public().clone()),
+        hard_links: false,
         expires_unix: u64::MAX,
     };
     Peer {

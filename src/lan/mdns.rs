@@ -1,0 +1,358 @@
+//! Multicast DNS, by a daemon on a thread of its own.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use mdns_sd::{IfKind, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent, ServiceInfo};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+
+use super::found::{
+    Found, Heard, SEALED, SERVICE, VERSION, VERSION_NOW, hour_of, new_instance, seal,
+};
+use crate::{
+    identity::{AnnouncedAt, Announcement, LanKey},
+    protocol::PeerId,
+};
+
+/// Listeners of the room that are told at the most.
+const FOUND_MAX: usize = 64;
+/// Listeners that were found and nobody has taken yet.
+const QUEUE: usize = 16;
+/// Records of whoever is on the LAN that are kept at the most: 64 listeners have 400.
+const RECORDS_MAX: i64 = 4096;
+/// How often that is looked at. What a LAN can bring meanwhile is a few megabytes.
+const LOOK: Duration = Duration::from_millis(250);
+/// The pause before a search that was flooded begins anew.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How often the hour is looked at; a machine that slept has missed its change.
+const HOUR_LOOK: Duration = Duration::from_secs(20);
+/// How long it may take to say goodbye.
+const GOODBYE: Duration = Duration::from_millis(300);
+
+/// Multicast DNS on all interfaces of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Mdns {
+    port: u16,
+    loopback: bool,
+}
+
+/// Why nothing can be announced.
+#[derive(Debug, thiserror::Error)]
+#[error("multicast DNS does not work here: {0}")]
+pub struct LanError(#[from] mdns_sd::Error);
+
+impl Default for Mdns {
+    /// The port of multicast DNS, on all interfaces but loopback.
+    fn default() -> Self {
+        Self {
+            port: mdns_sd::MDNS_PORT,
+            loopback: false,
+        }
+    }
+}
+
+impl Mdns {
+    /// On loopback alone and another port than everybody's: for tests.
+    #[must_use]
+    pub const fn on_loopback(port: u16) -> Self {
+        Self {
+            port,
+            loopback: true,
+        }
+    }
+
+    fn daemon(self) -> Result<Daemon, LanError> {
+        let daemon = Daemon(ServiceDaemon::new_with_port(self.port)?);
+        let loopback = vec![IfKind::LoopbackV4, IfKind::LoopbackV6];
+        if self.loopback {
+            daemon.0.disable_interface(IfKind::All)?;
+            daemon.0.enable_interface(loopback)?;
+        } else {
+            daemon.0.disable_interface(loopback)?;
+        }
+        Ok(daemon)
+    }
+
+    /// Announces a listener whose relay has this port, until the announcer is dropped or ended.
+    /// Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When multicast DNS does not work on this machine.
+    pub fn announce(
+        self,
+        key: LanKey,
+        announcement: Announcement,
+        port: u16,
+    ) -> Result<Announcer, LanError> {
+        let daemon = Arc::new(self.daemon()?);
+        let instance = new_instance();
+        let mut hour = hour_of(unix_now());
+        let info = move |hour| service(&key, &announcement, (&instance, port, hour));
+        daemon.0.register(info(hour)?)?;
+        let renewing = tokio::spawn({
+            let daemon = daemon.clone();
+            async move {
+                loop {
+                    tokio::time::sleep(HOUR_LOOK).await;
+                    let now = hour_of(unix_now());
+                    if now == hour {
+                        continue;
+                    }
+                    match info(now).and_then(|info| Ok(daemon.0.register(info)?)) {
+                        Ok(()) => hour = now,
+                        Err(error) => tracing::debug!(%error, "the announcement was not renewed"),
+                    }
+                }
+            }
+        });
+        Ok(Announcer { daemon, renewing })
+    }
+
+    /// Searches for listeners of the room, until the search is dropped. Call it inside a tokio runtime.
+    #[must_use]
+    pub fn search(self, key: LanKey) -> Search {
+        let (tell, found) = mpsc::channel(QUEUE);
+        let searching = tokio::spawn(async move {
+            let mut told = HashMap::new();
+            loop {
+                match self.daemon() {
+                    Ok(daemon) => match listen(&daemon, &key, &tell, &mut told).await {
+                        Over::Dropped => return,
+                        Over::Flooded => tracing::debug!("too much is announced on this LAN"),
+                        Over::Failed(error) => tracing::debug!(%error, "the search ended"),
+                    },
+                    Err(error) => tracing::debug!(%error, "no search on this LAN"),
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(PAUSE) => {}
+                    () = tell.closed() => return,
+                }
+            }
+        });
+        Search { found, searching }
+    }
+}
+
+/// Announces a listener for as long as it lives.
+#[derive(Debug)]
+pub struct Announcer {
+    daemon: Arc<Daemon>,
+    renewing: JoinHandle<()>,
+}
+
+impl Announcer {
+    /// Takes the announcement back, and waits, briefly, until that is said.
+    pub async fn end(self) {
+        self.renewing.abort();
+        if let Ok(over) = self.daemon.0.shutdown() {
+            let _ = timeout(GOODBYE, over.recv_async()).await;
+        }
+    }
+}
+
+impl Drop for Announcer {
+    fn drop(&mut self) {
+        self.renewing.abort();
+    }
+}
+
+/// A search for listeners of one room.
+#[derive(Debug)]
+pub struct Search {
+    found: mpsc::Receiver<Found>,
+    searching: JoinHandle<()>,
+}
+
+impl Search {
+    /// The next listener that is found, or whose addresses have changed; never, once all that are told
+    /// of have been told.
+    ///
+    /// Cancel-safe.
+    pub async fn next(&mut self) -> Found {
+        match self.found.recv().await {
+            Some(found) => found,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        self.searching.abort();
+    }
+}
+
+/// A daemon that ends with its handle; by itself it would go on.
+struct Daemon(ServiceDaemon);
+
+impl std::fmt::Debug for Daemon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Daemon(..)")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown();
+    }
+}
+
+/// What is announced in this hour.
+fn service(
+    key: &LanKey,
+    announcement: &Announcement,
+    (instance, port, hour): (&str, u16, u64),
+) -> Result<ServiceInfo, LanError> {
+    let at = AnnouncedAt {
+        instance,
+        port,
+        hour,
+    };
+    let sealed = seal(key, announcement, &at);
+    let properties = [(VERSION, VERSION_NOW), (SEALED, &sealed)];
+    // The host's name is the instance's, so that it tells nothing either.
+    let host = format!("{instance}.local.");
+    let mut info = ServiceInfo::new(SERVICE, instance, &host, (), port, &properties[..])?;
+    // A name of 16 random bytes is nobody else's: asking first would take a second.
+    info.set_requires_probe(false);
+    Ok(info.enable_addr_auto())
+}
+
+/// Why a daemon is searched with no longer.
+enum Over {
+    Dropped,
+    Flooded,
+    Failed(LanError),
+}
+
+/// Tells of everyone who is found, until too much is heard or nobody wants to know.
+async fn listen(
+    daemon: &Daemon,
+    key: &LanKey,
+    tell: &mpsc::Sender<Found>,
+    told: &mut HashMap<PeerId, Vec<SocketAddr>>,
+) -> Over {
+    let events = match daemon.0.browse(SERVICE) {
+        Ok(events) => events,
+        Err(error) => return Over::Failed(error.into()),
+    };
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        let service = tokio::select! {
+            event = events.recv_async() => match event {
+                Ok(ServiceEvent::ServiceResolved(service)) => service,
+                Ok(_) => continue,
+                // The daemon has dropped whoever reads too slowly.
+                Err(_) => return Over::Flooded,
+            },
+            () = tell.closed() => return Over::Dropped,
+            _ = look.tick() => match records(daemon).await {
+                Some(records) if records > RECORDS_MAX => return Over::Flooded,
+                _ => continue,
+            },
+        };
+        let Some(found) = heard(&service).judge(key, unix_now()) else {
+            continue;
+        };
+        let relay = found.announcement.relay;
+        let is_known = told.contains_key(&relay);
+        if told.get(&relay) == Some(&found.addresses) || !is_known && told.len() >= FOUND_MAX {
+            continue;
+        }
+        told.insert(relay, found.addresses.clone());
+        if tell.send(found).await.is_err() {
+            return Over::Dropped;
+        }
+    }
+}
+
+/// How many records the daemon keeps, where it says so in time.
+async fn records(daemon: &Daemon) -> Option<i64> {
+    let metrics = daemon.0.get_metrics().ok()?;
+    let metrics = timeout(LOOK, metrics.recv_async()).await.ok()?.ok()?;
+    let cached = metrics
+        .iter()
+        .filter(|(name, _)| name.starts_with("cached-"));
+    Some(cached.map(|(_, count)| count).sum())
+}
+
+fn heard(service: &ResolvedService) -> Heard<'_> {
+    let value = |key| service.get_property_val(key).flatten();
+    Heard {
+        name: &service.fullname,
+        port: service.port,
+        version: value(VERSION),
+        sealed: value(SEALED),
+        addresses: service
+            .addresses
+            .iter()
+            .filter_map(|ip| address(ip, service.port))
+            .collect(),
+    }
+}
+
+fn address(ip: &ScopedIp, port: u16) -> Option<SocketAddr> {
+    match ip {
+        ScopedIp::V4(v4) => Some((*v4.addr(), port).into()),
+        ScopedIp::V6(v6) => {
+            let scope = match v6.addr().is_unicast_link_local() {
+                true => v6.scope_id().index,
+                false => 0,
+            };
+            Some(std::net::SocketAddrV6::new(*v6.addr(), port, 0, scope).into())
+        }
+        _ => None,
+    }
+}
+
+fn unix_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map(|since| since.as_secs()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::RoomSecret;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn announcement(n: u8) -> Announcement {
+        Announcement {
+            peer: PeerId::from_bytes([n; 32]),
+            relay: PeerId::from_bytes([n + 100; 32]),
+        }
+    }
+
+    fn key(room: u8) -> LanKey {
+        RoomSecret::from_bytes([room; 16]).lan_key()
+    }
+
+    #[tokio::test]
+    async fn listeners_of_a_room_are_found_and_those_of_another_are_not() {
+        let mdns = Mdns::on_loopback(5454);
+        let other = mdns.announce(key(2), announcement(9), 40_009).unwrap();
+        let one = mdns.announce(key(1), announcement(1), 40_001).unwrap();
+        let mut search = mdns.search(key(1));
+        let mut found = Vec::new();
+        let next = timeout(PATIENCE, search.next()).await.unwrap();
+        assert_eq!(next.addresses[0].port(), 40_001);
+        found.push(next.announcement);
+        // One that comes while the search goes on.
+        let two = mdns.announce(key(1), announcement(2), 40_002).unwrap();
+        while found.len() < 2 {
+            let next = timeout(PATIENCE, search.next()).await.unwrap().announcement;
+            if !found.contains(&next) {
+                found.push(next);
+            }
+        }
+        assert_eq!(found, [announcement(1), announcement(2)]);
+        for announcer in [one, two, other] {
+            announcer.end().await;
+        }
+    }
+}
