@@ -9,13 +9,13 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
-use super::congestion::Congestion;
+use super::congestion::{Congestion, PathRate};
 
 /// File streams that one end may have open towards the other.
 ///
 /// Small files travel one per stream, so this is how many of them are under way in one round trip:
-/// 256 make 3,200 files a second at 80 ms. It also bounds what a hostile peer can pin.
-pub const STREAMS_MAX: u32 = 256;
+/// 512 make 6,400 files a second at 80 ms. It also bounds what a hostile peer can pin.
+pub const STREAMS_MAX: u32 = 512;
 
 /// What a stream's sender may send before the receiver has read any of it, in bytes.
 ///
@@ -89,11 +89,16 @@ pub enum Role {
 pub struct Tuning {
     /// The largest UDP payload to try, in bytes.
     pub mtu: u16,
+    /// What the path to the other end carried lately.
+    pub known: Option<PathRate>,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { mtu: MTU_MAX }
+        Self {
+            mtu: MTU_MAX,
+            known: None,
+        }
     }
 }
 
@@ -108,6 +113,7 @@ impl Tuning {
             .and_then(|text| text.parse().ok());
         Self {
             mtu: wanted.unwrap_or(MTU_MAX).clamp(MTU_MIN, MTU_MAX),
+            known: None,
         }
     }
 
@@ -187,7 +193,7 @@ impl Tuning {
             .send_window(SEND_WINDOW)
             .packet_threshold(PACKET_THRESHOLD)
             .time_threshold(TIME_THRESHOLD)
-            .congestion_controller_factory(Arc::new(Congestion::default()))
+            .congestion_controller_factory(Arc::new(Congestion { known: self.known }))
             // Round-robin among files of one priority would finish them all late.
             .send_fairness(false)
             .mtu_discovery_config(Some(discovery))

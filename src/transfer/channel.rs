@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, time::timeout};
 use super::{Peer, road::RelayRoad};
 use crate::{
     protocol::{Code, FileClass, PeerId, PeerMessage, Road, SignedBundle, TransferId},
-    quic::{FileReceiver, FileSender, Link, LinkError, StreamError},
+    quic::{FileReceiver, FileSender, Link, LinkError, PathRate, StreamError},
 };
 
 /// Messages that wait in either direction.
@@ -129,6 +129,11 @@ impl Channel {
     #[must_use]
     pub fn road(&self) -> Road {
         self.road.link().road()
+    }
+
+    /// What the way to the relay carries, where it is long, over UDP, and was in use.
+    pub(super) fn measured(&self) -> Option<PathRate> {
+        self.road.link().measured()
     }
 
     /// Settles who takes part in a transfer of mine: who has accepted by now.

@@ -11,11 +11,12 @@ use super::{
     road::{REASON_LIMIT, RelayRoad},
 };
 use crate::{
+    home::PathNote,
     identity::{HpkePublicKey, MemberKey},
     protocol::{ClientToServer, Code, Road, ServerToClient},
     quic::{
         Certificate, ClientEndpoint, ControlReceiver, ControlSender, Credentials, Link, LinkError,
-        Role, StreamError, network_name,
+        PathRate, Role, StreamError, network_name,
     },
 };
 
@@ -37,6 +38,21 @@ impl Member {
             if is_udp_open(self).await {
                 return;
             }
+        }
+    }
+
+    /// Notes what the way to the relay carries, for the next time.
+    pub(super) fn note_rate(&self, channel: &Channel) {
+        let (Some(notes), Some(relay)) = (&self.road_notes, &self.invite.relay) else {
+            return;
+        };
+        if let Some(found) = channel.measured() {
+            let found = PathNote {
+                rate: found.rate,
+                round_trip: found.round_trip,
+            };
+            let relay = relay.at.to_string();
+            notes.rates().note(&relay, &network_name(), found);
         }
     }
 
@@ -81,11 +97,19 @@ async fn enter(
     {
         roads.tcp_after = Duration::ZERO;
     }
+    let mut tuning = member.tuning;
+    if let Some(notes) = member.road_notes.as_ref().filter(|_| !listening) {
+        let note = notes.rates().recall(&named, &network);
+        tuning.known = note.map(|note| PathRate {
+            rate: note.rate,
+            round_trip: note.round_trip,
+        });
+    }
     let (endpoint, link) = ClientEndpoint::connect(
         (relay.at.host(), relay.at.port()),
         relay.fingerprint,
         &credentials,
-        (role, member.tuning),
+        (role, tuning),
         &roads,
         CONNECT_LIMIT,
     )

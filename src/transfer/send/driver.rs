@@ -83,6 +83,7 @@ impl Driver<'_> {
             let end = run.until_lost(&mut channel, cancel).await;
             match end {
                 End::Over | End::Cancelled => {
+                    self.member.note_rate(&channel);
                     channel.close(Code::Done).await;
                     break;
                 }
