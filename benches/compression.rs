@@ -20,9 +20,9 @@ use std::{
 use bytes::Bytes;
 use p2p::{
     home::KnownPeers,
-    identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
+    identity::{HostPort, Identity, Invite, Name, RoomSecret},
     protocol::{FileHeader, PeerId},
-    quic::{Certificate, Credentials, Roads, Tuning},
+    quic::{Certificate, Credentials},
     relay::{Admission, FileHook, Hook, Relay, RelayConfig},
     storage::{Conflict, Target},
     transfer::{
@@ -190,19 +190,8 @@ impl Stage {
 }
 
 fn member(name: &str, invite: &Invite) -> Member {
-    Member {
-        identity: Arc::new(Identity::generate()),
-        name: Name {
-            name: name.parse().expect("a name"),
-            chosen: true,
-        },
-        invite: invite.clone(),
-        tuning: Tuning::default(),
-        roads: Roads::default(),
-        road_notes: None,
-        lan: None,
-        bundle_lifetime: BUNDLE_LIFETIME,
-    }
+    let name = Name::chosen(name.parse().expect("a name"));
+    Member::new(Arc::new(Identity::generate()), name, invite.clone())
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -109,14 +109,7 @@ fn seal_and_open(mib: u64) -> f64 {
         name: "bench".parse().unwrap(),
         chosen: true,
     };
-    let manifest = Manifest {
-        job: JobId::generate(),
-        files: None,
-        bytes: None,
-        room: None,
-        names: vec![],
-        text: false,
-    };
+    let manifest = Manifest::new(JobId::generate());
     let sealer = TransferSealer::new(&NewTransfer {
         identity: &sender,
         name: &name,
@@ -126,14 +119,12 @@ fn seal_and_open(mib: u64) -> f64 {
         recipients: NonZeroU32::MIN,
         manifest: &manifest,
     });
-    let bundle = Bundle {
-        key: recipient.public_key(),
-        name: name.name.clone(),
-        chosen: true,
-        hpke: Some(keys.current().public().clone()),
-        hard_links: false,
-        expires_unix: u64::MAX,
-    };
+    let bundle = Bundle::new(
+        recipient.public_key(),
+        &name,
+        Some(keys.current().public().clone()),
+        u64::MAX,
+    );
     let offer = sealer.offer_to(&bundle).unwrap();
     let inbox = Inbox {
         me: &recipient,
@@ -151,6 +142,7 @@ fn seal_and_open(mib: u64) -> f64 {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
         mtime: None,
         blake3: None,
     };

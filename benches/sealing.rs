@@ -143,25 +143,16 @@ fn name() -> Name {
 }
 
 fn manifest() -> Manifest {
-    Manifest {
-        job: JobId([0; 16]),
-        files: None,
-        bytes: None,
-        room: None,
-        names: Vec::new(),
-        text: false,
-    }
+    Manifest::new(JobId([0; 16]))
 }
 
 fn bundle(of: &Identity, keys: &OpenKeys) -> Bundle {
-    Bundle {
-        key: of.public_key(),
-        name: "bob".parse().expect("a name"),
-        chosen: true,
-        hpke: Some(keys.current().public().clone()),
-        hard_links: false,
-        expires_unix: u64::MAX,
-    }
+    Bundle::new(
+        of.public_key(),
+        &Name::chosen("bob".parse().expect("a name")),
+        Some(keys.current().public().clone()),
+        u64::MAX,
+    )
 }
 
 fn head() -> Head {
@@ -174,6 +165,7 @@ fn head() -> Head {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
         mtime: None,
         blake3: None,
     }

@@ -3,6 +3,14 @@
 #![cfg(unix)]
 
 mod common;
+#[path = "first_hour/decisions.rs"]
+mod decisions;
+#[path = "first_hour/demo.rs"]
+mod demo;
+#[path = "first_hour/endings.rs"]
+mod endings;
+#[path = "first_hour/names.rs"]
+mod names;
 
 use std::{
     fs,
@@ -405,10 +413,17 @@ fn half_a_second_without_an_answer_is_explained() {
     let (mut lab, _relay) = Lab::new();
     let invite = lab.invite().replace(lab.address(), &silent);
     lab.use_invite(Some(invite));
-    let mut command = lab.command("bob");
-    command.arg("peers");
-    let mut terminal = Terminal::open(&command, (100, 24));
-    terminal.sees(&format!("connecting to {silent}…"));
-    terminal.press("\x03");
-    terminal.ends();
+    lab.file("x", 1);
+    for args in [
+        &["peers"][..],
+        &["join", lab.invite()],
+        &["listen"],
+        &["send", "--to", "alice", "x"],
+        &["broadcast", "--text", "hello"],
+    ] {
+        let mut terminal = Terminal::open(lab.command("bob").args(args), (100, 24));
+        terminal.sees(&format!("connecting to {silent}…"));
+        terminal.press("\x03");
+        terminal.ends();
+    }
 }

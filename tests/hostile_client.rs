@@ -3,9 +3,15 @@
 //! The relay and the honest peers are real processes; the offender speaks through the library's own
 //! QUIC room, which lets it say whatever it wants, or through quinn itself.
 
+#[path = "hostile_client/clocks.rs"]
+mod clocks;
 mod common;
 #[path = "hostile_client/crowds.rs"]
 mod crowds;
+#[path = "hostile_client/key_exchange.rs"]
+mod key_exchange;
+#[path = "hostile_client/listener.rs"]
+mod listener;
 #[path = "hostile_client/machine.rs"]
 mod machine;
 #[path = "hostile_client/member.rs"]
@@ -30,7 +36,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Lab, MIB, assert_same};
+use common::MIB;
 use p2p::{
     identity::{Bundle, Identity, Invite},
     protocol::{ClientToServer, Code, ServerToClient},
@@ -40,23 +46,17 @@ use p2p::{
     },
 };
 use serde_json::{Value, json};
+use siege::Siege;
 use wire::{Attacker, Control};
 
 /// Longer than every deadline that the relay has for a newcomer.
 const CUT_OFF: Duration = Duration::from_secs(20);
 
-/// Runs an offender against a relay with an honest listener, then sends an honest file.
-fn while_honest_peers_go_on<F: Future<Output = ()>>(offend: impl FnOnce(Invite) -> F) {
-    let (lab, _relay) = Lab::new();
-    let _alice = lab.listen("alice", &[]);
-    let file = lab.file("honest.bin", 3 * MIB);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(offend(lab.invite().parse().unwrap()));
-    lab.send("honest", &["--to", "alice"], &[&file]).expect(0);
-    assert_same(&file, &lab.out("alice").join("honest.bin"));
+/// Runs an offender against a relay through which honest files go all the while, and soon; the relay
+/// keeps to its memory limit.
+fn while_honest_peers_go_on<F: Future<Output = ()>>(offend: impl FnOnce(Invite) -> F + Send) {
+    let siege = Siege::new(&["--memory-limit", "32Mi"]);
+    siege.during(offend).harmless(32 * MIB);
 }
 
 /// A raw connection with a key of its own.
@@ -146,6 +146,7 @@ fn a_bundle_of_someone_else_does_not_open_the_door() {
             name: "alice".parse().unwrap(),
             chosen: true,
             hpke: None,
+            direct: false,
             hard_links: false,
             expires_unix: u64::MAX,
         };

@@ -17,6 +17,8 @@ mod on_bundles;
 mod on_files;
 #[path = "hostile_relay/on_messages.rs"]
 mod on_messages;
+#[path = "hostile_relay/on_paths.rs"]
+mod on_paths;
 #[path = "hostile_relay/on_receipts.rs"]
 mod on_receipts;
 #[path = "hostile_relay/relay.rs"]

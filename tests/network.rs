@@ -1,7 +1,7 @@
 //! Promises about networks: which roads lead to the other end, and what happens where one is closed.
 //!
 //! What needs network namespaces needs root, and what needs another program needs it installed
-//! (`nftables`, `tinyproxy`, `nginx`): without them a line says what was skipped.
+//! (`nftables`, `tinyproxy`, `nginx`, `avahi-daemon`): without them a line says what was skipped.
 
 #[path = "common/mod.rs"]
 mod common;
@@ -16,15 +16,21 @@ mod link;
 mod back;
 #[path = "network/blocked.rs"]
 mod blocked;
+#[path = "network/direct.rs"]
+mod direct;
 #[path = "network/hostile.rs"]
 mod hostile;
 #[path = "network/lan.rs"]
 mod lan;
+#[path = "network/lan_hostile.rs"]
+mod lan_hostile;
 #[cfg(target_os = "linux")]
 #[path = "network/long_links.rs"]
 mod long_links;
 #[path = "network/namespace.rs"]
 mod namespace;
+#[path = "network/nat.rs"]
+mod nat;
 #[path = "network/proxies.rs"]
 mod proxies;
 #[path = "network/tcp.rs"]

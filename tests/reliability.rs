@@ -7,6 +7,8 @@ mod conflicts;
 mod machines;
 #[path = "reliability/many.rs"]
 mod many;
+#[path = "reliability/once.rs"]
+mod once;
 #[path = "reliability/people.rs"]
 mod people;
 #[path = "reliability/pipes.rs"]

@@ -108,6 +108,12 @@ impl Lines {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
+    /// Kills it, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// What it has used so far.
     pub fn usage(&self) -> Usage {
         Usage::of(self.child.id())

@@ -17,6 +17,7 @@ pub struct World {
     folder: TempDir,
     mtu: Option<u16>,
     invite: String,
+    address: String,
     /// The relay.
     pub relay: Lines,
 }
@@ -25,18 +26,21 @@ impl World {
     /// Starts a relay; `mtu` limits the packets of every process of this world.
     pub fn new(mtu: Option<u16>) -> Self {
         let folder = folder();
-        let mut command = command(folder.path(), "relay", mtu, None);
-        command.args(["server", "--bind", "127.0.0.1:0", "--spool"]);
-        command.arg(folder.path());
-        let mut relay = Lines::spawn(command);
-        let invite = relay.event("ready")["invite"].as_str().unwrap().to_owned();
-        relay.drain();
+        let (relay, ready) = start_relay(folder.path(), mtu, "127.0.0.1:0");
+        let text = |field: &str| ready[field].as_str().unwrap().to_owned();
         Self {
             folder,
             mtu,
-            invite,
+            invite: text("invite"),
+            address: text("address"),
             relay,
         }
+    }
+
+    /// Kills the relay, and starts it again where it was.
+    pub fn restart(&mut self) {
+        self.relay.kill();
+        (self.relay, _) = start_relay(self.folder.path(), self.mtu, &self.address);
     }
 
     /// Where its files are.
@@ -89,6 +93,17 @@ impl World {
         fill(&path, bytes);
         path
     }
+}
+
+/// Starts a relay, and gives what it says when it is ready.
+fn start_relay(folder: &Path, mtu: Option<u16>, bind: &str) -> (Lines, serde_json::Value) {
+    let mut command = command(folder, "relay", mtu, None);
+    command.args(["server", "--bind", bind, "--max-peers", "20000", "--spool"]);
+    command.arg(folder);
+    let mut relay = Lines::spawn(command);
+    let ready = relay.event("ready");
+    relay.drain();
+    (relay, ready)
 }
 
 /// A folder on a memory file system where there is one.

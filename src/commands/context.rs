@@ -6,12 +6,16 @@ use std::{
     time::Duration,
 };
 
+use tracing::Level;
+
 use super::{
     CommandError,
     cli::{Global, When},
+    log::{self, LogControl, LogOptions},
     signal::{self, Signals},
 };
 use crate::{
+    direct::Policy,
     display::{self, Events, Log, Stage, Style},
     home::{Home, KnownPeers, RoadNotes, Rooms, RoomsError, load_invite, load_or_create_identity},
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
@@ -24,13 +28,12 @@ use crate::{
 /// How long a reader of events may take for the last of them once a signal has asked for the end.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
 
-/// How long a command may say nothing while it connects.
-const SILENCE_MAX: Duration = Duration::from_millis(500);
-
 /// What the global options come to.
 pub(super) struct Context {
     pub(super) global: Global,
     home: OnceLock<Home>,
+    /// Whether files may go directly; the default unless a command says otherwise.
+    direct: OnceLock<Policy>,
     /// The one way to standard error while bars may be on it.
     pub(super) stage: Stage,
     events: OnceLock<Arc<Events>>,
@@ -42,31 +45,42 @@ impl Context {
         Self {
             global,
             home: OnceLock::new(),
+            direct: OnceLock::new(),
             stage: Stage::default(),
             events: OnceLock::new(),
             log: OnceLock::new(),
         }
     }
 
+    /// Says whether files may go directly, before anybody is connected.
+    pub(super) fn set_direct(&self, policy: Policy) {
+        let _ = self.direct.set(policy);
+    }
+
     /// Sends log lines to standard error: warnings, and with `-v` more.
     pub(super) fn start_log(&self) {
-        let level = match (self.global.quiet, self.global.verbose) {
-            (true, _) => tracing::Level::ERROR,
-            (_, 0) => tracing::Level::WARN,
-            (_, 1) => tracing::Level::INFO,
-            (_, 2) => tracing::Level::DEBUG,
-            _ => tracing::Level::TRACE,
-        };
-        let Ok(log) = Log::start(self.stage.clone()) else {
-            return;
-        };
-        let log = self.log.get_or_init(|| log);
-        let _ = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(log.clone())
-            .with_ansi(false)
-            .without_time()
-            .try_init();
+        self.start_log_with(LogOptions {
+            level: self.level(),
+            json: false,
+            audit: None,
+        });
+    }
+
+    /// The same, as a relay's settings have it; nothing where there can be no further thread.
+    pub(super) fn start_log_with(&self, options: LogOptions) -> Option<LogControl> {
+        let log = Log::start(self.stage.clone()).ok()?;
+        Some(log::start(self.log.get_or_init(|| log), options))
+    }
+
+    /// How important a line of the log must be.
+    pub(super) fn level(&self) -> Level {
+        match (self.global.quiet, self.global.verbose) {
+            (true, _) => Level::ERROR,
+            (_, 0) => Level::WARN,
+            (_, 1) => Level::INFO,
+            (_, 2) => Level::DEBUG,
+            _ => Level::TRACE,
+        }
     }
 
     /// Waits, but not for long, until what was logged is written.
@@ -141,13 +155,15 @@ impl Context {
 
     /// Who I am, in the room of this invite.
     pub(super) fn member_of(&self, invite: Invite) -> Result<Arc<Member>, CommandError> {
-        let (roads, lan) = roads()?;
+        let (roads, lan, forced) = roads()?;
+        let direct = forced.unwrap_or_else(|| self.direct.get().copied().unwrap_or_default());
         Ok(Arc::new(Member {
             identity: Arc::new(self.identity()?),
             name: self.name()?,
             invite,
             tuning: Tuning::from_env(),
             roads,
+            direct,
             lan,
             road_notes: Some(RoadNotes::new(self.home()?.road_notes())),
             bundle_lifetime: BUNDLE_LIFETIME,
@@ -174,19 +190,6 @@ impl Context {
         }
     }
 
-    /// Runs what must reach the relay, and says so once that takes long enough to wonder about.
-    pub(super) async fn connecting<F: Future>(&self, invite: &Invite, entering: F) -> F::Output {
-        let mut entering = std::pin::pin!(entering);
-        if let Ok(entered) = tokio::time::timeout(SILENCE_MAX, &mut entering).await {
-            return entered;
-        }
-        if is_terminal() && !self.global.json && !self.global.quiet {
-            let relay = invite.place();
-            self.stage.line(&format!("connecting to {relay}…"));
-        }
-        entering.await
-    }
-
     /// How to speak.
     pub(super) fn style(&self) -> Style {
         let bars = match self.global.progress {
@@ -205,7 +208,10 @@ impl Context {
 
     /// Prints events, on a thread of its own.
     pub(super) fn events(&self) -> Arc<Events> {
-        let start = || Arc::new(display::events(self.style(), &self.stage));
+        let start = || {
+            let lists = self.home().ok().map(|home| home.path().to_owned());
+            Arc::new(display::events(self.style(), &self.stage, lists))
+        };
         self.events.get_or_init(start).clone()
     }
 
@@ -223,7 +229,7 @@ impl Context {
         };
         let limit = signal::came().then_some(LAST_EVENTS);
         let flushing = tokio::task::spawn_blocking(move || events.flush(limit));
-        let signals = Signals::hear();
+        let signals = Signals::listen();
         let stop = signals.token();
         tokio::select! {
             _ = flushing => {}
@@ -291,20 +297,27 @@ pub(super) fn rooms_error(error: RoomsError) -> CommandError {
     }
 }
 
-/// The roads that may be taken, and whether the LAN is one: all, or the one that `P2P_ROAD` names.
-fn roads() -> Result<(Roads, Option<Mdns>), CommandError> {
+/// The roads to the relay that may be taken, whether the LAN is one, and what is to be thought of direct
+/// paths where that is given: all, or the one that `P2P_ROAD` names.
+fn roads() -> Result<(Roads, Option<Mdns>, Option<Policy>), CommandError> {
     let roads = Roads {
         proxies: Arc::new(Proxies::from_env()),
         ..Roads::default()
     };
     let named = std::env::var_os("P2P_ROAD").unwrap_or_default();
     match named.to_str() {
-        Some("") => Ok((roads, Some(Mdns::default()))),
-        Some("relay") => Ok((roads.only(Road::Relay), None)),
-        Some("tcp") => Ok((roads.only(Road::Tcp), None)),
-        Some("lan") => Ok((roads.only(Road::Lan), Some(Mdns::default()))),
+        Some("") => Ok((roads, Some(Mdns::default()), None)),
+        Some("relay") => Ok((roads.only(Road::Relay), None, Some(Policy::Never))),
+        Some("tcp") => Ok((roads.only(Road::Tcp), None, Some(Policy::Never))),
+        Some("lan") => Ok((
+            roads.only(Road::Lan),
+            Some(Mdns::default()),
+            Some(Policy::Never),
+        )),
+        // What is said to the relay still needs a way there, and a direct path needs that on UDP.
+        Some("direct") => Ok((roads.only(Road::Relay), None, Some(Policy::Only))),
         _ => Err(CommandError::usage(format!(
-            "P2P_ROAD={}: expected relay, tcp or lan",
+            "P2P_ROAD={}: expected relay, tcp, direct or lan",
             named.to_string_lossy()
         ))),
     }

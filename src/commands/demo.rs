@@ -17,10 +17,10 @@ use crate::{
         show::{ShowOptions, When as ShowWhen, show},
     },
     home::{Home, KnownPeers},
-    identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
-    quic::{Certificate, Credentials, Roads, Tuning},
+    identity::{HostPort, Identity, Invite, Name, RoomSecret},
+    quic::{Certificate, Credentials, Tuning},
     relay::{Admission, Relay, RelayConfig},
-    storage::Target,
+    storage::{EntryKind, Filter, Source, Target},
     transfer::{
         ErrorKind, Event, Member, Observer,
         receive::{ListenConfig, listen},
@@ -30,6 +30,10 @@ use crate::{
 
 /// Bytes of the broadcast file.
 const BROADCAST_BYTES: usize = 64 << 20;
+/// Bytes a second of the broadcast on a terminal, where somebody wants to see it happen.
+const BROADCAST_RATE: u64 = 40_000_000;
+/// Files that are shown, of many.
+const SHOWN_MAX: usize = 5;
 /// The demo's own JSON.
 const JSON: &str = include_str!("demo/station.json");
 /// The demo's own CSV.
@@ -82,30 +86,41 @@ async fn play(context: &Context, folder: &Path, files: &[PathBuf]) -> Result<u8,
         &member,
         &known,
         files,
-        To::Peers(vec!["alice".to_owned()]),
+        (To::Peers(vec!["alice".to_owned()]), None),
         (&observer, folder),
     )
     .await?;
     context.flush_events().await;
-    for file in files {
-        verify(file, &out(folder, "alice"))?;
-        show_received(context, &received(file, &out(folder, "alice")))?;
+    let sent = sent_files(files)?;
+    for (n, (disk, path)) in sent.iter().enumerate() {
+        let copy = out(folder, "alice").join(path);
+        verify(disk, &copy)?;
+        if n < SHOWN_MAX {
+            show_received(context, &copy)?;
+        }
+    }
+    if sent.len() > SHOWN_MAX {
+        say(&format!(
+            "and {} more files, not shown",
+            sent.len() - SHOWN_MAX
+        ));
     }
 
     context.flush_events().await;
     say("broadcast to both:");
     let large = folder.join("dataset.bin");
     make_large(&large).map_err(disk)?;
+    let limit = context.style().bars.then_some(BROADCAST_RATE);
     deliver(
         &member,
         &known,
         std::slice::from_ref(&large),
-        To::Everyone,
+        (To::Everyone, limit),
         (&observer, folder),
     )
     .await?;
     for name in ["alice", "bob"] {
-        verify(&large, &out(folder, name))?;
+        verify(&large, &out(folder, name).join("dataset.bin"))?;
     }
 
     context.flush_events().await;
@@ -191,17 +206,12 @@ impl Observer for Joining {
 fn member(folder: &Path, name: &str, invite: &Invite) -> Result<Arc<Member>, CommandError> {
     Home::open(Some(folder.join(name))).map_err(CommandError::other)?;
     Ok(Arc::new(Member {
-        identity: Arc::new(Identity::generate()),
-        name: Name {
-            name: name.parse().map_err(CommandError::other)?,
-            chosen: true,
-        },
-        invite: invite.clone(),
         tuning: Tuning::from_env(),
-        roads: Roads::default(),
-        road_notes: None,
-        lan: None,
-        bundle_lifetime: BUNDLE_LIFETIME,
+        ..Member::new(
+            Arc::new(Identity::generate()),
+            Name::chosen(name.parse().map_err(CommandError::other)?),
+            invite.clone(),
+        )
     }))
 }
 
@@ -214,18 +224,18 @@ async fn deliver(
     member: &Member,
     known: &KnownPeers,
     files: &[PathBuf],
-    to: To,
+    (to, limit): (To, Option<u64>),
     (observer, jobs): (&Arc<dyn Observer>, &Path),
 ) -> Result<(), CommandError> {
     let request = SendRequest {
         source: SourceSpec::Paths {
             roots: files.to_vec(),
-            filter: crate::storage::Filter::default(),
+            filter: Filter::default(),
         },
         to,
         wait: std::time::Duration::ZERO,
         timeout: std::time::Duration::from_secs(30),
-        limit: None,
+        limit,
         compress: true,
         jobs: jobs.to_owned(),
     };
@@ -242,19 +252,28 @@ fn out(folder: &Path, name: &str) -> PathBuf {
     folder.join(name).join("received")
 }
 
-fn received(file: &Path, out: &Path) -> PathBuf {
-    out.join(file.file_name().unwrap_or_default())
+/// The files below these paths, and what each is called where it arrives.
+fn sent_files(paths: &[PathBuf]) -> Result<Vec<(PathBuf, String)>, CommandError> {
+    let failed = |e| CommandError::new(ErrorKind::LocalFile, e);
+    let source = Source::new(paths, Filter::default()).map_err(failed)?;
+    let files = source.walk().filter_map(|entry| match entry {
+        Ok(entry) if matches!(entry.kind, EntryKind::File { .. }) => {
+            Some(Ok((entry.disk, entry.path.to_string())))
+        }
+        Ok(_) => None,
+        Err(error) => Some(Err(failed(error))),
+    });
+    files.collect()
 }
 
 /// Compares what arrived with what was sent, byte for byte by their hashes.
-fn verify(file: &Path, out: &Path) -> Result<(), CommandError> {
+fn verify(file: &Path, copy: &Path) -> Result<(), CommandError> {
     let hash = |path: &Path| {
         let mut hasher = blake3::Hasher::new();
         std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
         Ok::<_, std::io::Error>(hasher.finalize())
     };
-    let copy = received(file, out);
-    if hash(file).map_err(disk)? == hash(&copy).map_err(disk)? {
+    if hash(file).map_err(disk)? == hash(copy).map_err(disk)? {
         return Ok(());
     }
     Err(CommandError::new(

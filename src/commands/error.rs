@@ -123,7 +123,18 @@ impl CommandError {
 
 /// Errors are one line, whatever their causes say.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    without_numbers(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Without the system's numbers of its errors, which stand beside their names.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        plain.push_str(rest.strip_prefix(')').unwrap_or(rest));
+    }
+    plain
 }
 
 impl Display for CommandError {

@@ -25,13 +25,15 @@ pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError
         context.set_name(name)?;
     }
     let member = context.member_of(invite.clone())?;
-    let entered = context.block_on(context.connecting(&invite, async {
+    let observer = context.observer();
+    let entered = context.block_on(async {
         // There is nothing to reach where members find each other.
         if invite.relay.is_some() {
-            member.enter(None).await?.close(Code::Done).await;
+            let channel = member.enter_observed(None, &*observer).await?;
+            channel.close(Code::Done).await;
         }
         Ok::<_, EnterError>(())
-    }))?;
+    })?;
     entered.map_err(|e| enter_error(e, &invite))?;
     let rooms = Rooms::of(context.home()?);
     let room = rooms

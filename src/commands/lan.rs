@@ -7,7 +7,6 @@ use std::{
 
 use super::CommandError;
 use crate::{
-    identity::Announcement,
     lan::{Announcer, LanError, Mdns},
     relay::Embedded,
     transfer::Member,
@@ -55,12 +54,9 @@ impl OnLan {
             .map_err(|e| CommandError::other(format!("no relay for the LAN: {e}")))?;
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, relay.port));
         let seat = Arc::new(member.on_lan(relay.fingerprint, vec![here]));
-        let announcement = Announcement {
-            peer: member.id(),
-            relay: relay.fingerprint,
-        };
         let key = member.invite.secret.lan_key();
-        let announcer = Mdns::default().announce(key, announcement, relay.port);
+        let at = (relay.fingerprint, relay.port);
+        let announcer = Mdns::default().announce(member.identity.clone(), key, at);
         Ok(Self {
             seat,
             relay,

@@ -2,9 +2,12 @@
 
 mod after;
 mod ask;
+mod hook;
 mod notify;
 
 use std::{io::IsTerminal, path::Path, sync::Arc};
+
+pub(super) use hook::run_if_asked;
 
 use self::{after::AfterReceiving, ask::Ask, notify::Notifier};
 use super::{
@@ -31,6 +34,7 @@ pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandErro
     if let Some(name) = &args.name {
         context.set_name(name)?;
     }
+    context.set_direct(args.direct.policy());
     let member = context.member()?;
     let _lock = match ListenLock::take(home, member.room()) {
         Ok(lock) => Some(lock),
@@ -68,7 +72,7 @@ pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandErro
     let policy: Arc<dyn OfferPolicy> = match args.accept {
         Accept::All => Arc::new(AcceptAll),
         Accept::Trusted => Arc::new(TrustedOnly(known.clone())),
-        Accept::Ask => Arc::new(Ask::start(context.stage.clone())),
+        Accept::Ask => Arc::new(Ask::start(context.stage.clone(), known.clone())),
     };
     let conflict = match args.conflict {
         ConflictArg::Rename => Conflict::Rename,
@@ -85,6 +89,7 @@ pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandErro
         policy,
         known,
         after: None,
+        runs_program: args.exec.is_some(),
     };
     context.block_on(serve(context, member, config, notifier.flatten(), &args))?
 }
@@ -96,7 +101,7 @@ async fn serve(
     notifier: Option<Notifier>,
     args: &ListenArgs,
 ) -> Result<u8, CommandError> {
-    let signals = Signals::hear();
+    let signals = Signals::listen();
     let after = AfterReceiving::start(context, args, notifier, signals.token());
     if let Destination::Directory(_) = config.destination {
         config.after = Some(after.files());

@@ -1,11 +1,11 @@
 //! The menu: carries out what it asks for, and tells it what happens.
 
-mod board;
 mod preview;
 mod relay;
 mod room;
 mod screen;
 mod sends;
+mod shared_state;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -14,7 +14,8 @@ use futures_util::StreamExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    board::Board, preview::Previews, relay::Hosted, room::Room, screen::Screen, sends::Sends,
+    preview::Previews, relay::Hosted, room::Room, screen::Screen, sends::Sends,
+    shared_state::SharedState,
 };
 use super::{CommandError, context::Context, join::enter_error, signal::Signals};
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     },
     home::{Home, Rooms, RoomsError},
     identity::Invite,
-    protocol::Code,
+    protocol::{Code, PeerName},
 };
 
 /// The screen is drawn so often at the most.
@@ -42,7 +43,7 @@ pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
         return Err(error.hint("`p2p --help` tells the commands that do the same"));
     }
     context.block_on(async {
-        let signals = Signals::hear();
+        let signals = Signals::listen();
         let folder = std::env::current_dir()
             .map_err(|e| CommandError::other(format!("no current directory: {e}")))?;
         let (name, id) = (context.name()?.name, context.identity()?.id());
@@ -51,7 +52,7 @@ pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
         let (tasks, end) = (TaskTracker::new(), CancellationToken::new());
         let mut menu = Menu {
             context,
-            board: Board::new(state),
+            shared: SharedState::new(state),
             room: None,
             invite: None,
             hosted: None,
@@ -73,7 +74,7 @@ pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
 /// The menu and all that runs for it.
 struct Menu<'a> {
     context: &'a Context,
-    board: Arc<Board>,
+    shared: Arc<SharedState>,
     room: Option<Room>,
     /// Of the room that was entered last: what was chosen here goes before what is saved.
     invite: Option<Invite>,
@@ -90,7 +91,7 @@ impl Menu<'_> {
         if let Ok(invite) = self.context.invite()
             && let Err(error) = self.enter(invite)
         {
-            self.board.tell(News::NoRoom(error.to_string()));
+            self.shared.notify(News::NoRoom(error.to_string()));
         }
         let mut keys = EventStream::new();
         let stop = signals.token();
@@ -100,33 +101,33 @@ impl Menu<'_> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(signals.exit_code().unwrap_or(0)),
-                _ = seconds.tick() => changed |= Screen::is_broken() || self.board.look(State::is_busy),
+                _ = seconds.tick() => changed |= Screen::is_broken() || self.shared.read(State::is_busy),
                 _ = frames.tick(), if changed => {
                     if Screen::is_broken() {
                         return Err(CommandError::other("the menu ended by a fault of its own"));
                     }
-                    let drawn = self.board.look(|state| screen.draw(state));
+                    let drawn = self.shared.read(|state| screen.draw(state));
                     drawn.map_err(CommandError::other)?;
                     changed = false;
                 }
                 key = keys.next() => match key {
-                    Some(Ok(Terminal::Key(key))) => self.board.put(Input::Key(key)),
-                    Some(Ok(Terminal::Paste(text))) => self.board.put(Input::Paste(text)),
-                    Some(Ok(Terminal::Resize(..))) => self.board.put(Input::Resized),
+                    Some(Ok(Terminal::Key(key))) => self.shared.put(Input::Key(key)),
+                    Some(Ok(Terminal::Paste(text))) => self.shared.put(Input::Paste(text)),
+                    Some(Ok(Terminal::Resize(..))) => self.shared.put(Input::Resized),
                     Some(Ok(_)) => {}
                     // The terminal is gone.
                     Some(Err(_)) | None => return Ok(0),
                 },
-                () = self.board.changed() => changed = true,
+                () = self.shared.changed() => changed = true,
             }
-            for effect in self.board.take() {
+            for effect in self.shared.take_effects() {
                 match effect {
                     Effect::Quit(code) => return Ok(code),
                     Effect::Copy(text) => screen.copy(&text).map_err(CommandError::other)?,
                     Effect::Suspend => screen.suspend().map_err(CommandError::other)?,
                     effect => {
                         if let Err(error) = self.carry_out(effect) {
-                            self.board.tell(News::Warning(error.to_string()));
+                            self.shared.notify(News::Warning(error.to_string()));
                         }
                     }
                 }
@@ -140,11 +141,12 @@ impl Menu<'_> {
                 Some(room) => {
                     let home = self.context.home()?;
                     self.sends
-                        .begin(number, to, parcel, home, room, &self.board);
+                        .begin(number, to, parcel, home, room, &self.shared);
                 }
-                None => self
-                    .board
-                    .tell(News::Sent(number, Vec::new(), Some("no room".to_owned()))),
+                None => {
+                    self.shared
+                        .notify(News::Sent(number, Vec::new(), Some("no room".to_owned())))
+                }
             },
             Effect::Stop(number) => self.sends.stop(number),
             Effect::Answer(transfer, yes) => {
@@ -153,14 +155,15 @@ impl Menu<'_> {
                 }
             }
             Effect::List(folder) => {
-                let board = self.board.clone();
+                let shared = self.shared.clone();
                 tokio::task::spawn_blocking(move || {
                     let listed = entries(&folder).map_err(|e| sanitise(&e.to_string()).into());
-                    board.tell(News::Listed(folder, listed));
+                    shared.notify(News::Listed(folder, listed));
                 });
             }
-            Effect::Preview(path) => self.previews.show(path, &self.board),
+            Effect::Preview(path) => self.previews.show(path, &self.shared),
             Effect::Folder(folder) => self.receive_into(&folder)?,
+            Effect::Rename(name) => self.rename(&name)?,
             Effect::Join(text) => self.join(&text),
             Effect::Enter(text) => self.enter(text.parse().map_err(CommandError::usage)?)?,
             Effect::StartRelay => {
@@ -185,7 +188,7 @@ impl Menu<'_> {
 
     /// Leaves the room, if there is one, and enters that of this invite.
     fn enter(&mut self, invite: Invite) -> Result<(), CommandError> {
-        let folder = self.board.look(|state| state.folder.clone());
+        let folder = self.shared.read(|state| state.folder.clone());
         self.enter_into(invite, &folder)
     }
 
@@ -194,13 +197,13 @@ impl Menu<'_> {
             self.context,
             invite.clone(),
             folder,
-            &self.board,
+            &self.shared,
             self.room.as_ref(),
         )?;
         self.leave();
         self.room = Some(room);
         let hosted = self.hosted.as_ref().filter(|hosted| hosted.here == invite);
-        self.board.tell(News::Entering {
+        self.shared.notify(News::Entering {
             invite: hosted
                 .map_or(&invite, |hosted| &hosted.elsewhere)
                 .to_string(),
@@ -220,7 +223,7 @@ impl Menu<'_> {
 
     /// Tries a pasted invite; it is saved, and entered, once its relay has let this machine in.
     fn join(&self, text: &str) {
-        let board = self.board.clone();
+        let shared = self.shared.clone();
         let tried: Result<_, CommandError> = (|| {
             let invite: Invite = text
                 .trim()
@@ -231,22 +234,33 @@ impl Menu<'_> {
         })();
         let (member, invite, home) = match tried {
             Ok(tried) => tried,
-            Err(error) => return board.tell(News::NotJoined(error.to_string())),
+            Err(error) => return shared.notify(News::NotJoined(error.to_string())),
         };
         self.tasks.spawn(async move {
             match member.enter(None).await {
                 Ok(connection) => {
                     connection.close(Code::Done).await;
                     match add_default(&home, &invite) {
-                        Ok(()) => board.tell(News::Reached(invite.to_string())),
-                        Err(error) => board.tell(News::NotJoined(error.to_string())),
+                        Ok(()) => shared.notify(News::Reached(invite.to_string())),
+                        Err(error) => shared.notify(News::NotJoined(error.to_string())),
                     }
                 }
                 Err(error) => {
-                    board.tell(News::NotJoined(enter_error(error, &invite).to_string()));
+                    shared.notify(News::NotJoined(enter_error(error, &invite).to_string()));
                 }
             }
         });
+    }
+
+    /// Goes by another name, now and later: the room is entered anew, so that others see it.
+    fn rename(&mut self, name: &str) -> Result<(), CommandError> {
+        let name: PeerName = name.parse().map_err(CommandError::usage)?;
+        self.context.set_name(&name)?;
+        if let Some(invite) = self.invite.clone() {
+            self.enter(invite)?;
+        }
+        self.shared.notify(News::Named(name));
+        Ok(())
     }
 
     /// Receives into another folder: the old one stays where the new one cannot be opened.
@@ -254,7 +268,7 @@ impl Menu<'_> {
         if let Some(invite) = self.invite.clone() {
             self.enter_into(invite, folder)?;
         }
-        self.board.tell(News::Folder(folder.to_owned()));
+        self.shared.notify(News::Folder(folder.to_owned()));
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod invite;
 mod join;
 mod lan;
 mod listen;
+mod log;
 mod man;
 mod menu;
 #[cfg(test)]
@@ -38,6 +39,9 @@ pub use error::CommandError;
 /// Parses the command line, runs it, and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = listen::run_if_asked() {
+        return code;
+    }
     clap_complete::CompleteEnv::with_factory(completions::command).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -47,7 +51,10 @@ pub fn main() -> ExitCode {
         return menu(&Context::new(cli.global));
     };
     let context = Context::new(cli.global);
-    context.start_log();
+    // A relay's settings say how it logs.
+    if !matches!(command, Command::Server(_)) {
+        context.start_log();
+    }
     let result = run(&context, command);
     finish(&context, result)
 }
@@ -74,7 +81,7 @@ fn finish(context: &Context, result: Result<u8, CommandError>) -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Result<u8, CommandError> {
     match command {
-        Command::Server(args) => server::run(context, args),
+        Command::Server(args) => server::run(context, *args),
         Command::Join(args) => join::run(context, &args),
         Command::Room(command) => room::run(context, &command),
         Command::Rooms(args) => rooms::run(context, &args),

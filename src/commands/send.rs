@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::{
     CommandError,
-    cli::{BroadcastArgs, Compress, SendArgs, WhatArgs},
+    cli::{BroadcastArgs, Compress, NamesArg, SendArgs, WhatArgs},
     context::Context,
     join::{entering, with_hint},
     output,
     signal::Signals,
 };
 use crate::{
-    identity::ResolveError,
+    identity::{Candidate, ResolveError},
     storage::{EntryKind, Filter, FilterError, Source},
     transfer::{
         EnterError, Error, ErrorKind,
@@ -34,6 +34,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
     if what.dry_run {
         return list(context, source(context, what)?);
     }
+    context.set_direct(what.direct.policy());
     let request = SendRequest {
         wait: what.wait,
         timeout: what.timeout,
@@ -47,7 +48,7 @@ fn run(context: &Context, what: WhatArgs, to: To) -> Result<u8, CommandError> {
     let known = context.known(&member.invite)?;
     let observer = context.observer();
     context.block_on(async {
-        let signals = Signals::hear();
+        let signals = Signals::listen();
         let sent = send_files(&member, &known, request, &observer, &signals.token()).await;
         context.flush_events().await;
         match (sent, signals.exit_code()) {
@@ -98,6 +99,9 @@ fn source(context: &Context, what: WhatArgs) -> Result<SourceSpec, CommandError>
     }
     if what.preserve {
         filter = filter.with_modes();
+    }
+    if what.names == NamesArg::Strict {
+        filter = filter.with_strict_names();
     }
     let roots = distinct(what.paths);
     for path in filter.own_below(&roots) {
@@ -177,7 +181,13 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
         .count();
     let all = summary.targets.len();
     if let Some(code) = signal {
-        let message = format!("interrupted: {delivered} of {all} recipients have everything");
+        let message = match summary.targets.as_slice() {
+            [one] if delivered == 0 => match one.files {
+                1 => "interrupted: 1 file has arrived".to_owned(),
+                files => format!("interrupted: {files} files have arrived"),
+            },
+            _ => format!("interrupted: {delivered} of {all} recipients have everything"),
+        };
         let error = CommandError::new(ErrorKind::Interrupted, message).with_code(code);
         return Err(match delivered == all {
             true => error,
@@ -259,7 +269,12 @@ fn explain(error: &Error, relay: &str) -> CommandError {
             nearest: Some(name),
             ..
         }) => plain.hint(format!("did you mean {name}?")),
-        Some(ResolveError::Ambiguous { .. }) => plain.hint("give the whole ID, or more of it"),
+        Some(ResolveError::Ambiguous { candidates, .. }) => plain.hint(format!(
+            "say which one by its ID, such as `--to id:{}`; `p2p peers` shows them",
+            candidates
+                .first()
+                .map_or_else(String::new, Candidate::beginning)
+        )),
         _ if error.kind() == ErrorKind::NoSuchPeer => {
             plain.hint("`p2p peers` shows who is there; `--wait 5m` waits for them")
         }

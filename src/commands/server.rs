@@ -1,81 +1,86 @@
 //! `p2p server`: the relay.
 
+mod address;
+mod asked;
+mod certificate;
+mod reload;
+mod settings;
 mod status;
 
 use std::{
+    convert::Infallible,
+    future::pending,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     num::NonZeroUsize,
-    path::Path,
+    pin::Pin,
+    time::Duration,
 };
 
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    address::{loopback, public_address},
+    asked::{Asked, Asking},
+    certificate::write_certificate,
+    reload::Reloading,
+};
 use super::{
     CommandError,
-    cli::{ServerArgs, ServerCommand, ServerSettings},
+    cli::{LogFormat, ServerArgs, ServerCommand, ServerSettings},
     context::Context,
+    log::{LogControl, LogOptions},
     output,
-    signal::Signals,
 };
 use crate::{
     home::{Home, load_invite, load_or_create_identity, save_invite},
-    identity::{DEFAULT_PORT, HostPort, Invite, RoomSecret},
-    operation::{AdminListener, Listeners, Operation, bind_metrics},
+    identity::{HostPort, Invite, RoomSecret},
+    operation::{
+        AdminListener, AuditFile, Listeners, Operation, PassedSockets, Systemd, bind_metrics,
+    },
     quic::{Certificate, Credentials, Tuning},
-    relay::{Admission, Relay, RelayConfig, machine},
+    relay::{
+        Admission, DEFAULT_MAX_PEERS, Relay, RelayConfig, RelayHandle, SHUTDOWN_LIMIT, machine,
+    },
 };
-
-/// Every address of this machine, IPv4 and IPv6.
-const BIND: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
 
 pub(super) fn run(context: &Context, args: ServerArgs) -> Result<u8, CommandError> {
     if let Some(ServerCommand::Status(args)) = &args.command {
+        context.start_log();
         return status::run(context, args);
     }
-    let mut settings = args.settings;
-    if let Some(path) = &args.config {
-        settings = settings.over(read_config(path)?);
-    }
+    let settings = settings::read(&args)?;
     if args.check {
-        return check(context, &settings);
+        return settings::check(context, &settings);
     }
-    context.block_on(serve(context, &settings))?
-}
-
-/// Reads a file of settings.
-fn read_config(path: &Path) -> Result<ServerSettings, CommandError> {
-    let wrong = |e: String| CommandError::usage(format!("{}: {e}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
-    toml::from_str(&text).map_err(|e| {
-        let line = e
-            .span()
-            .map_or(1, |span| text[..span.start].lines().count().max(1));
-        wrong(format!("line {line}: {}", e.message()))
-    })
-}
-
-/// Says whether a relay could start so. Binds nothing, makes nothing.
-fn check(context: &Context, settings: &ServerSettings) -> Result<u8, CommandError> {
-    let bind = settings.bind.unwrap_or(BIND);
-    public_address(settings.public.as_deref(), bind)?;
-    for (option, directory) in [("certs", &settings.certs), ("spool", &settings.spool)] {
-        if let Some(directory) = directory
-            && !directory.is_dir()
-        {
-            let directory = directory.display();
-            return Err(CommandError::usage(format!(
-                "{option}: {directory} is no directory"
-            )));
-        }
+    // First of all: what is inherited must be ours before anything else is opened.
+    let sockets = PassedSockets::take().map_err(|e| {
+        CommandError::other(format!("cannot use the sockets that were passed: {e}"))
+    })?;
+    let audit = settings.audit.as_ref().map(|path| {
+        AuditFile::open(path)
+            .map_err(|e| CommandError::other(format!("cannot write {}: {e}", path.display())))
+    });
+    let log = LogOptions {
+        level: settings::level(context, &settings),
+        json: settings.log == Some(LogFormat::Json),
+        audit: audit.transpose()?,
+    };
+    let log = context.start_log_with(log);
+    let served = context.block_on(serve(context, &args, settings, (sockets, log.as_ref())))?;
+    if let Some(log) = log {
+        log.flush();
     }
-    if !context.global.quiet {
-        eprintln!("the settings are right; a relay with them listens on {bind}");
-    }
-    Ok(0)
+    served
 }
 
 /// Binds a relay whose key, rooms and invite are under this home, and says how to reach it.
 ///
 /// Call it inside a runtime.
-pub(super) fn open(home: &Home, args: &ServerSettings) -> Result<(Relay, Invite), CommandError> {
+pub(super) fn open(
+    home: &Home,
+    args: &ServerSettings,
+    sockets: PassedSockets,
+) -> Result<(Relay, Invite), CommandError> {
     home.make_directory(&home.relay())
         .map_err(CommandError::other)?;
     let certs = args.certs.clone().unwrap_or_else(|| home.relay());
@@ -96,11 +101,8 @@ pub(super) fn open(home: &Home, args: &ServerSettings) -> Result<(Relay, Invite)
             .map_err(|e| CommandError::other(format!("{}: {e}", rooms.display())))?;
     }
 
-    let relay = bind_relay(config(args, admission), &credentials).map_err(|e| {
-        CommandError::other(format!(
-            "cannot listen on {}: {e}",
-            args.bind.unwrap_or(BIND)
-        ))
+    let relay = bind_relay(config(args, admission, sockets), &credentials).map_err(|e| {
+        CommandError::other(format!("cannot listen on {}: {e}", settings::bind(args)))
     })?;
     let address = relay.local_addr().map_err(CommandError::other)?;
     let invite = |relay| Invite::new(relay, identity.id(), secret.clone());
@@ -112,8 +114,8 @@ pub(super) fn open(home: &Home, args: &ServerSettings) -> Result<(Relay, Invite)
     Ok((relay, invite))
 }
 
-fn config(args: &ServerSettings, admission: Admission) -> RelayConfig {
-    let default = RelayConfig::new(args.bind.unwrap_or(BIND), admission);
+fn config(args: &ServerSettings, admission: Admission, sockets: PassedSockets) -> RelayConfig {
+    let default = RelayConfig::new(settings::bind(args), admission);
     let open_files = machine::open_files();
     let spool_files = machine::spool_files(open_files);
     if open_files < FEW_FILES {
@@ -124,37 +126,44 @@ fn config(args: &ServerSettings, admission: Admission) -> RelayConfig {
     }
     RelayConfig {
         spool_files,
-        max_peers: args.max_peers.unwrap_or(default.max_peers),
+        limits: settings::limits(args, default.limits.max_peers),
         memory_limit: args
             .memory_limit
             .unwrap_or_else(|| machine::memory_limit(default.memory_limit)),
         spool_limit: args.spool_limit.unwrap_or(default.spool_limit),
         spool: args.spool.clone().unwrap_or_else(std::env::temp_dir),
-        limit_per_peer: args.limit,
         tuning: Tuning::from_env(),
         tcp: args.tcp.unwrap_or_default(),
+        udp_socket: sockets.udp,
+        tcp_socket: sockets.tcp,
         threads: args.threads.unwrap_or(NonZeroUsize::MIN),
+        direct: !args.no_direct.unwrap_or_default(),
         ..default
     }
 }
 
-async fn serve(context: &Context, args: &ServerSettings) -> Result<u8, CommandError> {
-    let signals = Signals::hear();
-    let (relay, invite) = open(context.home()?, args)?;
-    let metrics = args.metrics.map(|address| {
+async fn serve(
+    context: &Context,
+    args: &ServerArgs,
+    settings: ServerSettings,
+    (sockets, log): (PassedSockets, Option<&LogControl>),
+) -> Result<u8, CommandError> {
+    let asking = Asking::listen().map_err(CommandError::other)?;
+    let home = context.home()?;
+    let (relay, invite) = open(home, &settings, sockets)?;
+    let metrics = settings.metrics.map(|address| {
         bind_metrics(address)
             .map_err(|e| CommandError::other(format!("cannot serve metrics at {address}: {e}")))
     });
     let metrics = metrics.transpose()?;
-    let metrics_address = metrics
-        .as_ref()
-        .and_then(|listener| listener.local_addr().ok());
+    let metrics_address = metrics.as_ref().and_then(|m| m.local_addr().ok());
     let listeners = Listeners {
         metrics,
         #[cfg(unix)]
-        admin: admin_socket(context.home()?),
+        admin: admin_socket(home),
     };
-    let _operation = Operation::start(relay.handle(), listeners).map_err(CommandError::other)?;
+    let handle = relay.handle();
+    let _operation = Operation::start(handle.clone(), listeners).map_err(CommandError::other)?;
     let address = relay.local_addr().map_err(CommandError::other)?;
     if let Some(limit) = relay.buffers().limited_by() {
         tracing::warn!(
@@ -184,9 +193,77 @@ async fn serve(context: &Context, args: &ServerSettings) -> Result<u8, CommandEr
     {
         eprintln!("metrics at http://{address}/metrics");
     }
-    relay.run(signals.token()).await;
+    let status = format!("listening on {address}");
+    Systemd.ready(&status);
+    let shutdown = CancellationToken::new();
+    let serving = relay.run(shutdown.clone());
+    let operating = Operating {
+        handle,
+        shutdown,
+        reloading: Reloading {
+            context,
+            args,
+            settings,
+            log,
+            max_peers: DEFAULT_MAX_PEERS,
+            own_room: invite.secret.room_id(),
+            status,
+        },
+    };
+    tokio::select! {
+        () = serving => {}
+        never = operating.follow(asking) => match never {},
+    }
     Ok(0)
 }
+
+/// A relay that runs, and what is done about it.
+struct Operating<'a> {
+    handle: RelayHandle,
+    shutdown: CancellationToken,
+    reloading: Reloading<'a>,
+}
+
+impl Operating<'_> {
+    /// Does what signals ask for.
+    async fn follow(mut self, mut asking: Asking) -> Infallible {
+        let mut draining: Option<Pin<Box<dyn Future<Output = ()>>>> = None;
+        loop {
+            let drained = async {
+                match &mut draining {
+                    Some(draining) => draining.await,
+                    None => pending().await,
+                }
+            };
+            let asked = tokio::select! {
+                asked = asking.next() => asked,
+                () = drained => {
+                    draining = None;
+                    self.shutdown.cancel();
+                    continue;
+                }
+            };
+            match asked {
+                Asked::Reload => self.reloading.reload(&self.handle),
+                // Whoever asks again while it ends does not want to wait.
+                _ if self.shutdown.is_cancelled() => std::process::exit(1),
+                Asked::Drain if draining.is_none() => {
+                    let limit = self.reloading.settings.drain.unwrap_or(DRAIN);
+                    Systemd.stopping(limit + 2 * SHUTDOWN_LIMIT);
+                    let handle = self.handle.clone();
+                    draining = Some(Box::pin(async move { handle.drain(limit).await }));
+                }
+                Asked::Drain | Asked::End => {
+                    draining = None;
+                    self.shutdown.cancel();
+                }
+            }
+        }
+    }
+}
+
+/// How long transfers that are under way may go on after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(60);
 
 /// Where this home asks its relay how it is. A relay does without where it cannot be had.
 #[cfg(unix)]
@@ -216,88 +293,5 @@ fn own_room(home: &Home) -> Result<RoomSecret, CommandError> {
     Ok(saved.map_or_else(RoomSecret::generate, |invite| invite.secret))
 }
 
-/// What the invite calls this machine.
-fn public_address(public: Option<&str>, bound: SocketAddr) -> Result<HostPort, CommandError> {
-    let text = match public {
-        Some(text) if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => {
-            format!("[{text}]:{}", bound.port())
-        }
-        Some(text)
-            if text
-                .rsplit_once(':')
-                .is_some_and(|(_, port)| port.parse::<u16>().is_ok()) =>
-        {
-            text.to_owned()
-        }
-        Some(text) => format!("{text}:{}", bound.port()),
-        None if bound.ip().is_unspecified() => {
-            return HostPort::new(&outward().to_string(), bound.port())
-                .map_err(CommandError::other);
-        }
-        None => {
-            return HostPort::new(&bound.ip().to_string(), bound.port())
-                .map_err(CommandError::other);
-        }
-    };
-    text.parse()
-        .map_err(|e| CommandError::usage(format!("--public {text}: {e}")))
-}
-
-/// The address that this machine uses towards others; connecting a UDP socket sends nothing.
-fn outward() -> IpAddr {
-    let towards = |local: SocketAddr, remote: SocketAddr| {
-        let socket = UdpSocket::bind(local).ok()?;
-        socket.connect(remote).ok()?;
-        Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
-    };
-    // Addresses for documentation (RFC 5737, RFC 3849): routed like any other, and nobody's.
-    towards(
-        (Ipv4Addr::UNSPECIFIED, 0).into(),
-        (Ipv4Addr::new(192, 0, 2, 1), 9).into(),
-    )
-    .or_else(|| {
-        towards(
-            (Ipv6Addr::UNSPECIFIED, 0).into(),
-            (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into(),
-        )
-    })
-    .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-}
-
-fn loopback(bound: IpAddr) -> IpAddr {
-    match bound {
-        ip if !ip.is_unspecified() => ip,
-        // A wildcard IPv6 socket takes IPv4 as well.
-        _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
-    }
-}
-
 /// With fewer open files than this a relay says so, at its start.
 const FEW_FILES: u64 = 256;
-
-/// Leaves the certificate where people can look at it; it is made anew from the key at each start.
-///
-/// Nobody needs the file: where it cannot be written, as on a read-only mount, the relay starts.
-fn write_certificate(certs: &Path, certificate: &[u8]) {
-    let (pem, path) = (pem(certificate), certs.join("relay.crt"));
-    if std::fs::read(&path).is_ok_and(|there| there == pem.as_bytes()) {
-        return;
-    }
-    if let Err(error) = std::fs::write(&path, pem) {
-        tracing::info!("{} stays as it is: {error}", path.display());
-    }
-}
-
-/// PEM (RFC 7468) of a certificate.
-fn pem(der: &[u8]) -> String {
-    let base64 = data_encoding::BASE64.encode(der);
-    let lines: Vec<_> = base64
-        .as_bytes()
-        .chunks(64)
-        .map(|line| String::from_utf8_lossy(line))
-        .collect();
-    format!(
-        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-        lines.join("\n")
-    )
-}

@@ -102,7 +102,7 @@ pub(super) fn limited_process() -> io::Result<Command> {
 
 /// The program that this process runs: the same one even if its file has been replaced or
 /// removed since, as an upgrade does under a listener.
-fn this_program() -> io::Result<PathBuf> {
+pub(super) fn this_program() -> io::Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if cfg!(target_os = "linux") && running.exists() {
         return Ok(running);

@@ -24,7 +24,7 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Starts to hear them. Call it inside a runtime.
-    pub(super) fn hear() -> Self {
+    pub(super) fn listen() -> Self {
         let signals = Self {
             token: CancellationToken::new(),
             code: Arc::new(AtomicU8::new(0)),

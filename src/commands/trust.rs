@@ -2,7 +2,7 @@
 
 use super::{CommandError, cli::TrustCommand, context::Context, output};
 use crate::{
-    identity::Origin,
+    identity::{Origin, Standing},
     transfer::{ErrorKind, unix_now},
 };
 
@@ -11,15 +11,22 @@ pub(super) fn run(context: &Context, command: TrustCommand) -> Result<u8, Comman
     let failed = |e| CommandError::caused("cannot use the list of known peers", e);
     match command {
         TrustCommand::Ls => {
-            for peer in known.load().map_err(failed)?.iter() {
+            let known = known.load().map_err(failed)?;
+            for peer in known.iter() {
                 if context.global.json {
                     output::json(&serde_json::json!({
                         "event": "known", "name": peer.name, "id": peer.id, "since": peer.since,
-                        "origin": peer.origin, "trusted": peer.origin > Origin::Seen,
+                        "origin": peer.origin, "trusted": known.is_trusted(peer.id), "standing": peer.standing,
                     }))?;
                 } else {
                     let since = std::time::UNIX_EPOCH + std::time::Duration::from_secs(peer.since);
                     let why = match peer.origin {
+                        _ if peer.standing == Some(Standing::Always) => {
+                            "trusted: you always accept it"
+                        }
+                        _ if peer.standing == Some(Standing::Never) => {
+                            "shut out: you never accept it"
+                        }
                         Origin::Seen => "not trusted: only received from",
                         Origin::SentTo => "trusted: you sent to it",
                         Origin::Added => "trusted: you added it",

@@ -17,6 +17,16 @@ const PADDED: usize = 512;
 /// it probed by us.
 const PORT_MIN: u16 = 1024;
 
+/// Which machines paths may lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Others.
+    #[default]
+    Network,
+    /// This one as well, by its loopback addresses: asked for by whoever runs both ends here.
+    Machine,
+}
+
 /// Where one end can be reached, as it tells the other.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Candidates {
@@ -39,11 +49,14 @@ pub enum CandidatesError {
 impl Candidates {
     /// From addresses of this machine: those that others may reach, each once, as many as are named.
     #[must_use]
-    pub fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+    pub fn new(addresses: impl IntoIterator<Item = SocketAddr>, reach: Reach) -> Self {
         let mut kept: Vec<SocketAddr> = Vec::new();
         for address in addresses {
             let address = canonical(address);
-            if is_acceptable(address) && !kept.contains(&address) && kept.len() < CANDIDATES_MAX {
+            if is_acceptable(address, reach)
+                && !kept.contains(&address)
+                && kept.len() < CANDIDATES_MAX
+            {
                 kept.push(address);
             }
         }
@@ -64,26 +77,33 @@ impl Candidates {
     ///
     /// # Errors
     /// See [`CandidatesError`].
-    pub fn open(key: &PathKey, from: PathEnd, sealed: &[u8]) -> Result<Self, CandidatesError> {
+    pub fn open(
+        key: &PathKey,
+        from: PathEnd,
+        sealed: &[u8],
+        reach: Reach,
+    ) -> Result<Self, CandidatesError> {
         let text = key.open(from, sealed).ok_or(CandidatesError::Seal)?;
         if text.len() != PADDED {
             return Err(CandidatesError::Malformed);
         }
         let named: Self = serde_json::from_slice(&text).map_err(|_| CandidatesError::Malformed)?;
-        Ok(Self::new(named.addresses))
+        Ok(Self::new(named.addresses, reach))
     }
 }
 
 /// Whether an address that a member names may be probed: some machine's own, at a port of no service.
 ///
 /// What is named by a hostile member gets at most a few dozen packets of 64 bytes, and never more than one
-/// address each: no broadcast, no multicast, nothing on this machine itself.
+/// address each: no broadcast, no multicast, and nothing on this machine itself where nobody asked for that.
 #[must_use]
-pub fn is_acceptable(address: SocketAddr) -> bool {
+pub fn is_acceptable(address: SocketAddr, reach: Reach) -> bool {
+    if address.ip().to_canonical().is_loopback() {
+        return reach == Reach::Machine && address.port() >= PORT_MIN;
+    }
     let unicast = match canonical(address).ip() {
         IpAddr::V4(ip) => {
             !(ip.is_unspecified()
-                || ip.is_loopback()
                 || ip.is_broadcast()
                 || ip.is_multicast()
                 || ip.octets()[0] == 0
@@ -91,10 +111,7 @@ pub fn is_acceptable(address: SocketAddr) -> bool {
         }
         IpAddr::V6(ip) => {
             // Link-local addresses mean nothing without this machine's own interface.
-            !(ip.is_unspecified()
-                || ip.is_loopback()
-                || ip.is_multicast()
-                || ip.is_unicast_link_local())
+            !(ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local())
         }
     };
     unicast && address.port() >= PORT_MIN
@@ -109,6 +126,8 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
 
+    const NETWORK: Reach = Reach::Network;
+
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
@@ -116,17 +135,20 @@ mod tests {
     #[test]
     fn candidates_read_back_at_the_other_end_and_tell_nothing_by_their_length() {
         let key = PathKey::new(&[7; 32]);
-        let few = Candidates::new(addresses(&["192.0.2.7:5000"]));
-        let many = Candidates::new((1..=8).map(|n| {
-            let text = format!("[2001:db8:ffff:ffff:ffff:ffff:ffff:fff{n}]:65535");
-            text.parse().unwrap()
-        }));
+        let few = Candidates::new(addresses(&["192.0.2.7:5000"]), NETWORK);
+        let many = Candidates::new(
+            (1..=8).map(|n| {
+                let text = format!("[2001:db8:ffff:ffff:ffff:ffff:ffff:fff{n}]:65535");
+                text.parse().unwrap()
+            }),
+            NETWORK,
+        );
         assert_eq!(many.addresses.len(), CANDIDATES_MAX);
         let sealed = [&few, &many].map(|c| c.seal(&key, PathEnd::Sender));
         assert_eq!(sealed[0].len(), sealed[1].len());
-        let opened = Candidates::open(&key, PathEnd::Sender, &sealed[1]);
+        let opened = Candidates::open(&key, PathEnd::Sender, &sealed[1], NETWORK);
         assert_eq!(opened, Ok(many));
-        let reflected = Candidates::open(&key, PathEnd::Recipient, &sealed[0]);
+        let reflected = Candidates::open(&key, PathEnd::Recipient, &sealed[0], NETWORK);
         assert_eq!(reflected, Err(CandidatesError::Seal));
     }
 
@@ -151,8 +173,11 @@ mod tests {
             ]),
         };
         let sealed = hostile.seal(&key, PathEnd::Recipient);
-        let opened = Candidates::open(&key, PathEnd::Recipient, &sealed).unwrap();
+        let opened = Candidates::open(&key, PathEnd::Recipient, &sealed, NETWORK).unwrap();
         assert_eq!(opened.addresses, addresses(&["192.0.2.7:4433"]));
+        // Whoever has asked for it reaches this machine, but no service of it.
+        let here = |text: &str| is_acceptable(text.parse().unwrap(), Reach::Machine);
+        assert!(here("127.0.0.1:4433") && here("[::ffff:127.0.0.1]:4433") && !here("[::1]:53"));
     }
 
     #[test]
@@ -161,12 +186,17 @@ mod tests {
         let text = serde_json::json!({"addresses": (0..9).map(|n| format!("192.0.2.{n}:4433")).collect::<Vec<_>>()});
         let mut text = serde_json::to_vec(&text).unwrap();
         text.resize(PADDED, b' ');
-        let opened = Candidates::open(&key, PathEnd::Sender, &key.seal(PathEnd::Sender, &text));
+        let opened = Candidates::open(
+            &key,
+            PathEnd::Sender,
+            &key.seal(PathEnd::Sender, &text),
+            NETWORK,
+        );
         assert_eq!(opened.unwrap().addresses.len(), CANDIDATES_MAX);
         for text in [&b"{}"[..], b"[", &[b' '; PADDED]] {
             let sealed = key.seal(PathEnd::Sender, text);
             assert_eq!(
-                Candidates::open(&key, PathEnd::Sender, &sealed),
+                Candidates::open(&key, PathEnd::Sender, &sealed, NETWORK),
                 Err(CandidatesError::Malformed)
             );
         }

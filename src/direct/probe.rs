@@ -35,6 +35,14 @@ impl Probe {
     /// Bytes of an ID: nobody who has not seen a ping can answer it.
     pub const ID_LEN: usize = MAC_AT - ID_AT;
 
+    /// An ID that nobody can guess.
+    #[must_use]
+    pub fn fresh_id() -> [u8; Self::ID_LEN] {
+        let mut id = [0; Self::ID_LEN];
+        p2p_core::crypto::random(&mut id);
+        id
+    }
+
     /// Its bytes on the wire.
     #[must_use]
     pub fn encode(&self, key: &PathKey) -> [u8; PROBE_LEN] {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Candidates, Probe, ProbeKind,
+    Candidates, Probe, ProbeKind, Reach,
     candidates::{canonical, is_acceptable},
 };
 use crate::sealing::PathEnd;
@@ -22,8 +22,8 @@ const SCHEDULE: [u64; 11] = [0, 30, 60, 120, 240, 480, 960, 2_000, 3_000, 4_000,
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How long a better way than the first that opens may take.
 const GRACE: Duration = Duration::from_millis(50);
-/// Pings and pongs in all: what a hostile member can have sent to somebody else.
-const PROBES_MAX: usize = 120;
+/// Pings in all, and answers to pings: what a hostile member can have sent to somebody else.
+const PROBES_MAX: usize = 60;
 /// Addresses that are probed at once: those that were named, and those from which the other end was heard.
 const ADDRESSES_MAX: usize = 12;
 
@@ -46,7 +46,9 @@ pub struct Punch {
     outgoing: VecDeque<(Probe, SocketAddr)>,
     open: Vec<Path>,
     first: Option<Instant>,
-    sent: usize,
+    /// Pings and answers that were sent.
+    sent: [usize; 2],
+    reach: Reach,
     fresh_id: fn() -> [u8; Probe::ID_LEN],
 }
 
@@ -69,7 +71,11 @@ struct Ping {
 impl Punch {
     /// Begins at `now`. IDs must be unpredictable: `fresh_id` makes them.
     #[must_use]
-    pub fn new(me: PathEnd, now: Instant, fresh_id: fn() -> [u8; Probe::ID_LEN]) -> Self {
+    pub fn new(
+        (me, reach): (PathEnd, Reach),
+        now: Instant,
+        fresh_id: fn() -> [u8; Probe::ID_LEN],
+    ) -> Self {
         Self {
             me,
             began: now,
@@ -78,7 +84,8 @@ impl Punch {
             outgoing: VecDeque::new(),
             open: Vec::new(),
             first: None,
-            sent: 0,
+            sent: [0; 2],
+            reach,
             fresh_id,
         }
     }
@@ -135,6 +142,9 @@ impl Punch {
         if self.is_over(now) {
             return None;
         }
+        if self.sent[0] >= PROBES_MAX {
+            return None;
+        }
         let due = self.targets.iter_mut().find_map(|target| {
             let at = target.next()?;
             (at <= now).then(|| {
@@ -147,9 +157,6 @@ impl Punch {
             from: self.me,
             id: (self.fresh_id)(),
         };
-        if self.pings.len() >= PROBES_MAX {
-            self.pings.pop_front();
-        }
         self.pings.push_back(Ping {
             id: ping.id,
             to: due,
@@ -166,6 +173,7 @@ impl Punch {
             return None;
         }
         let pings = self.targets.iter().filter_map(Target::next);
+        let pings = pings.filter(|_| self.sent[0] < PROBES_MAX);
         let grace = self.first.map(|first| first + GRACE);
         pings
             .chain(grace.filter(|at| *at > now))
@@ -176,10 +184,10 @@ impl Punch {
     /// The way to take, once it is known: the best of those that were open soon after the first.
     #[must_use]
     pub fn path(&self, now: Instant) -> Option<Path> {
-        if now < self.first? + GRACE {
-            return None;
-        }
-        self.open.iter().min_by_key(|path| rank(path)).copied()
+        let best = self.open.iter().min_by_key(|path| rank(path)).copied()?;
+        // Nothing better than the local network can follow.
+        let is_settled = rank(&best).0 == LOCAL || now >= self.first? + GRACE;
+        is_settled.then_some(best)
     }
 
     /// Whether nothing more will come of it.
@@ -191,7 +199,7 @@ impl Punch {
     fn add(&mut self, address: SocketAddr, now: Instant) {
         let address = canonical(address);
         let known = self.targets.iter().any(|target| target.address == address);
-        if !known && is_acceptable(address) && self.targets.len() < ADDRESSES_MAX {
+        if !known && is_acceptable(address, self.reach) && self.targets.len() < ADDRESSES_MAX {
             self.targets.push(Target {
                 address,
                 since: now,
@@ -201,8 +209,12 @@ impl Punch {
     }
 
     fn send(&mut self, probe: Probe, to: SocketAddr) {
-        if self.sent < PROBES_MAX {
-            self.sent += 1;
+        let sent = match probe.kind {
+            ProbeKind::Ping => &mut self.sent[0],
+            ProbeKind::Pong => &mut self.sent[1],
+        };
+        if *sent < PROBES_MAX {
+            *sent += 1;
             self.outgoing.push_back((probe, to));
         }
     }
@@ -215,11 +227,15 @@ impl Target {
     }
 }
 
+/// The rank of what is as near as it gets.
+const LOCAL: u8 = 0;
+
 /// The local network first, then IPv6, which seldom has a NAT, then IPv4; the nearer of two.
 fn rank(path: &Path) -> (u8, Duration) {
     let kind = match path.remote.ip() {
-        IpAddr::V4(ip) if ip.is_private() || ip.is_link_local() => 0,
-        IpAddr::V6(ip) if ip.is_unique_local() => 0,
+        ip if ip.is_loopback() => LOCAL,
+        IpAddr::V4(ip) if ip.is_private() || ip.is_link_local() => LOCAL,
+        IpAddr::V6(ip) if ip.is_unique_local() => LOCAL,
         IpAddr::V6(_) => 1,
         IpAddr::V4(_) => 2,
     };

@@ -72,6 +72,10 @@ impl Observer for Events {
         drop(queue);
         self.shared.changed.notify_all();
     }
+
+    fn claims(&self) -> bool {
+        true
+    }
 }
 
 impl Events {
@@ -84,6 +88,11 @@ impl Events {
             .name("events".to_owned())
             .spawn(move || {
                 while let Some(event) = shared.next() {
+                    // Here and not where it was queued: what a kill takes out of the queue is told
+                    // by the next listener.
+                    if !event.claim() {
+                        continue;
+                    }
                     if let Err(error) = printer.print(event) {
                         shared.fail(error);
                         return;

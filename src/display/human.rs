@@ -1,16 +1,16 @@
 //! Events as lines for people, on standard error.
 
-use std::{collections::HashSet, io, time::Duration};
+use std::{collections::HashSet, io, path::PathBuf, time::Duration};
 
 use console::{Style as Paint, measure_text_width};
 
 use super::{
-    Bars, Stage, Style, bars::elide, bytes, duration, events::Printer, rate, show::sanitise,
-    stage::window,
+    Bars, Stage, Style, bars::elide, bytes, duration, events::Printer, failed_list::FailedList,
+    rate, show::sanitise, stage::window,
 };
 use crate::{
-    protocol::{PeerName, Road},
-    transfer::{ErrorKind, Event, PeerRef},
+    protocol::{Code, DeclineReason, PeerName, Road, TransferId},
+    transfer::{Error, ErrorKind, Event, PeerRef},
 };
 
 /// Below this size and this time, a rate is mostly the time that answers take.
@@ -34,12 +34,18 @@ pub struct Human {
     failed_files: u64,
     /// Those of them that were sent to nobody.
     unsent_files: u64,
+    /// Files that a recipient has under another name.
+    renamed: u64,
+    /// Whether it was said already, or will be, how many files came of what was broken off.
+    is_told: bool,
+    /// Where all of them are listed, where they are many.
+    list: FailedList,
 }
 
 impl Human {
     /// For this style, on this stage.
     #[must_use]
-    pub fn new(style: Style, stage: Stage) -> Self {
+    pub fn new(style: Style, stage: Stage, lists: Option<PathBuf>) -> Self {
         Self {
             style,
             bars: Bars::new(stage.clone(), style.bars, style.color),
@@ -48,6 +54,9 @@ impl Human {
             is_sending: false,
             failed_files: 0,
             unsent_files: 0,
+            renamed: 0,
+            is_told: false,
+            list: FailedList::new(lists),
         }
     }
 
@@ -85,6 +94,23 @@ impl Human {
         }
     }
 
+    /// What came of a transfer that the sender or the network broke off.
+    fn broken_off(&self, transfer: TransferId, peer: &PeerRef, failure: &Error) -> String {
+        let (cross, name) = (self.cross(), &peer.name);
+        let text = format!("{failure:#}");
+        let why = match text.as_str() {
+            text if text == Code::Cancelled.reason() => format!("{name} stopped"),
+            text if text == Code::PeerGone.reason() => format!("{name} went away"),
+            text => format!("{name}: {text}"),
+        };
+        match self.bars.arrivals(transfer) {
+            (arrived, Some(all)) if all > 1 => {
+                format!("{cross} {arrived} of {all} files arrived, then {why}")
+            }
+            _ => format!("{cross} {why}"),
+        }
+    }
+
     /// The last word on one file: `✓ name → peer  40.0 MB  8.3 s  4.82 MB/s`.
     ///
     /// On a terminal it is one line: the numbers at the end give way first, then the name's middle.
@@ -93,7 +119,7 @@ impl Human {
         (name, peer): (&str, String),
         (size, resumed_from): (u64, u64),
         elapsed: Option<Duration>,
-        already_there: bool,
+        (already_there, renamed): (bool, bool),
         road: Road,
     ) {
         let Some(elapsed) = elapsed else { return };
@@ -102,6 +128,9 @@ impl Human {
         if already_there {
             facts.push("was there already".to_owned());
         } else {
+            if renamed {
+                facts.push("under another name".to_owned());
+            }
             if resumed_from > 0 {
                 facts.push(format!("resumed from {}", bytes(resumed_from)));
             }
@@ -109,8 +138,10 @@ impl Human {
                 facts.push(duration(elapsed));
                 facts.push(rate(moved, elapsed));
             }
-            if road != Road::Relay {
-                facts.push(format!("by {road}"));
+            match road {
+                Road::Relay => {}
+                Road::Direct | Road::Lan => facts.push(road.to_string()),
+                road => facts.push(format!("by {road}")),
             }
         }
         let mut name = name.to_owned();
@@ -135,6 +166,7 @@ impl Human {
 /// `3 files, 1.2 MB`, as far as it is known.
 fn what(files: Option<u64>, size: Option<u64>) -> String {
     let files = match files {
+        Some(0) => return "directories only".to_owned(),
         Some(1) => "1 file".to_owned(),
         Some(n) => format!("{n} files"),
         None => "files".to_owned(),
@@ -143,6 +175,32 @@ fn what(files: Option<u64>, size: Option<u64>) -> String {
         Some(size) => format!("{files}, {}", bytes(size)),
         None => files,
     }
+}
+
+/// Why an offer was declined here, for whoever sits here, and what to do about it.
+struct Declined {
+    why: String,
+    hint: Option<String>,
+}
+
+fn declined(peer: &PeerRef, reason: DeclineReason, failure: &Error) -> Declined {
+    let PeerRef { id, name } = peer;
+    let text = format!("{failure:#}");
+    let (why, hint) = match reason {
+        DeclineReason::NotTrusted => (
+            ": not trusted here".to_owned(),
+            Some(format!("`p2p trust add {name} {id}` trusts it")),
+        ),
+        DeclineReason::KeyChanged => (
+            format!(": {text}"),
+            Some(format!(
+                "if you know that {name} has a new key: `p2p trust add {name} {id}`"
+            )),
+        ),
+        DeclineReason::Refused if text == "declined" => (String::new(), None),
+        _ => (format!(": {text}"), None),
+    };
+    Declined { why, hint }
 }
 
 impl Printer for Human {
@@ -156,6 +214,10 @@ impl Printer for Human {
                 me.id.short(),
                 sanitise(&relay)
             )),
+            Event::Connecting { relay } if self.style.terminal => {
+                self.line(&self.dim(&format!("connecting to {}…", sanitise(&relay))));
+            }
+            Event::Connecting { .. } => {}
             Event::Disconnected { reason, retry_in } => self.line(&format!(
                 "{} lost the relay: {}; retrying in {}",
                 self.cross(),
@@ -182,7 +244,8 @@ impl Printer for Human {
             } => {
                 self.bars.offer(transfer, &from, files, bytes);
                 let what = what(files, bytes);
-                self.line(&self.dim(&format!("{} offers {what}", from.name)));
+                let caution = from.name.caution();
+                self.line(&self.dim(&format!("{}{caution} offers {what}", from.name)));
             }
             Event::Offered {
                 mut to,
@@ -199,7 +262,7 @@ impl Printer for Human {
                     peer.name = PeerName::from_lossy(&self.name(peer));
                 }
                 let whom = match to.as_slice() {
-                    [one] => one.name.to_string(),
+                    [one] => format!("{}{}", one.name, one.name.caution()),
                     several => format!("{} recipients", several.len()),
                 };
                 self.bars.offered(&to, files, bytes);
@@ -236,7 +299,7 @@ impl Printer for Human {
                     (&sanitise(&path), format!(" ← {}", from.name)),
                     (bytes, resumed_from),
                     elapsed,
-                    already_there,
+                    (already_there, false),
                     road,
                 );
             }
@@ -247,16 +310,18 @@ impl Printer for Human {
                 bytes,
                 resumed_from,
                 already_there,
+                renamed,
                 road,
                 ..
             } => {
                 let file = sanitise(&file);
+                self.renamed += u64::from(renamed);
                 let elapsed = self.bars.arrived(transfer, &peer, &file, bytes);
                 self.last_word(
                     (&file, format!(" → {}", self.name(&peer))),
                     (bytes, resumed_from),
                     elapsed,
-                    already_there,
+                    (already_there, renamed),
                     road,
                 );
             }
@@ -272,8 +337,12 @@ impl Printer for Human {
             } => {
                 self.failed_files += u64::from(file.is_some());
                 self.unsent_files += u64::from(file.is_some() && peer.is_none());
-                if file.is_some() && self.failed_files > FAILED_SHOWN {
-                    return Ok(());
+                if let Some(file) = &file {
+                    let peer = peer.as_ref().map(|peer| self.name(peer));
+                    self.list.add(file, peer.as_deref(), &failure);
+                    if self.failed_files > FAILED_SHOWN {
+                        return Ok(());
+                    }
                 }
                 let mut line = self.cross();
                 if let Some(file) = &file {
@@ -282,12 +351,35 @@ impl Printer for Human {
                 if let Some(peer) = &peer {
                     line.push_str(&format!(" {}", self.name(peer)));
                 }
+                if let (Some(peer), None, false) = (&peer, &file, self.is_sending) {
+                    self.is_told = true;
+                    let line = self.broken_off(transfer, peer, &failure);
+                    self.bars.failed(transfer, peer.id, String::new());
+                    self.stage.line(&line);
+                    return Ok(());
+                }
                 if let (Some(peer), None) = (peer, file) {
                     self.bars.failed(transfer, peer.id, format!("{failure:#}"));
                 }
                 // Whoever pressed Ctrl-C reads once, at the end, what became of it.
-                if !(self.is_sending && failure.kind() == ErrorKind::Interrupted) {
+                if self.is_sending && failure.kind() == ErrorKind::Interrupted {
+                    self.is_told = true;
+                } else {
                     self.stage.line(&format!("{line}: {failure:#}"));
+                }
+            }
+            Event::Declined {
+                transfer,
+                peer,
+                reason,
+                failure,
+            } => {
+                self.bars.end(transfer);
+                let Declined { why, hint } = declined(&peer, reason, &failure);
+                self.stage
+                    .line(&format!("{} declined {}{why}", self.cross(), peer.name));
+                if let Some(hint) = hint {
+                    self.stage.line(&format!("hint: {hint}"));
                 }
             }
             Event::Retrying { peer, reason } => {
@@ -301,6 +393,23 @@ impl Printer for Human {
                     self.bars.away(peer.id, reason);
                 }
             }
+            Event::Road {
+                transfer,
+                peer,
+                road,
+                reason,
+            } => {
+                self.bars.on_road(transfer, &peer, road);
+                // What a file's last line says needs no line of its own, but a change for the worse does.
+                if matches!(road, Road::Relay | Road::Tcp) {
+                    let line = format!(
+                        "{}: through the relay from here: {}",
+                        self.name(&peer),
+                        sanitise(&reason)
+                    );
+                    self.line(&self.dim(&line));
+                }
+            }
             Event::Done {
                 transfer,
                 files,
@@ -310,24 +419,38 @@ impl Printer for Human {
                 ..
             } => {
                 let failed_files = std::mem::take(&mut self.failed_files);
-                if failed_files > FAILED_SHOWN {
+                let is_long = failed_files > FAILED_SHOWN;
+                let list = self.list.finish(is_long, self.is_sending);
+                if is_long {
                     let what = match std::mem::take(&mut self.unsent_files) {
                         unsent if unsent == failed_files => {
-                            format!("{unsent} of {} files were not sent", unsent + files)
+                            format!("{unsent} of {} not sent", unsent + files)
                         }
                         _ => format!("{} more files failed", failed_files - FAILED_SHOWN),
                     };
-                    let line = format!("{} {what}; --json lists all of them", self.cross());
+                    let all = match list {
+                        Some(list) => format!("all of them are in {}", list.display()),
+                        None => "--json lists all of them".to_owned(),
+                    };
+                    let line = format!("{} {what}; {all}", self.cross());
                     self.stage.line(&line);
                 }
-                if self.bars.end(transfer) {
+                let is_summed_up = self.bars.end(transfer);
+                let renamed = match std::mem::take(&mut self.renamed) {
+                    0 => String::new(),
+                    1 => ", 1 under another name".to_owned(),
+                    n => format!(", {n} under other names"),
+                };
+                if files == 0 && failed == 0 && failed_files == 0 {
+                    self.line(&format!("{} directories only", self.tick()));
+                } else if is_summed_up && !std::mem::take(&mut self.is_told) {
                     let mark = if failed == 0 {
                         self.tick()
                     } else {
                         self.cross()
                     };
                     self.line(&format!(
-                        "{mark} {} in {}, {}",
+                        "{mark} {} in {}, {}{renamed}",
                         what(Some(files), Some(bytes)),
                         duration(elapsed),
                         rate(bytes, elapsed)

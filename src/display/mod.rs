@@ -5,6 +5,7 @@
 mod ascii;
 mod bars;
 mod events;
+mod failed_list;
 mod human;
 mod json;
 mod log;
@@ -19,6 +20,8 @@ pub use log::Log;
 pub use p2p_view as show;
 pub use p2p_view::format::{bytes, duration, rate};
 pub use stage::{Pause, Stage};
+
+use std::path::PathBuf;
 
 use self::{human::Human, json::Json};
 
@@ -37,12 +40,12 @@ pub struct Style {
     pub bars: bool,
 }
 
-/// Prints events in a style, on this stage.
+/// Prints events in a style, on this stage; long lists of files that failed go to a file in `lists`.
 #[must_use]
-pub fn events(style: Style, stage: &Stage) -> Events {
+pub fn events(style: Style, stage: &Stage, lists: Option<PathBuf>) -> Events {
     if style.json {
         Events::start(Json::default())
     } else {
-        Events::start(Human::new(style, stage.clone()))
+        Events::start(Human::new(style, stage.clone(), lists))
     }
 }

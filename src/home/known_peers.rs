@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::private_file::{self, PrivateFileError};
 use crate::{
-    identity::{KnownPeer, Origin, Roster, RosterFull, Verdict},
+    identity::{KnownPeer, Origin, Roster, RosterFull, Standing, Verdict},
     protocol::{PeerId, PeerName, RoomId},
 };
 
@@ -108,6 +108,20 @@ impl KnownPeers {
         now_unix: u64,
     ) -> Result<Option<KnownPeer>, KnownError> {
         self.change(|peers| Ok(peers.add(name, id, now_unix)?))
+    }
+
+    /// Notes what is to become of a peer's offers; returns the name that this is noted under.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, or the room is full.
+    pub fn set_standing(
+        &self,
+        name: (&PeerName, bool),
+        id: PeerId,
+        standing: Standing,
+        now_unix: u64,
+    ) -> Result<PeerName, KnownError> {
+        self.change(|peers| Ok(peers.set_standing(name, id, standing, now_unix)?))
     }
 
     /// Forgets the name; returns whose it was.

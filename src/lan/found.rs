@@ -4,7 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use data_encoding::{BASE32_NOPAD, BASE64_NOPAD};
 
-use crate::identity::{AnnouncedAt, Announcement, LanKey};
+use crate::{
+    identity::{AnnouncedAt, Announcement, Identity, LanKey},
+    protocol::PeerId,
+};
 
 /// The type of service (RFC 6763, section 7).
 pub(super) const SERVICE: &str = "_p2p._udp.local.";
@@ -54,8 +57,8 @@ pub(super) fn new_instance() -> String {
 }
 
 /// The text that an announcement travels as.
-pub(super) fn seal(key: &LanKey, announcement: &Announcement, at: &AnnouncedAt<'_>) -> String {
-    BASE64_NOPAD.encode(&announcement.seal(key, at))
+pub(super) fn seal(me: &Identity, relay: PeerId, key: &LanKey, at: &AnnouncedAt<'_>) -> String {
+    BASE64_NOPAD.encode(&Announcement::seal(me, relay, key, at))
 }
 
 /// The hour since 1970, in which announcements hold.
@@ -154,7 +157,7 @@ fn rank(ip: IpAddr) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{identity::RoomSecret, protocol::PeerId};
+    use crate::identity::RoomSecret;
 
     const NOW: u64 = 1_800_000_000;
 
@@ -162,12 +165,7 @@ mod tests {
         RoomSecret::from_bytes([1; 16]).lan_key()
     }
 
-    fn announcement() -> Announcement {
-        Announcement {
-            peer: PeerId::from_bytes([1; 32]),
-            relay: PeerId::from_bytes([2; 32]),
-        }
-    }
+    const RELAY: PeerId = PeerId::from_bytes([2; 32]);
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -181,7 +179,7 @@ mod tests {
             port,
             hour: hour_of(unix),
         };
-        let mut sealed = seal(&key(), &announcement(), &at);
+        let mut sealed = seal(&Identity::generate(), RELAY, &key(), &at);
         let (mut name, mut port) = (format!("{instance}.{SERVICE}"), port);
         change(&mut name, &mut port, &mut sealed);
         let heard = Heard {
@@ -198,7 +196,7 @@ mod tests {
     fn a_member_is_found_whose_clock_is_less_than_an_hour_off() {
         for unix in [NOW, NOW - 3600, NOW + 3600] {
             let found = judged(unix, |_, _, _| {}).unwrap();
-            assert_eq!(found.announcement, announcement());
+            assert_eq!(found.announcement.relay, RELAY);
         }
     }
 

@@ -14,11 +14,11 @@ use super::found::{
     Found, Heard, SEALED, SERVICE, VERSION, VERSION_NOW, hour_of, new_instance, seal,
 };
 use crate::{
-    identity::{AnnouncedAt, Announcement, LanKey},
+    identity::{AnnouncedAt, Identity, LanKey},
     protocol::PeerId,
 };
 
-/// Listeners of the room that are told at the most.
+/// Listeners of the room that are remembered as told.
 const FOUND_MAX: usize = 64;
 /// Listeners that were found and nobody has taken yet.
 const QUEUE: usize = 16;
@@ -77,21 +77,21 @@ impl Mdns {
         Ok(daemon)
     }
 
-    /// Announces a listener whose relay has this port, until the announcer is dropped or ended.
-    /// Call it inside a tokio runtime.
+    /// Announces that I listen, by a relay with this key and port, until the announcer is dropped or
+    /// ended. Call it inside a tokio runtime.
     ///
     /// # Errors
     /// When multicast DNS does not work on this machine.
     pub fn announce(
         self,
+        me: Arc<Identity>,
         key: LanKey,
-        announcement: Announcement,
-        port: u16,
+        (relay, port): (PeerId, u16),
     ) -> Result<Announcer, LanError> {
         let daemon = Arc::new(self.daemon()?);
         let instance = new_instance();
         let mut hour = hour_of(unix_now());
-        let info = move |hour| service(&key, &announcement, (&instance, port, hour));
+        let info = move |hour| service((&me, relay), &key, (&instance, port, hour));
         daemon.0.register(info(hour)?)?;
         let renewing = tokio::spawn({
             let daemon = daemon.clone();
@@ -168,8 +168,7 @@ pub struct Search {
 }
 
 impl Search {
-    /// The next listener that is found, or whose addresses have changed; never, once all that are told
-    /// of have been told.
+    /// The next listener that is found, or whose addresses have changed.
     ///
     /// Cancel-safe.
     pub async fn next(&mut self) -> Found {
@@ -203,8 +202,8 @@ impl Drop for Daemon {
 
 /// What is announced in this hour.
 fn service(
+    (me, relay): (&Identity, PeerId),
     key: &LanKey,
-    announcement: &Announcement,
     (instance, port, hour): (&str, u16, u64),
 ) -> Result<ServiceInfo, LanError> {
     let at = AnnouncedAt {
@@ -212,7 +211,7 @@ fn service(
         port,
         hour,
     };
-    let sealed = seal(key, announcement, &at);
+    let sealed = seal(me, relay, key, &at);
     let properties = [(VERSION, VERSION_NOW), (SEALED, &sealed)];
     // The host's name is the instance's, so that it tells nothing either.
     let host = format!("{instance}.local.");
@@ -259,9 +258,12 @@ async fn listen(
             continue;
         };
         let relay = found.announcement.relay;
-        let is_known = told.contains_key(&relay);
-        if told.get(&relay) == Some(&found.addresses) || !is_known && told.len() >= FOUND_MAX {
+        if told.get(&relay) == Some(&found.addresses) {
             continue;
+        }
+        if told.len() >= FOUND_MAX {
+            // Of who is still there, it is told again: that does no harm.
+            told.clear();
         }
         told.insert(relay, found.addresses.clone());
         if tell.send(found).await.is_err() {
@@ -321,13 +323,6 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    fn announcement(n: u8) -> Announcement {
-        Announcement {
-            peer: PeerId::from_bytes([n; 32]),
-            relay: PeerId::from_bytes([n + 100; 32]),
-        }
-    }
-
     fn key(room: u8) -> LanKey {
         RoomSecret::from_bytes([room; 16]).lan_key()
     }
@@ -335,22 +330,29 @@ mod tests {
     #[tokio::test]
     async fn listeners_of_a_room_are_found_and_those_of_another_are_not() {
         let mdns = Mdns::on_loopback(5454);
-        let other = mdns.announce(key(2), announcement(9), 40_009).unwrap();
-        let one = mdns.announce(key(1), announcement(1), 40_001).unwrap();
+        let announce = |me: &Arc<Identity>, room, n: u8| {
+            let relay = PeerId::from_bytes([n; 32]);
+            let announced = mdns.announce(me.clone(), key(room), (relay, 40_000 + u16::from(n)));
+            announced.unwrap()
+        };
+        let [alice, bob, eve] = [0; 3].map(|_| Arc::new(Identity::generate()));
+        let other = announce(&eve, 2, 9);
+        let one = announce(&alice, 1, 1);
         let mut search = mdns.search(key(1));
         let mut found = Vec::new();
         let next = timeout(PATIENCE, search.next()).await.unwrap();
         assert_eq!(next.addresses[0].port(), 40_001);
-        found.push(next.announcement);
+        found.push(next.announcement.peer);
         // One that comes while the search goes on.
-        let two = mdns.announce(key(1), announcement(2), 40_002).unwrap();
+        let two = announce(&bob, 1, 2);
         while found.len() < 2 {
-            let next = timeout(PATIENCE, search.next()).await.unwrap().announcement;
+            let next = timeout(PATIENCE, search.next()).await.unwrap();
+            let next = next.announcement.peer;
             if !found.contains(&next) {
                 found.push(next);
             }
         }
-        assert_eq!(found, [announcement(1), announcement(2)]);
+        assert_eq!(found, [alice.id(), bob.id()]);
         for announcer in [one, two, other] {
             announcer.end().await;
         }

@@ -44,7 +44,6 @@ struct Metrics {
 struct Gauges {
     connections: Family<Label, Gauge>,
     rooms: Gauge,
-    transfers: Gauge,
     memory_used: Gauge,
     memory_limit: Gauge,
     spool_used: Gauge,
@@ -158,11 +157,6 @@ impl Gauges {
             self.connections.clone(),
         );
         registry.register("rooms", "Rooms in which anybody is", self.rooms.clone());
-        registry.register(
-            "transfers_active",
-            "Transfers that are offered or under way",
-            self.transfers.clone(),
-        );
         let bytes = [
             (
                 "memory_used",
@@ -227,7 +221,6 @@ impl Gauges {
             set(&self.connections.get_or_create(&label), count);
         }
         set(&self.rooms, totals.rooms);
-        set(&self.transfers, totals.transfers);
         set(&self.memory_used, totals.memory.0);
         set(&self.memory_limit, totals.memory.1);
         set(&self.spool_used, totals.spool.0);

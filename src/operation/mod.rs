@@ -3,15 +3,18 @@
 //! - `metrics`: `/metrics`, `/healthz` and `/readyz` over HTTP
 //! - `admin`: a relay's [`RelayStatus`](crate::relay::RelayStatus) over a Unix socket, and who may read it
 //! - `http`: how both are served: within bounds, whoever asks
-//! - [`Systemd`]: what the service manager is told
+//! - [`AuditFile`]: who came in, and who sent how much to whom
+//! - [`Systemd`], [`PassedSockets`]: what the service manager is told, and what it gives
 //!
 //! All of it runs on a thread of its own, so that it answers also when those of the relay do not, and no
 //! flood of questions takes their turn.
 
 #[cfg(unix)]
 mod admin;
+mod audit;
 mod http;
 mod metrics;
+mod systemd;
 
 use std::{
     io,
@@ -24,7 +27,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 #[cfg(unix)]
 pub use self::admin::{AdminError, AdminListener, ask_status};
 use self::metrics::Pages;
-pub use self::metrics::metric_names;
+pub use self::{
+    audit::AuditFile,
+    metrics::metric_names,
+    systemd::{PassedSockets, Systemd},
+};
 use crate::relay::RelayHandle;
 
 /// Where a relay answers its operator; both are bound already.
@@ -96,13 +103,14 @@ async fn serve(relay: RelayHandle, listeners: Listeners) -> io::Result<()> {
     #[cfg(unix)]
     let admin = async {
         match listeners.admin {
-            Some(listener) => admin::serve(listener, relay).await,
+            Some(listener) => admin::serve(listener, relay.clone()).await,
             None => std::future::pending().await,
         }
     };
     #[cfg(not(unix))]
     let admin = std::future::pending();
     tokio::select! {
+        () = systemd::feed_watchdog(&relay) => Ok(()),
         ended = metrics => ended,
         ended = admin => ended,
     }

@@ -191,12 +191,14 @@ impl Attempt<'_> {
     }
 
     async fn to_address(&self, address: SocketAddr) -> Result<Connected, ConnectError> {
-        let local: SocketAddr = match address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        // One for both families, so that peers can be reached on either, whatever the relay's is.
+        let any = |local: IpAddr| shared_endpoint((local, 0).into(), self.credentials, self.tuning);
+        let made = match (any(Ipv6Addr::UNSPECIFIED.into()), address) {
+            // A system without IPv6.
+            (Err(_), SocketAddr::V4(_)) => any(Ipv4Addr::UNSPECIFIED.into()),
+            (made, _) => made,
         };
-        let (endpoint, buffers, direct, datagrams) =
-            shared_endpoint(local, self.credentials, self.tuning)?;
+        let (endpoint, buffers, direct, datagrams) = made?;
         let named = address.to_string();
         let link = timeout(self.limit, self.handshake(&endpoint, address, &named, None));
         let link = link.await.unwrap_or_else(|_| Err(self.silent(&named)))?;

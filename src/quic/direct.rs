@@ -4,7 +4,12 @@
 //! socket's. A direct connection has an ALPN of its own, so that no peer can pose as a relay or a relay
 //! as a peer.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use quinn::{AsyncUdpSocket, TokioRuntime, udp::Transmit};
 use tokio::{sync::mpsc, time::timeout};
@@ -31,6 +36,8 @@ pub struct DirectSocket {
     socket: Arc<dyn AsyncUdpSocket>,
     credentials: Arc<Credentials>,
     tuning: Tuning,
+    /// For peers on this machine, once peers may connect.
+    near: Arc<OnceLock<Arc<quinn::ServerConfig>>>,
 }
 
 /// What arrives at such a socket and is no QUIC.
@@ -67,6 +74,7 @@ pub(super) fn shared_endpoint(
         socket,
         credentials: credentials.clone(),
         tuning,
+        near: Arc::default(),
     };
     Ok((endpoint, buffers, direct, Datagrams(datagrams)))
 }
@@ -115,12 +123,20 @@ impl DirectSocket {
     /// When the credentials do not make a TLS configuration.
     pub fn open(&self) -> io::Result<()> {
         let crypto = tls::direct_server(&self.credentials).map_err(io::Error::other)?;
-        let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-        config
-            .transport_config(Arc::new(self.tuning.configure(Role::Direct)))
-            .migration(false)
-            .max_incoming(INCOMING_MAX);
-        self.endpoint.set_server_config(Some(config));
+        let crypto = Arc::new(crypto);
+        let config_for = |remote: IpAddr| {
+            let mut config = quinn::ServerConfig::with_crypto(crypto.clone());
+            config
+                .transport_config(self.tuning.transport(Role::Direct, remote))
+                .migration(false)
+                .max_incoming(INCOMING_MAX);
+            config
+        };
+        let _ = self
+            .near
+            .set(Arc::new(config_for(Ipv4Addr::LOCALHOST.into())));
+        let far = config_for(Ipv4Addr::UNSPECIFIED.into());
+        self.endpoint.set_server_config(Some(far));
         Ok(())
     }
 
@@ -128,7 +144,10 @@ impl DirectSocket {
     ///
     /// Cancel-safe. The handshake has not begun.
     pub async fn accept(&self) -> Option<Caller> {
-        Some(Caller(self.endpoint.accept().await?))
+        Some(Caller {
+            incoming: self.endpoint.accept().await?,
+            near: self.near.get().cloned(),
+        })
     }
 
     /// Connects to a peer whose key is pinned, at an address that has answered within `rtt`.
@@ -144,7 +163,7 @@ impl DirectSocket {
     ) -> Result<Link, ConnectError> {
         let (crypto, verifier) = tls::direct_client(&self.credentials, peer)
             .map_err(|e| ConnectError::Config(e.to_string()))?;
-        let mut transport = self.tuning.configure(Role::Direct);
+        let mut transport = self.tuning.configure_for(Role::Direct, to.ip());
         transport.initial_rtt(rtt.max(Duration::from_millis(1)));
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
         config.transport_config(Arc::new(transport));
@@ -173,18 +192,21 @@ impl DirectSocket {
 
 /// A peer that wants to connect, before its handshake.
 #[derive(Debug)]
-pub struct Caller(quinn::Incoming);
+pub struct Caller {
+    incoming: quinn::Incoming,
+    near: Option<Arc<quinn::ServerConfig>>,
+}
 
 impl Caller {
     /// Where it comes from; not validated yet.
     #[must_use]
     pub fn remote(&self) -> SocketAddr {
-        canonical(self.0.remote_address())
+        canonical(self.incoming.remote_address())
     }
 
     /// Says nothing to it at all.
     pub fn ignore(self) {
-        self.0.ignore();
+        self.incoming.ignore();
     }
 
     /// Completes the handshake; who it is, the link then says.
@@ -192,7 +214,14 @@ impl Caller {
     /// # Errors
     /// When the handshake fails, or is not over within `limit`.
     pub async fn admit(self, road: Road, limit: Duration) -> Result<Link, LinkError> {
-        let connecting = self.0.accept()?;
+        let near = self
+            .near
+            .clone()
+            .filter(|_| self.remote().ip().is_loopback());
+        let connecting = match near {
+            Some(near) => self.incoming.accept_with(near)?,
+            None => self.incoming.accept()?,
+        };
         let connection = timeout(limit, connecting)
             .await
             .map_err(|_| LinkError::TimedOut)??;
@@ -278,6 +307,32 @@ mod tests {
             refused.await,
             Err(ConnectError::WrongKey { got, .. }) if got == called.id
         ));
+    }
+
+    #[tokio::test]
+    async fn a_peer_cannot_pose_as_a_relay() {
+        let called = end();
+        called.socket.open().unwrap();
+        let socket = called.socket.clone();
+        let calls = tokio::spawn(async move {
+            let caller = socket.accept().await.unwrap();
+            caller.admit(Road::Lan, LIMIT).await.map(|_| ())
+        });
+        let certificate = Certificate::of(&Identity::generate());
+        let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+        let credentials = Arc::new(credentials);
+        let roads = crate::quic::Roads::default().only(Road::Relay);
+        // With its own key for the relay's, even.
+        let refused = crate::quic::ClientEndpoint::connect(
+            ("127.0.0.1", called.address.port()),
+            called.id,
+            &credentials,
+            (Role::Sender, Tuning::default()),
+            &roads,
+            LIMIT,
+        );
+        assert!(refused.await.is_err(), "no protocol that both speak");
+        assert!(calls.await.unwrap().is_err());
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     num::NonZeroUsize,
     sync::Arc,
     time::Duration,
@@ -14,9 +14,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
-    Credentials, Link, LinkError, RelayHealth, SocketBuffers, Tuning, batches::batching,
-    endpoint_config::endpoint_config, health, socket, stagger::canonical, tls,
-    tunnel::TunnelListener, workers::Workers,
+    Credentials, Link, LinkError, RelayHealth, SocketBuffers, Tuning,
+    batches::batching,
+    endpoint_config::endpoint_config,
+    health,
+    stagger::canonical,
+    tls,
+    tuning::is_internet,
+    tunnel::{TunnelListener, tcp_listener},
+    workers::Workers,
 };
 use crate::protocol::{Code, Road};
 
@@ -30,8 +36,9 @@ const INCOMING_BUFFERS: u64 = 2 << 20;
 #[derive(Debug)]
 pub struct RelayEndpoint {
     endpoint: quinn::Endpoint,
-    /// For clients on this machine.
+    /// For clients on this machine, and on the Internet. Those between have the endpoint's own.
     near: Arc<quinn::ServerConfig>,
+    far: Arc<quinn::ServerConfig>,
     buffers: SocketBuffers,
     tunnels: Option<TunnelListener>,
     tuning: Tuning,
@@ -41,13 +48,13 @@ pub struct RelayEndpoint {
 }
 
 impl RelayEndpoint {
-    /// Binds `address`; port 0 picks one. Call it inside a tokio runtime, on whose thread all connections
-    /// are driven, or with more `threads` those that fall to it.
+    /// Serves on a bound socket. Call it inside a tokio runtime, on whose thread all connections are
+    /// driven, or with more `threads` those that fall to it.
     ///
     /// # Errors
-    /// When the address cannot be bound or the credentials do not make a TLS configuration.
-    pub fn bind(
-        address: SocketAddr,
+    /// When the socket cannot be used or the credentials do not make a TLS configuration.
+    pub fn on(
+        (socket, buffers): (UdpSocket, SocketBuffers),
         credentials: &Credentials,
         tuning: Tuning,
         threads: NonZeroUsize,
@@ -61,13 +68,17 @@ impl RelayEndpoint {
             .incoming_buffer_size_total(INCOMING_BUFFERS);
         let mut near = server.clone();
         near.transport_config(Arc::new(tuning.unadmitted(Ipv4Addr::LOCALHOST.into())));
+        let mut far = server.clone();
+        // An address for documentation (RFC 5737): on the Internet, and nobody's.
+        let elsewhere = Ipv4Addr::new(192, 0, 2, 1).into();
+        far.transport_config(Arc::new(tuning.unadmitted(elsewhere)));
         let workers = Workers::start(threads)?;
-        let (socket, buffers) = socket::bind_udp(address)?;
         let inode = health::inode(&socket).ok();
         let endpoint = endpoint(socket, credentials, Some(server), workers.clone())?;
         Ok(Self {
             endpoint,
             near: Arc::new(near),
+            far: Arc::new(far),
             buffers,
             tunnels: None,
             tuning,
@@ -81,13 +92,16 @@ impl RelayEndpoint {
     /// # Errors
     /// When the address cannot be bound or the credentials do not make a TLS configuration.
     pub fn bind_tcp(&mut self, address: SocketAddr, credentials: &Credentials) -> io::Result<()> {
-        let workers = self.workers.clone();
-        self.tunnels = Some(TunnelListener::bind(
-            address,
-            credentials,
-            self.tuning,
-            workers,
-        )?);
+        self.take_tcp(tcp_listener(address)?, credentials)
+    }
+
+    /// The same, on a socket that listens already.
+    ///
+    /// # Errors
+    /// When the socket cannot be used or the credentials do not make a TLS configuration.
+    pub fn take_tcp(&mut self, socket: TcpListener, credentials: &Credentials) -> io::Result<()> {
+        let (tuning, workers) = (self.tuning, self.workers.clone());
+        self.tunnels = Some(TunnelListener::on(socket, credentials, tuning, workers)?);
         Ok(())
     }
 
@@ -128,16 +142,24 @@ impl RelayEndpoint {
             }
         };
         tokio::select! {
-            incoming = self.endpoint.accept() => Some(Incoming {
-                incoming: incoming?,
-                near: Some(self.near.clone()),
-                tunnel: None,
-            }),
+            incoming = self.endpoint.accept() => {
+                let incoming = incoming?;
+                let config = self.config_for(incoming.remote_address().ip());
+                Some(Incoming { incoming, config, tunnel: None })
+            }
             arrival = tunnelled => arrival.map(|arrival| Incoming {
                 incoming: arrival.incoming,
-                near: None,
+                config: None,
                 tunnel: Some((arrival.remote, arrival.ended, arrival.decided)),
             }),
+        }
+    }
+
+    fn config_for(&self, remote: IpAddr) -> Option<Arc<quinn::ServerConfig>> {
+        match remote.to_canonical() {
+            near if near.is_loopback() => Some(self.near.clone()),
+            far if is_internet(far) => Some(self.far.clone()),
+            _ => None,
         }
     }
 
@@ -165,7 +187,8 @@ impl RelayEndpoint {
 #[derive(Debug)]
 pub struct Incoming {
     incoming: quinn::Incoming,
-    near: Option<Arc<quinn::ServerConfig>>,
+    /// In place of its endpoint's.
+    config: Option<Arc<quinn::ServerConfig>>,
     tunnel: Option<(SocketAddr, CancellationToken, oneshot::Sender<()>)>,
 }
 
@@ -210,12 +233,8 @@ impl Incoming {
     /// # Errors
     /// When the handshake fails, or is not over within `limit`.
     pub async fn accept(self, limit: Duration) -> Result<Link, LinkError> {
-        let near = self
-            .near
-            .as_ref()
-            .filter(|_| self.remote().ip().is_loopback());
-        let connecting = match near.cloned() {
-            Some(near) => self.incoming.accept_with(near)?,
+        let connecting = match self.config {
+            Some(config) => self.incoming.accept_with(config)?,
             None => self.incoming.accept()?,
         };
         let connection = tokio::time::timeout(limit, connecting)

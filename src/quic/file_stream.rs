@@ -9,7 +9,7 @@ use super::{
     StreamError,
     reassembly::{Held, Reassembly},
 };
-use crate::protocol::{Code, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader};
+use crate::protocol::{Code, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader, Road};
 
 /// The sending half: dropping it resets the stream.
 ///
@@ -19,14 +19,30 @@ use crate::protocol::{Code, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, Frame
 pub struct FileSender {
     stream: quinn::SendStream,
     over: bool,
+    road: Road,
+    direct: bool,
 }
 
 impl FileSender {
-    pub(super) fn new(stream: quinn::SendStream) -> Self {
+    pub(super) fn new(stream: quinn::SendStream, (road, direct): (Road, bool)) -> Self {
         Self {
             stream,
             over: false,
+            road,
+            direct,
         }
+    }
+
+    /// The road that it takes.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        self.road
+    }
+
+    /// Whether it goes to the peer itself, not to a relay.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.direct
     }
 
     /// Writes one piece, whole; 64 KiB and more at a time keep the send buffer cheap.
@@ -108,16 +124,36 @@ pub struct FileReceiver {
     front: Bytes,
     /// Bytes before their turn, and behind `front`.
     behind: Reassembly,
+    road: Road,
+    direct: bool,
 }
 
 impl FileReceiver {
-    pub(super) fn new(stream: quinn::RecvStream, connection: Held) -> Self {
+    pub(super) fn new(
+        stream: quinn::RecvStream,
+        connection: Held,
+        (road, direct): (Road, bool),
+    ) -> Self {
         Self {
             stream,
             over: false,
             front: Bytes::new(),
             behind: Reassembly::new(connection),
+            road,
+            direct,
         }
+    }
+
+    /// The road that it takes.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        self.road
+    }
+
+    /// Whether it comes from the peer itself, not from a relay.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.direct
     }
 
     /// Reads the clear header that every file begins with.

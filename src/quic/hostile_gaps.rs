@@ -15,7 +15,9 @@ use quinn::{
 };
 use quinn_proto::transport_parameters::TransportParameters;
 
-use super::{Certificate, Credentials, Link, RelayEndpoint, Role, StreamError, Tuning, tls};
+use super::{
+    Certificate, Credentials, Link, RelayEndpoint, Role, StreamError, Tuning, bind_udp, tls,
+};
 use crate::{identity::Identity, protocol::Code};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -33,8 +35,8 @@ async fn linked() -> (quinn::Connection, Link, (RelayEndpoint, quinn::Endpoint))
     let relay = Identity::generate();
     let certificate = Certificate::of(&relay);
     let honest = Credentials::new(certificate.certificate, certificate.private_key);
-    let receiver = RelayEndpoint::bind(
-        (Ipv4Addr::LOCALHOST, 0).into(),
+    let receiver = RelayEndpoint::on(
+        bind_udp((Ipv4Addr::LOCALHOST, 0).into()).unwrap(),
         &honest,
         Tuning::default(),
         NonZeroUsize::MIN,

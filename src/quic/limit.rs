@@ -2,7 +2,10 @@
 
 use std::{
     num::NonZeroU32,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use governor::{
@@ -16,19 +19,63 @@ const UNIT: u64 = 1024;
 /// things catches up on pauses of so long.
 const BURST_SHARE: u64 = 8;
 
-/// Lets a given number of bytes pass each second; several tasks may share it.
+/// Lets a given number of bytes pass each second, or all; several tasks may share it.
 #[derive(Debug)]
 pub struct RateLimit {
-    limiter: DefaultDirectRateLimiter,
-    burst: u32,
+    limiter: RwLock<Option<Arc<Limiter>>>,
     /// Bytes that passed and are not a whole unit yet.
     rest: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Limiter {
+    limiter: DefaultDirectRateLimiter,
+    burst: u32,
 }
 
 impl RateLimit {
     /// A limit of `bytes_per_second`; below 1 KiB/s it counts as 1 KiB/s.
     #[must_use]
     pub fn new(bytes_per_second: u64) -> Self {
+        Self::of(Some(bytes_per_second))
+    }
+
+    /// The same, or without a limit for now.
+    #[must_use]
+    pub fn of(bytes_per_second: Option<u64>) -> Self {
+        Self {
+            limiter: RwLock::new(bytes_per_second.map(Limiter::new)),
+            rest: AtomicU64::new(0),
+        }
+    }
+
+    /// Sets another limit; who waits already waits for as long as the old one had it.
+    pub fn set(&self, bytes_per_second: Option<u64>) {
+        let limiter = bytes_per_second.map(Limiter::new);
+        *self.limiter.write().unwrap_or_else(PoisonError::into_inner) = limiter;
+    }
+
+    /// Waits until `bytes` may pass.
+    ///
+    /// Cancel-safe, except that what was waited for counts as passed.
+    pub async fn pass(&self, bytes: usize) {
+        let limiter = self
+            .limiter
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some(limiter) = limiter else {
+            return;
+        };
+        let total = self.rest.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        let units = total / UNIT;
+        self.rest.fetch_sub(units * UNIT, Ordering::Relaxed);
+        limiter.pass(units).await;
+    }
+}
+
+impl Limiter {
+    fn new(bytes_per_second: u64) -> Arc<Self> {
         let units = u32::try_from((bytes_per_second / UNIT).max(1)).unwrap_or(u32::MAX);
         let per_second = NonZeroU32::new(units).expect("at least 1");
         let burst = u32::try_from(u64::from(units) / BURST_SHARE)
@@ -36,20 +83,13 @@ impl RateLimit {
             .max(1);
         let quota =
             Quota::per_second(per_second).allow_burst(NonZeroU32::new(burst).expect("at least 1"));
-        Self {
+        Arc::new(Self {
             limiter: RateLimiter::direct(quota),
             burst,
-            rest: AtomicU64::new(0),
-        }
+        })
     }
 
-    /// Waits until `bytes` may pass.
-    ///
-    /// Cancel-safe, except that what was waited for counts as passed.
-    pub async fn pass(&self, bytes: usize) {
-        let total = self.rest.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        let units = total / UNIT;
-        self.rest.fetch_sub(units * UNIT, Ordering::Relaxed);
+    async fn pass(&self, units: u64) {
         let mut units = u32::try_from(units).unwrap_or(u32::MAX);
         while units > 0 {
             let step = NonZeroU32::new(units.min(self.burst)).expect("above 0");
@@ -83,5 +123,14 @@ mod tests {
             elapsed < Duration::from_millis(600),
             "1 MB at 2 MB/s took {elapsed:?}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_is_taken_away_lets_everything_pass() {
+        let limit = RateLimit::new(1024);
+        limit.set(None);
+        let start = tokio::time::Instant::now();
+        limit.pass(1 << 30).await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }

@@ -27,6 +27,8 @@ pub struct Link {
     /// The end of the tunnel that it is in.
     tunnel: Option<CancellationToken>,
     road: Road,
+    /// Whether the other end is a peer, not a relay.
+    direct: bool,
     held: Held,
 }
 
@@ -45,7 +47,11 @@ impl Link {
 
     /// Wraps a connection to a peer whose handshake is complete.
     pub(super) fn direct(connection: quinn::Connection, road: Road) -> Result<Self, LinkError> {
-        Self::on(road, connection, None)
+        let link = Self::on(road, connection, None)?;
+        Ok(Self {
+            direct: true,
+            ..link
+        })
     }
 
     /// The same connection, to a relay on this LAN.
@@ -78,6 +84,7 @@ impl Link {
             peer,
             tunnel,
             road,
+            direct: false,
             held: Held::default(),
         })
     }
@@ -159,7 +166,7 @@ impl Link {
     /// # Errors
     /// When the connection is gone.
     pub async fn open_file(&self, class: FileClass) -> Result<FileSender, LinkError> {
-        let sender = FileSender::new(self.connection.open_uni().await?);
+        let sender = FileSender::new(self.connection.open_uni().await?, (self.road, self.direct));
         sender.set_priority(match class {
             FileClass::Small => PRIORITY_SMALL,
             FileClass::Bulk => PRIORITY_BULK,
@@ -175,7 +182,11 @@ impl Link {
     /// When the connection is gone.
     pub async fn accept_file(&self) -> Result<FileReceiver, LinkError> {
         let stream = self.connection.accept_uni().await?;
-        Ok(FileReceiver::new(stream, self.held.clone()))
+        Ok(FileReceiver::new(
+            stream,
+            self.held.clone(),
+            (self.road, self.direct),
+        ))
     }
 
     /// Counts what file streams hold out of order, where connections share memory.

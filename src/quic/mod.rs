@@ -44,7 +44,7 @@ pub use link::Link;
 pub use network::network_name;
 pub use reassembly::HeldMemory;
 pub use roads::Roads;
-pub use socket::{SocketBuffers, bind_udp};
+pub use socket::{SocketBuffers, adopt_udp, bind_udp};
 pub use tls::Credentials;
 pub use tuning::{Role, STREAMS_MAX, Tuning};
 pub use tunnel::{Proxies, ProxyError};

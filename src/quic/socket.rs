@@ -48,8 +48,17 @@ pub fn bind_udp(address: SocketAddr) -> io::Result<(UdpSocket, SocketBuffers)> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    grow(&socket);
     socket.bind(&address.into())?;
+    adopt_udp(socket.into())
+}
+
+/// Takes a socket that is bound already, and enlarges its buffers where it can.
+///
+/// # Errors
+/// When the system does not say how large they are.
+pub fn adopt_udp(socket: UdpSocket) -> io::Result<(UdpSocket, SocketBuffers)> {
+    let socket = Socket::from(socket);
+    grow(&socket);
     // Linux reports twice what was set: the other half is its own bookkeeping (socket(7)).
     let halve = if cfg!(target_os = "linux") { 2 } else { 1 };
     let buffers = SocketBuffers {

@@ -67,6 +67,12 @@ const TIME_THRESHOLD: f32 = 1.25;
 /// listener. Where the path carries less, discovery stops at its limit.
 const MTU_MAX: u16 = 8_188;
 
+/// The same where the other end is on the Internet, whose paths carry no more.
+///
+/// Looking for more there would find nothing, and have the relay keep a buffer of 13 KiB for each listener:
+/// what it probed with.
+const MTU_INTERNET: u16 = 1_452;
+
 /// The smallest UDP payload limit that may be asked for: what every QUIC path carries
 /// (RFC 9000, section 14).
 const MTU_MIN: u16 = 1_200;
@@ -158,8 +164,14 @@ impl Tuning {
         Arc::new(self.configure_for(role, remote))
     }
 
-    fn configure_for(self, role: Role, remote: IpAddr) -> TransportConfig {
-        let mut config = self.configure(role);
+    pub(super) fn configure_for(self, role: Role, remote: IpAddr) -> TransportConfig {
+        let tuning = match is_internet(remote) {
+            true => Self {
+                mtu: self.mtu.min(MTU_INTERNET),
+            },
+            false => self,
+        };
+        let mut config = tuning.configure(role);
         if remote.is_loopback() {
             config.stream_receive_window(NEAR_STREAM_WINDOW.into());
         }
@@ -177,10 +189,7 @@ impl Tuning {
             Role::Listener => (Some(Duration::from_secs(10)), Duration::from_secs(20)),
             Role::Sender => (Some(Duration::from_secs(4)), Duration::from_secs(12)),
             // A ping that is lost is repeated in time.
-            Role::Direct => (
-                Some(Duration::from_millis(500)),
-                Duration::from_millis(2_500),
-            ),
+            Role::Direct => (Some(Duration::from_millis(500)), Duration::from_secs(2)),
         };
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(self.mtu);
@@ -203,5 +212,52 @@ impl Tuning {
             ))
             .datagram_receive_buffer_size(None);
         config
+    }
+}
+
+/// Whether packets to this address leave the networks that somebody runs for themselves.
+pub(super) fn is_internet(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            // 100.64.0.0/10 is between a provider and its customers (RFC 6598); tunnels use it as well.
+            let is_shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+            let is_own = v4.is_loopback() || v4.is_private() || v4.is_link_local();
+            !(is_own || is_shared || v4.is_unspecified())
+        }
+        IpAddr::V6(v6) => {
+            let is_own = v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local();
+            !(is_own || v6.is_unspecified())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_networks_may_carry_large_packets_and_the_internet_does_not() {
+        for own in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "192.168.1.1",
+            "100.100.1.1",
+            "169.254.0.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+            "0.0.0.0",
+        ] {
+            assert!(!is_internet(own.parse().unwrap()), "{own}");
+        }
+        for far in [
+            "192.0.2.1",
+            "100.128.0.1",
+            "2001:db8::1",
+            "::ffff:198.51.100.1",
+        ] {
+            assert!(is_internet(far.parse().unwrap()), "{far}");
+        }
     }
 }

@@ -4,7 +4,10 @@ use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use crate::protocol::RoomId;
@@ -12,7 +15,7 @@ use crate::protocol::RoomId;
 /// The rooms that are admitted: the remembered ones, or any.
 #[derive(Debug)]
 pub struct Admission {
-    open: bool,
+    open: AtomicBool,
     rooms: Mutex<BTreeSet<RoomId>>,
     file: Option<PathBuf>,
 }
@@ -22,7 +25,7 @@ impl Admission {
     #[must_use]
     pub fn open() -> Self {
         Self {
-            open: true,
+            open: AtomicBool::new(true),
             rooms: Mutex::default(),
             file: None,
         }
@@ -32,7 +35,7 @@ impl Admission {
     #[must_use]
     pub fn of(rooms: impl IntoIterator<Item = RoomId>) -> Self {
         Self {
-            open: false,
+            open: AtomicBool::new(false),
             rooms: Mutex::new(rooms.into_iter().collect()),
             file: None,
         }
@@ -43,6 +46,27 @@ impl Admission {
     /// # Errors
     /// When the file cannot be read, or a line is no room ID.
     pub fn load(file: &Path, open: bool) -> io::Result<Self> {
+        Ok(Self {
+            open: AtomicBool::new(open),
+            rooms: Mutex::new(Self::read(file)?),
+            file: Some(file.to_owned()),
+        })
+    }
+
+    /// Admits every room, or those of the file as it is now. Who is in a room stays there.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load); then nothing changes.
+    pub fn reload(&self, open: bool) -> io::Result<()> {
+        if let Some(file) = &self.file {
+            let rooms = Self::read(file)?;
+            *self.rooms.lock().unwrap_or_else(PoisonError::into_inner) = rooms;
+        }
+        self.open.store(open, Relaxed);
+        Ok(())
+    }
+
+    fn read(file: &Path) -> io::Result<BTreeSet<RoomId>> {
         let text = match fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -62,11 +86,7 @@ impl Admission {
             };
             rooms.insert(line.parse().map_err(bad)?);
         }
-        Ok(Self {
-            open,
-            rooms: Mutex::new(rooms),
-            file: Some(file.to_owned()),
-        })
+        Ok(rooms)
     }
 
     /// Admits one more room, and remembers it.
@@ -93,7 +113,7 @@ impl Admission {
     /// Whether no room is admitted yet and none will be without asking.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.open
+        !self.open.load(Relaxed)
             && self
                 .rooms
                 .lock()
@@ -102,7 +122,7 @@ impl Admission {
     }
 
     pub(super) fn admits(&self, room: RoomId) -> bool {
-        self.open
+        self.open.load(Relaxed)
             || self
                 .rooms
                 .lock()

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Admission, Relay, RelayConfig, SHUTDOWN_LIMIT, TcpListen};
+use super::{Admission, Limits, Relay, RelayConfig, SHUTDOWN_LIMIT, TcpListen};
 use crate::{
     identity::Identity,
     protocol::{PeerId, RoomId},
@@ -98,7 +98,10 @@ fn bind(room: RoomId) -> io::Result<(Relay, PeerId, u16)> {
     let at = |bind: SocketAddr| {
         let config = RelayConfig {
             tcp: TcpListen::Off,
-            max_peers: PEERS_MAX,
+            limits: Limits {
+                max_peers: PEERS_MAX,
+                ..Limits::default()
+            },
             memory_limit: MEMORY_LIMIT,
             spool_limit: 0,
             ..RelayConfig::new(bind, Admission::of([room]))

@@ -11,9 +11,11 @@ use tracing::debug;
 
 use super::{
     FileHook, Meters, Shared,
-    fanout::{Inlet, Outcome, Outlet, relay_file},
+    fanout::{Inlet, Outlet, relay_file},
+    quotas::RoomUse,
     rooms::{Member, SharedRoom},
     session::Session,
+    tally::Tally,
 };
 use crate::{
     protocol::{Code, FileHeader, PeerId, TransferId},
@@ -31,7 +33,7 @@ const FILES_WAITING_MAX: usize = 4096;
 
 /// Takes the peer's file streams until its connection ends.
 pub(super) async fn accept(shared: Arc<Shared>, member: Arc<Member>) {
-    let limit = shared.limit_of(member.session.peer());
+    let limit = shared.quotas.peer(member.session.peer());
     while let Ok(stream) = member.session.link.accept_file().await {
         let (shared, member, limit) = (shared.clone(), member.clone(), limit.clone());
         // Not tied to the session: what a sender has finished is delivered even when it is gone.
@@ -44,7 +46,7 @@ async fn pass_on(
     shared: &Arc<Shared>,
     member: &Member,
     mut stream: FileReceiver,
-    limit: Option<Arc<RateLimit>>,
+    limit: Arc<RateLimit>,
 ) {
     let session = &member.session;
     let header = match timeout(HEADER_LIMIT, stream.header()).await {
@@ -55,11 +57,14 @@ async fn pass_on(
         }
         Err(_) => return stream.stop(Code::Timeout),
     };
-    let recipients = match timeout(HEADER_LIMIT, participants(member, header.transfer)).await {
-        Ok(Some(recipients)) => recipients,
-        Ok(None) => return stream.stop(Code::UnknownTransfer),
-        Err(_) => return stream.stop(Code::Timeout),
-    };
+    let (recipients, tally) =
+        match timeout(HEADER_LIMIT, participants(member, header.transfer)).await {
+            Ok(Some(recipients)) => recipients,
+            Ok(None) => return stream.stop(Code::UnknownTransfer),
+            Err(_) => return stream.stop(Code::Timeout),
+        };
+    let quota = &member.room.quota;
+    let _place = quota.file().await;
     let _active = shared.meters.file();
     let recipients = recipients
         .into_iter()
@@ -69,20 +74,21 @@ async fn pass_on(
         StreamInlet {
             stream,
             limit,
+            room: quota.clone(),
             session: session.clone(),
             meters: shared.meters.clone(),
         },
         recipients,
         &shared.fanout,
-        &shared.budget.share_of(member.room_id, session.peer()),
+        &shared
+            .budget
+            .share_of(member.room_id, session.peer(), &quota.spool),
     )
     .await;
+    tally.add(&report);
     shared.meters.spooled(report.bytes_spooled);
     for delivery in &report.deliveries {
-        let ended = match delivery.outcome {
-            Outcome::Delivered => Ok(()),
-            Outcome::Failed(code) => Err(code),
-        };
+        let ended = delivery.outcome.code();
         shared.meters.delivery(ended, delivery.was_spooled);
     }
     if report.end.is_ok() {
@@ -92,19 +98,17 @@ async fn pass_on(
 }
 
 /// The settled recipients of a transfer that this session sends.
-async fn participants(member: &Member, id: TransferId) -> Option<Vec<Arc<Session>>> {
+async fn participants(member: &Member, id: TransferId) -> Option<(Vec<Arc<Session>>, Arc<Tally>)> {
     let (session, room) = (&member.session, &member.room);
     // The file's stream may overtake the control stream's `Begin`.
     let mut begun = room.lock().sent_by(id, &session.mailbox)?.begun();
     begun.wait_for(|begun| *begun).await.ok()?;
     let mut room = room.lock();
-    let participants = room.sent_by(id, &session.mailbox)?.participants();
-    let ids: Vec<_> = participants.map(|mailbox| mailbox.id).collect();
-    Some(
-        ids.into_iter()
-            .filter_map(|id| room.session(id).cloned())
-            .collect(),
-    )
+    let transfer = room.sent_by(id, &session.mailbox)?;
+    let tally = transfer.tally().clone();
+    let ids: Vec<_> = transfer.participants().map(|mailbox| mailbox.id).collect();
+    let sessions = ids.into_iter().filter_map(|id| room.session(id).cloned());
+    Some((sessions.collect(), tally))
 }
 
 /// One recipient's way out: a stream on its connection, opened when it takes one.
@@ -167,7 +171,8 @@ impl Drop for Waiting {
 /// The sender's stream, as the fan-out reads it.
 struct StreamInlet {
     stream: FileReceiver,
-    limit: Option<Arc<RateLimit>>,
+    limit: Arc<RateLimit>,
+    room: Arc<RoomUse>,
     session: Arc<Session>,
     meters: Meters,
 }
@@ -184,9 +189,8 @@ impl Inlet for StreamInlet {
             .received
             .fetch_add(count as u64, Ordering::Relaxed);
         self.meters.received(count as u64);
-        if let Some(limit) = &self.limit {
-            limit.pass(count).await;
-        }
+        self.limit.pass(count).await;
+        self.room.rate.pass(count).await;
         Ok(count)
     }
 

@@ -24,6 +24,7 @@ pub struct Meters {
     spool_written: Counter,
     packets_lost: Counter,
     files_active: Gauge,
+    transfers_active: Gauge,
 }
 
 /// How a handshake ended.
@@ -121,6 +122,11 @@ impl Meters {
             "Files that are being passed on",
             self.files_active.clone(),
         );
+        registry.register(
+            "transfers_active",
+            "Transfers that are offered or under way",
+            self.transfers_active.clone(),
+        );
     }
 
     pub(super) fn handshake(&self, ended: Handshake) {
@@ -159,6 +165,17 @@ impl Meters {
     pub(super) fn file(&self) -> ActiveFile {
         self.files_active.inc();
         ActiveFile(self.files_active.clone())
+    }
+
+    /// Counts transfers.
+    pub(super) fn transfers_gauge(&self) -> Gauge {
+        self.transfers_active.clone()
+    }
+
+    /// Transfers that are offered or under way.
+    #[must_use]
+    pub fn transfers_active(&self) -> u64 {
+        u64::try_from(self.transfers_active.get()).unwrap_or_default()
     }
 
     /// Files that are being passed on now.

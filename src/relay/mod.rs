@@ -16,7 +16,9 @@
 
 mod admission;
 mod arrivals;
+mod audit;
 mod budget;
+mod drain;
 mod embedded;
 pub mod fanout;
 mod files;
@@ -28,24 +30,26 @@ mod outbox;
 mod pace;
 mod places;
 mod prefix;
+mod quotas;
+mod reload;
 mod requests;
 mod room;
 mod rooms;
 mod serve;
 mod session;
 mod status;
+mod tally;
 mod tcp;
 mod transfer;
 mod windows;
 
 use std::{
-    collections::HashMap,
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener, UdpSocket},
     num::NonZeroUsize,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -54,10 +58,12 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use admission::Admission;
+pub use audit::TARGET as AUDIT;
 pub use budget::{Budget, Share};
 pub use embedded::Embedded;
 pub use hook::{FileHook, Hook};
 pub use meters::Meters;
+pub use quotas::{Limits, RoomQuota};
 pub use status::{PeerStatus, RelayHandle, RelayStatus, RoomStatus, Totals};
 pub use tcp::{TcpListen, TcpListenError};
 
@@ -66,11 +72,12 @@ use self::{
     fanout::FanoutConfig,
     mailbox::SessionId,
     places::Places,
+    quotas::Quotas,
     rooms::Rooms,
 };
 use crate::{
-    protocol::{Code, PeerId},
-    quic::{Credentials, Incoming, RateLimit, RelayEndpoint, SocketBuffers, Tuning},
+    protocol::Code,
+    quic::{Credentials, Incoming, RelayEndpoint, SocketBuffers, Tuning, adopt_udp, bind_udp},
 };
 
 /// What a relay is told at its start.
@@ -80,10 +87,14 @@ pub struct RelayConfig {
     pub bind: SocketAddr,
     /// Where to listen on TCP.
     pub tcp: TcpListen,
+    /// A UDP socket that is bound already; then `bind` does not count.
+    pub udp_socket: Option<UdpSocket>,
+    /// A TCP socket that listens already; then `tcp` does not count.
+    pub tcp_socket: Option<TcpListener>,
     /// Which rooms may use it.
     pub admission: Admission,
-    /// Peers in rooms at once.
-    pub max_peers: usize,
+    /// What peers, rooms and networks may have; may change later.
+    pub limits: Limits,
     /// Bytes of content in memory, over all files.
     pub memory_limit: u64,
     /// Bytes of content on disk for recipients that fall behind, over all files.
@@ -92,12 +103,12 @@ pub struct RelayConfig {
     pub spool_files: u64,
     /// Where that is; nothing stays there.
     pub spool: PathBuf,
-    /// Bytes per second that each peer may send, over all of its connections.
-    pub limit_per_peer: Option<u64>,
     /// Transport parameters.
     pub tuning: Tuning,
     /// Threads that encrypt, decrypt and send.
     pub threads: NonZeroUsize,
+    /// Whether peers may find direct connections by way of this relay.
+    pub direct: bool,
     /// Watches or corrupts; for tests.
     pub hook: Option<Arc<dyn Hook>>,
 }
@@ -109,19 +120,27 @@ impl RelayConfig {
         Self {
             bind,
             tcp: TcpListen::default(),
+            udp_socket: None,
+            tcp_socket: None,
             admission,
-            max_peers: 1024,
+            limits: Limits {
+                max_peers: DEFAULT_MAX_PEERS,
+                ..Limits::default()
+            },
             memory_limit: Budget::MEMORY_LIMIT,
             spool_limit: 1 << 30,
             spool_files: u64::MAX,
             spool: std::env::temp_dir(),
-            limit_per_peer: None,
             tuning: Tuning::default(),
             threads: NonZeroUsize::MIN,
+            direct: true,
             hook: None,
         }
     }
 }
+
+/// Connections of admitted peers at once, where nobody says how many.
+pub const DEFAULT_MAX_PEERS: usize = 1024;
 
 /// A relay that is bound and not yet serving.
 #[derive(Debug)]
@@ -139,9 +158,8 @@ struct Shared {
     sessions: AtomicU64,
     fanout: FanoutConfig,
     budget: Budget,
-    limit_per_peer: Option<u64>,
-    /// One for each peer that is here, over all of its connections.
-    limits: Mutex<HashMap<PeerId, Weak<RateLimit>>>,
+    quotas: Quotas,
+    direct: bool,
     hook: Option<Arc<dyn Hook>>,
     meters: Meters,
     started: Instant,
@@ -153,17 +171,6 @@ impl Shared {
     fn next_session(&self) -> SessionId {
         SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
     }
-
-    /// What this peer's connections may send together.
-    fn limit_of(&self, peer: PeerId) -> Option<Arc<RateLimit>> {
-        let rate = self.limit_per_peer?;
-        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        limits.retain(|_, limit| limit.strong_count() > 0);
-        let limit = limits.get(&peer).and_then(Weak::upgrade);
-        let limit = limit.unwrap_or_else(|| Arc::new(RateLimit::new(rate)));
-        limits.insert(peer, Arc::downgrade(&limit));
-        Some(limit)
-    }
 }
 
 impl Relay {
@@ -172,9 +179,16 @@ impl Relay {
     /// # Errors
     /// When the address cannot be bound or the credentials cannot be used.
     pub fn bind(config: RelayConfig, credentials: &Credentials) -> io::Result<Self> {
-        let mut endpoint =
-            RelayEndpoint::bind(config.bind, credentials, config.tuning, config.threads)?;
+        let socket = match config.udp_socket {
+            Some(socket) => adopt_udp(socket)?,
+            None => bind_udp(config.bind)?,
+        };
+        let mut endpoint = RelayEndpoint::on(socket, credentials, config.tuning, config.threads)?;
         match config.tcp {
+            _ if config.tcp_socket.is_some() => {
+                let socket = config.tcp_socket.expect("just seen");
+                endpoint.take_tcp(socket, credentials)?;
+            }
             TcpListen::Off => {}
             TcpListen::At(address) => endpoint
                 .bind_tcp(address, credentials)
@@ -188,7 +202,7 @@ impl Relay {
         }
         let shared = Shared {
             admission: config.admission,
-            places: Places::new(config.max_peers),
+            places: Places::new(config.limits.max_peers, config.limits.network_connections),
             rooms: Rooms::default(),
             sessions: AtomicU64::new(0),
             fanout: FanoutConfig::new(config.spool),
@@ -197,8 +211,8 @@ impl Relay {
                 config.spool_limit,
                 config.spool_files,
             ),
-            limit_per_peer: config.limit_per_peer,
-            limits: Mutex::default(),
+            quotas: Quotas::new(config.limits),
+            direct: config.direct,
             hook: config.hook,
             meters: Meters::new(),
             started: Instant::now(),
@@ -248,7 +262,10 @@ impl Relay {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 incoming = self.endpoint.accept() => match incoming {
-                    Some(incoming) => arrivals.push(incoming),
+                    Some(incoming) => match self.shared.quotas.may_try(incoming.remote().ip()) {
+                        true => arrivals.push(incoming),
+                        false => incoming.ignore(),
+                    },
                     None => break,
                 },
                 () = arrivals.due() => {}

@@ -3,7 +3,11 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use super::prefix::Prefix;
@@ -11,7 +15,9 @@ use super::prefix::Prefix;
 /// The relay's places: taken after admission only, and by no one network all.
 #[derive(Debug)]
 pub(super) struct Places {
-    max: usize,
+    max: AtomicUsize,
+    /// Of one network; 0 is three quarters.
+    max_of_one: AtomicUsize,
     taken: Mutex<Taken>,
 }
 
@@ -29,21 +35,31 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self {
-            max,
+    pub(super) fn new(max: usize, of_one: Option<NonZeroUsize>) -> Arc<Self> {
+        let places = Self {
+            max: AtomicUsize::new(0),
+            max_of_one: AtomicUsize::new(0),
             taken: Mutex::default(),
-        })
+        };
+        places.set(max, of_one);
+        Arc::new(places)
+    }
+
+    /// Sets how many there are, and how many for one network. Who has one keeps it.
+    pub(super) fn set(&self, max: usize, of_one: Option<NonZeroUsize>) {
+        self.max.store(max, Relaxed);
+        let of_one = of_one.map_or(0, NonZeroUsize::get);
+        self.max_of_one.store(of_one, Relaxed);
     }
 
     /// How many there are.
     pub(super) fn max(&self) -> usize {
-        self.max
+        self.max.load(Relaxed)
     }
 
     /// Whether there is none left.
     pub(super) fn is_full(&self) -> bool {
-        self.taken().all >= self.max
+        self.taken().all >= self.max()
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -52,16 +68,19 @@ impl Places {
 
     /// A place for a peer at this address, if there is one for it.
     ///
-    /// One network gets three quarters at most; this machine itself may have them all.
+    /// One network gets three quarters at most, and this machine itself may have them all, unless the
+    /// operator has set how many.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let prefix = Prefix::of(address);
-        let max_of_one = match prefix.is_loopback() {
-            true => self.max,
-            false => (self.max / 4 * 3).max(1),
+        let max = self.max();
+        let max_of_one = match self.max_of_one.load(Relaxed) {
+            0 if prefix.is_loopback() => max,
+            0 => (max / 4 * 3).max(1),
+            set => set,
         };
         let mut taken = self.taken();
         let of_one = taken.by_prefix.get(&prefix).copied().unwrap_or_default();
-        if taken.all >= self.max || of_one >= max_of_one {
+        if taken.all >= max || of_one >= max_of_one {
             return None;
         }
         taken.all += 1;
@@ -91,7 +110,7 @@ mod tests {
 
     #[test]
     fn one_network_leaves_a_quarter_to_the_others() {
-        let places = Places::new(8);
+        let places = Places::new(8, None);
         let take = |text: &str| places.take(text.parse().unwrap());
         let greedy: Vec<_> = (0..8).map_while(|_| take("192.0.2.1")).collect();
         assert_eq!(greedy.len(), 6);
@@ -103,10 +122,23 @@ mod tests {
 
     #[test]
     fn this_machine_may_take_them_all() {
-        let places = Places::new(8);
+        let places = Places::new(8, None);
         let all: Vec<_> = (0..9)
             .map_while(|_| places.take("127.0.0.1".parse().unwrap()))
             .collect();
         assert_eq!(all.len(), 8);
+    }
+
+    #[test]
+    fn an_operator_may_set_both_while_places_are_taken() {
+        let places = Places::new(8, NonZeroUsize::new(2));
+        let take = |text: &str| places.take(text.parse().unwrap());
+        let two = [take("127.0.0.1"), take("127.0.0.1")];
+        assert!(two.iter().all(Option::is_some) && take("127.0.0.1").is_none());
+        places.set(3, NonZeroUsize::new(3));
+        let third = take("127.0.0.1");
+        assert!(third.is_some() && take("192.0.2.1").is_none());
+        places.set(1, None);
+        assert!(take("192.0.2.1").is_none() && places.is_full());
     }
 }

@@ -1,6 +1,8 @@
 //! What a peer asks of the relay, and what it says to others.
 
-use super::{rooms::Member, session::Session};
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{Shared, rooms::Member, session::Session, tally::Tally};
 use crate::{
     identity::{Bundle, MAC_LEN, SIGNATURE_LEN},
     protocol::{
@@ -18,6 +20,7 @@ const TRANSFERS_PER_SESSION: usize = 64;
 /// # Errors
 /// What ends the connection.
 pub(super) async fn on_message(
+    shared: &Shared,
     member: &Member,
     message: ClientToServer,
 ) -> Result<(), StreamError> {
@@ -53,7 +56,7 @@ pub(super) async fn on_message(
         } => {
             check_offer(&offer)?;
             session.windows.sends();
-            if let Err(code) = offer_to(member, transfer, to, offer) {
+            if let Err(code) = offer_to((shared, member), transfer, to, offer) {
                 gone(session, transfer, to, code);
             }
         }
@@ -80,11 +83,22 @@ pub(super) async fn on_message(
 }
 
 /// Offers a transfer to one peer.
-fn offer_to(member: &Member, id: TransferId, to: PeerId, offer: SignedOffer) -> Result<(), Code> {
+fn offer_to(
+    (shared, member): (&Shared, &Member),
+    id: TransferId,
+    to: PeerId,
+    offer: SignedOffer,
+) -> Result<(), Code> {
     let session = &member.session;
     let mut room = member.room.lock();
     let listener = room.listener(to).ok_or(Code::PeerGone)?.mailbox.clone();
-    let transfer = room.offered_by(id, &session.mailbox, TRANSFERS_PER_SESSION)?;
+    // Busy, to its sender, is a reason to try again: after a restart.
+    let tally = || {
+        let of = (member.room_id, id);
+        let drains = shared.draining.load(Relaxed);
+        (!drains).then(|| Tally::new(&shared.meters, of, session.peer()))
+    };
+    let transfer = room.offered_by(id, &session.mailbox, (TRANSFERS_PER_SESSION, tally))?;
     let offered = transfer.offer(id, &listener, PeerMessage::Offer { offer });
     room.note(id, &listener);
     offered
@@ -99,10 +113,10 @@ fn tell(member: &Member, id: TransferId, (to, message): (Option<PeerId>, PeerMes
             room.note(id, &out);
         }
     } else if let Some(transfer) = room.transfer(id) {
-        let heard = transfer.on_recipient_message(id, &session.mailbox, message);
+        let result = transfer.on_recipient_message(id, &session.mailbox, message);
         room.note(id, &session.mailbox);
         drop(room);
-        if let Err(code) = heard {
+        if let Err(code) = result {
             gone(session, id, session.peer(), code);
         }
     }

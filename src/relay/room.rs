@@ -8,6 +8,7 @@ use std::{
 use super::{
     mailbox::{Mailbox, SessionId, encode},
     session::Session,
+    tally::Tally,
     transfer::Transfer,
 };
 use crate::protocol::{Code, PeerId, PeerState, ServerToClient, TransferId};
@@ -75,8 +76,11 @@ impl Room {
     /// was lost without either end knowing yet.
     ///
     /// # Errors
-    /// [`Code::Busy`] where the identity has too many connections.
-    pub(super) fn enter(&mut self, session: &Arc<Session>) -> Result<(), Code> {
+    /// [`Code::Busy`] where the identity has too many connections, or `members_max` others are here.
+    pub(super) fn enter(&mut self, session: &Arc<Session>, members_max: usize) -> Result<(), Code> {
+        if self.peers.len() >= members_max && !self.peers.contains_key(&session.peer()) {
+            return Err(Code::Busy);
+        }
         let connections = self.peers.entry(session.peer()).or_default();
         if connections.all.len() >= SESSIONS_PER_PEER {
             return Err(Code::Busy);
@@ -188,12 +192,12 @@ impl Room {
     /// The transfer that this session offers under this ID, made if it is not there.
     ///
     /// # Errors
-    /// [`Code::Busy`] where it sends `max` already, [`Code::Protocol`] where somebody else sends it.
+    /// [`Code::Busy`] where it sends `max` already, or none may begin and there is no tally for it, [`Code::Protocol`] where somebody else sends it.
     pub(super) fn offered_by(
         &mut self,
         id: TransferId,
         sender: &Arc<Mailbox>,
-        max: usize,
+        (max, tally): (usize, impl FnOnce() -> Option<Tally>),
     ) -> Result<&mut Transfer, Code> {
         if !self.transfers.contains_key(&id) {
             let involved = self.by_session.get(&sender.id).into_iter().flatten();
@@ -203,7 +207,9 @@ impl Room {
             if sent.count() >= max {
                 return Err(Code::Busy);
             }
-            self.transfers.insert(id, Transfer::new(sender.clone()));
+            let tally = tally().ok_or(Code::Busy)?;
+            self.transfers
+                .insert(id, Transfer::new(sender.clone(), tally));
             self.note(id, sender);
         }
         self.sent_by(id, sender).ok_or(Code::Protocol)

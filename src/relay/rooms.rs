@@ -5,20 +5,24 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{room::Room, session::Session};
+use super::{quotas::RoomUse, room::Room, session::Session};
 use crate::protocol::{Code, RoomId};
 
 /// A room that somebody is in.
 ///
 /// Sessions hold their own, so that none is looked up, and none made again by who comes too late.
-#[derive(Debug, Default)]
-pub(super) struct SharedRoom(Mutex<Room>);
+#[derive(Debug)]
+pub(super) struct SharedRoom {
+    room: Mutex<Room>,
+    /// What its members use together.
+    pub(super) quota: Arc<RoomUse>,
+}
 
 impl SharedRoom {
     /// The room, for as long as nothing is waited for.
     pub(super) fn lock(&self) -> MutexGuard<'_, Room> {
         // A panic elsewhere must not take the relay down; every critical section leaves valid state.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -39,11 +43,20 @@ impl Rooms {
     ///
     /// # Errors
     /// See [`Room::enter`].
-    pub(super) fn enter(&self, room_id: RoomId, session: Session) -> Result<Member, Code> {
+    pub(super) fn enter(
+        &self,
+        (room_id, quota): (RoomId, Arc<RoomUse>),
+        session: Session,
+    ) -> Result<Member, Code> {
         let mut rooms = self.lock();
-        let room = rooms.entry(room_id).or_default().clone();
+        let members_max = quota.members_max();
+        let new = || {
+            let room = Mutex::default();
+            Arc::new(SharedRoom { room, quota })
+        };
+        let room = rooms.entry(room_id).or_insert_with(new).clone();
         let session = Arc::new(session);
-        let entered = room.lock().enter(&session);
+        let entered = room.lock().enter(&session, members_max);
         if room.lock().is_empty() {
             rooms.remove(&room_id);
         }

@@ -1,7 +1,8 @@
 //! One peer's connection, from its first packet to its end.
 
 use std::{
-    sync::Arc,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -11,7 +12,7 @@ use tracing::{debug, info};
 use super::{
     Shared,
     arrivals::Seat,
-    files,
+    audit, files,
     mailbox::Mailbox,
     meters::Handshake,
     pace::Pace,
@@ -21,7 +22,7 @@ use super::{
     windows::Windows,
 };
 use crate::{
-    protocol::{ClientToServer, Code, ServerToClient},
+    protocol::{ClientToServer, Code, PeerMessage, ServerToClient},
     quic::{ControlReceiver, ControlSender, Incoming, Link, LinkError, StreamError},
 };
 
@@ -43,14 +44,20 @@ pub(super) async fn serve(shared: Arc<Shared>, incoming: Incoming, seat: Seat) {
     let serving = async {
         match welcomed {
             Ok((member, control, writer)) => {
+                let (peer, room) = (link.peer(), member.room_id);
+                audit::admitted(peer, room, (remote, link.road()));
                 info!(%remote, listening = member.session.listening, "joined");
                 let reason = run(&shared, &member, control, writer).await;
                 member.session.count_lost(&shared.meters);
                 shared.rooms.leave(&member, gone_code(&reason));
+                let traffic = &member.session.traffic;
+                let carried = (traffic.received.load(Relaxed), traffic.sent.load(Relaxed));
+                audit::left(peer, room, carried, member.session.age().as_secs());
                 info!(%reason, "left");
             }
             Err((code, why)) => {
                 shared.meters.turned_away(code);
+                audit::refused(link.peer(), remote, code);
                 debug!(%remote, %why, "turned away");
                 link.close(code, &why);
             }
@@ -123,9 +130,13 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> 
     if !shared.admission.admits(room) {
         return Err((Code::NotAdmitted, String::new()));
     }
+    if shared.draining.load(Relaxed) {
+        return Err((Code::Shutdown, String::new()));
+    }
     let place = shared.places.take(link.remote().ip());
     let place = place.ok_or((Code::Busy, String::new()))?;
-    let share = shared.budget.share_of(room, link.peer());
+    let quota = shared.quotas.room(room);
+    let share = shared.budget.share_of(room, link.peer(), &quota.spool);
     let mailbox = Mailbox::new(
         shared.next_session(),
         link.peer(),
@@ -137,9 +148,13 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> 
     mailbox.send(ServerToClient::Welcome {
         now_unix: now.ok().map(|now| now.as_secs()),
     });
+    if shared.direct {
+        let address = link.remote();
+        mailbox.send(ServerToClient::Observed { address });
+    }
     let windows = Windows::new(link.clone(), &share);
     let session = Session::new(mailbox, (link.clone(), windows), (listening, bundle), place);
-    let entered = shared.rooms.enter(room, session);
+    let entered = shared.rooms.enter((room, quota), session);
     let member = Arc::new(entered.map_err(|code| (code, String::new()))?);
     let writer = tokio::spawn(write(member.session.mailbox.clone(), sender));
     Ok((member, receiver, writer))
@@ -162,9 +177,15 @@ async fn run(
 ) -> LinkError {
     let reading = async {
         let pace = Pace::new();
+        let mut observed = member.session.link.remote();
         while let Some(message) = control.receive().await? {
             pace.keep(&message).await;
-            on_message(member, message).await?;
+            if shared.direct {
+                observe(&member.session, &mut observed);
+            } else if is_path(&message) {
+                continue;
+            }
+            on_message(shared, member, message).await?;
         }
         Ok::<(), StreamError>(())
     };
@@ -186,6 +207,25 @@ async fn run(
         Ok(()) => link.close(Code::Done, ""),
     }
     link.closed().await
+}
+
+/// Tells a peer whose address has changed what it is now.
+fn observe(session: &Session, known: &mut SocketAddr) {
+    let address = session.link.remote();
+    if std::mem::replace(known, address) != address {
+        session.mailbox.send(ServerToClient::Observed { address });
+    }
+}
+
+/// Whether one peer tells another where it can be reached directly.
+fn is_path(message: &ClientToServer) -> bool {
+    matches!(
+        message,
+        ClientToServer::Tell {
+            message: PeerMessage::Path { .. },
+            ..
+        }
+    )
 }
 
 /// What to tell others about a peer whose connection has ended.

@@ -90,8 +90,6 @@ pub struct Totals {
     pub senders: u64,
     /// Rooms in which anybody is.
     pub rooms: u64,
-    /// Transfers that are offered or under way.
-    pub transfers: u64,
     /// Bytes of messages that wait for peers.
     pub queued: u64,
     /// Bytes of others that are held in memory, and that may be.
@@ -142,9 +140,8 @@ impl RelayHandle {
             spool: (budget.spool_in_use(), budget.spool_limit()),
             ..Totals::default()
         };
-        for (_, transfers, sessions) in self.shared.rooms.all() {
+        for (_, _, sessions) in self.shared.rooms.all() {
             totals.rooms += 1;
-            totals.transfers += transfers as u64;
             for session in sessions {
                 match session.listening {
                     true => totals.listeners += 1,

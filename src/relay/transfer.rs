@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::mailbox::Mailbox;
+use super::{mailbox::Mailbox, tally::Tally};
 use crate::protocol::{Answer, Code, PeerId, PeerMessage, ServerToClient, TransferId};
 
 /// Recipients of one transfer.
@@ -16,6 +16,7 @@ pub(super) struct Transfer {
     sender: Arc<Mailbox>,
     recipients: HashMap<PeerId, Recipient>,
     begun: watch::Sender<bool>,
+    tally: Arc<Tally>,
 }
 
 #[derive(Debug)]
@@ -31,12 +32,18 @@ enum State {
 }
 
 impl Transfer {
-    pub(super) fn new(sender: Arc<Mailbox>) -> Self {
+    pub(super) fn new(sender: Arc<Mailbox>, tally: Tally) -> Self {
         Self {
             sender,
             recipients: HashMap::new(),
             begun: watch::Sender::new(false),
+            tally: Arc::new(tally),
         }
+    }
+
+    /// What it has carried.
+    pub(super) fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     pub(super) fn is_sent_by(&self, session: &Mailbox) -> bool {

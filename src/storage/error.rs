@@ -91,10 +91,12 @@ pub enum StorageError {
         second: PathBuf,
     },
     /// A socket, pipe or device.
-    #[error("cannot send {path:?}: it is a device, a pipe or a socket")]
+    #[error("cannot send {path:?}: it is {what}")]
     Special {
         /// What it is called.
         path: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// What holds a key of this machine ([`Filter::without`](super::Filter::without)).
     #[error("cannot send {path:?}: it holds this machine's keys")]
@@ -178,7 +180,7 @@ impl StorageError {
             | Self::Size { path, .. }
             | Self::Link { path, .. }
             | Self::Unsendable { path, .. }
-            | Self::Special { path }
+            | Self::Special { path, .. }
             | Self::Secret { path }
             | Self::Symlink { path, .. }
             | Self::Changed { path, .. }

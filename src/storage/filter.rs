@@ -25,6 +25,7 @@ pub struct Filter {
     gitignore: bool,
     own: Arc<[PathBuf]>,
     modes: bool,
+    strict_names: bool,
 }
 
 /// Why rules cannot be used.
@@ -95,6 +96,17 @@ impl Filter {
     pub fn with_modes(mut self) -> Self {
         self.modes = true;
         self
+    }
+
+    /// Refuses names that would have to be changed to be sent.
+    #[must_use]
+    pub fn with_strict_names(mut self) -> Self {
+        self.strict_names = true;
+        self
+    }
+
+    pub(super) fn replaces_names(&self) -> bool {
+        !self.strict_names
     }
 
     pub(super) fn sends_modes(&self) -> bool {

@@ -2,6 +2,10 @@
 
 mod clean;
 mod line;
+mod marks;
+mod pending;
+mod retire;
+mod told;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,10 +19,17 @@ use data_encoding::HEXLOWER;
 use fs4::FileExt;
 
 pub use clean::Cleaned;
+pub use line::News;
+pub use marks::{Telling, claim};
+pub use pending::{Pending, pending};
+pub use told::Ticket;
 
 use super::{LocalPath, Modified, Partial, StorageError, Target, incoming::hash_file, os};
 use crate::protocol::{PeerId, RelativePath};
-use line::{DoneLine, LINE_MAX, Line, PartialLine, TopLine, each_line};
+use line::{DoneLine, FinishedLine, LINE_MAX, Line, NamedLine, PartialLine, TopLine, each_line};
+use marks::make_marks;
+use retire::remove;
+use told::Told;
 
 /// How old a partial file and the journal that names it become before they are removed.
 ///
@@ -31,8 +42,13 @@ pub const PARTIAL_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// ```text
 /// {"top":{"out":"/home/me/in","sent":"photos","stored":"photos (1)"}}
 /// {"partial":{"out":"/home/me/in","path":"photos (1)/.p2p-….part","of":"photos/a.jpg"}}
+/// {"named":{"path":"photos/a.jpg","size":7,"modified":[1,0],"len":7,"blake3":"…"}}
 /// {"done":{"path":"photos/a.jpg","size":7,"modified":[1,0],"stored":"photos/a (1).jpg","len":7,"blake3":"…"}}
+/// {"finished":{}}
 /// ```
+/// `named` comes before the file gets its name, `done` after. Beside the journal lie marks of who was told
+/// of each file ([`Telling`]); `finished` stands there while somebody still has to be.
+///
 /// It is a memory, not a proof: who is told by it that a file is there has to look.
 #[derive(Debug)]
 pub struct Journal {
@@ -47,6 +63,10 @@ pub struct Journal {
     tops: HashMap<(String, String), String>,
     /// The partial files noted, by what they are of.
     parts: HashMap<RelativePath, Part>,
+    /// Files that an earlier attempt was about to give their names.
+    named: HashMap<[u8; 16], (u64, blake3::Hash)>,
+    /// Nothing if there are no marks of what is told.
+    told: Option<Told>,
 }
 
 /// A partial file: the target, and the path below it.
@@ -57,6 +77,21 @@ type Part = (String, String);
 pub struct Done {
     /// Where, below the target directory.
     pub stored: LocalPath,
+    /// How many bytes.
+    pub len: u64,
+    /// The hash of its content.
+    pub blake3: blake3::Hash,
+}
+
+/// A verified file that is about to get its name: what the sender says of it, and what it is.
+#[derive(Debug)]
+pub struct Named<'a> {
+    /// What the sender calls it.
+    pub path: &'a RelativePath,
+    /// Its announced length.
+    pub size: Option<u64>,
+    /// When it was last modified, by the sender's word.
+    pub modified: Option<Modified>,
     /// How many bytes.
     pub len: u64,
     /// The hash of its content.
@@ -110,13 +145,27 @@ impl Journal {
         let mut known = HashMap::new();
         let mut tops = HashMap::new();
         let mut parts = HashMap::new();
+        let mut named = HashMap::new();
         let mut any = false;
         let whole = each_line(&file, |at, line| {
             any = true;
             match line {
                 Line::Done(done) if known.len() < KNOWN_MAX => {
                     parts.remove(&done.path);
-                    known.insert(key_of(&done.path, done.size, done.modified), at);
+                    let key = key_of(&done.path, done.size, done.modified);
+                    named.remove(&key);
+                    known.insert(key, at);
+                }
+                Line::Named(line) if named.len() < KNOWN_MAX => {
+                    if let Ok(blake3) = blake3::Hash::from_hex(&line.blake3) {
+                        let key = key_of(&line.path, line.size, line.modified);
+                        named.insert(key, (line.len, blake3));
+                    }
+                }
+                // What follows is of another run of the job.
+                Line::Finished(_) => {
+                    (any, known, tops) = (false, HashMap::new(), HashMap::new());
+                    (named, parts) = (HashMap::new(), HashMap::new());
                 }
                 Line::Top(top) if tops.len() < TOPS_MAX => {
                     tops.insert((top.out, top.sent), top.stored);
@@ -129,13 +178,17 @@ impl Journal {
         })
         .and_then(|whole| file.set_len(whole).map(|()| whole));
         let len = whole.map_err(StorageError::io("read the journal", &path))?;
+        let marked = make_marks(&path, len == 0)
+            .inspect_err(|error| tracing::debug!(%error, "no marks of what is told"));
         let journal = Self {
             file,
+            told: marked.is_ok().then(|| Told::of(&path)),
             path,
             len,
             known,
             tops,
             parts,
+            named,
         };
         Ok((journal, any))
     }
@@ -163,6 +216,7 @@ impl Journal {
             path: part.1,
             of: Some(of),
         }))
+        .map(drop)
     }
 
     /// Notes that a directory was made for the job at the top of the target, and how what it is for
@@ -179,6 +233,7 @@ impl Journal {
             sent: sent.to_owned(),
             stored: stored.to_owned(),
         }))
+        .map(drop)
     }
 
     /// The directories that earlier attempts made at the top of this target, by the names that they
@@ -191,7 +246,38 @@ impl Journal {
             .collect()
     }
 
-    /// Notes that a file is stored: after it is durable.
+    /// Notes that verified files are about to get their names: a kill may come before the next note.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn named(&mut self, files: &[Named<'_>]) -> Result<(), StorageError> {
+        let lines = files.iter().map(|file| {
+            Line::Named(NamedLine {
+                path: file.path.clone(),
+                size: file.size,
+                modified: file.modified,
+                len: file.len,
+                blake3: file.blake3.to_hex().to_string(),
+            })
+        });
+        let lines: Vec<_> = lines.collect();
+        self.append_all(&lines).map(drop)
+    }
+
+    /// Length and hash of a file that an earlier attempt was about to give its name, if it did not
+    /// come to note that it had.
+    #[must_use]
+    pub fn was_named(
+        &self,
+        path: &RelativePath,
+        size: Option<u64>,
+        modified: Option<Modified>,
+    ) -> Option<(u64, blake3::Hash)> {
+        self.named.get(&key_of(path, size, modified)).copied()
+    }
+
+    /// Notes that a file is stored: after it is durable, and before anybody is told. Returns where the
+    /// note is, for [`Journal::ticket`].
     ///
     /// `path`, `size` and `modified` are what the sender says of it.
     ///
@@ -203,7 +289,8 @@ impl Journal {
         size: Option<u64>,
         modified: Option<Modified>,
         done: &Done,
-    ) -> Result<(), StorageError> {
+        news: Option<News>,
+    ) -> Result<u64, StorageError> {
         // It has its final name by now, or it was the part of an older version.
         if let Some(part) = self.parts.remove(path) {
             remove_part(&part);
@@ -215,7 +302,14 @@ impl Journal {
             stored: done.stored.clone(),
             len: done.len,
             blake3: done.blake3.to_hex().to_string(),
+            news: news.filter(|_| self.told.is_some()),
         }))
+    }
+
+    /// The right to tell of the file that was noted there, once; nothing where that cannot be marked.
+    #[must_use]
+    pub fn ticket(&self, line: u64, telling: Telling) -> Option<Ticket> {
+        Some(self.told.as_ref()?.ticket(line, telling))
     }
 
     /// What an earlier attempt has stored of a file that the sender describes so.
@@ -255,6 +349,9 @@ impl Journal {
             return 0;
         }
         let _ = each_line(&self.file, |_, line| {
+            if let Line::Finished(_) = line {
+                held = 0;
+            }
             held = held.saturating_add(match line {
                 Line::Done(done) => done.len,
                 Line::Partial(partial)
@@ -264,34 +361,51 @@ impl Journal {
                     std::fs::symlink_metadata(target.path().join(&partial.path))
                         .map_or(0, |metadata| metadata.len())
                 }
-                Line::Partial(_) | Line::Top(_) => 0,
+                Line::Partial(_) | Line::Top(_) | Line::Named(_) | Line::Finished(_) => 0,
             });
         });
         held
     }
 
     /// Removes the journal: the job is done. Not so if a file failed and a part of it is left: then
-    /// it stays, for the next attempt to go on with and for [`Journal::clean`] to find.
+    /// it stays, for the next attempt to go on with and for [`Journal::clean`] to find. While somebody
+    /// is still to be told of a file it stays as well, for the last one to remove.
     ///
     /// Dropped instead, it stays as well.
     ///
     /// # Errors
     /// [`StorageError::Io`].
-    pub fn finish(self) -> Result<(), StorageError> {
+    pub fn finish(mut self) -> Result<(), StorageError> {
         let is_left = |(out, path): &Part| Path::new(out).join(path).symlink_metadata().is_ok();
         if self.parts.values().any(is_left) {
             return Ok(());
         }
-        std::fs::remove_file(&self.path).map_err(StorageError::io("remove the journal", &self.path))
+        if self.told.as_ref().is_some_and(Told::has_open) {
+            self.append(&Line::Finished(FinishedLine {}))?;
+        }
+        // The last ticket may have been used since; then nobody else removes it.
+        match self.told.as_ref().is_none_or(Told::finish) {
+            true => remove(&self.path).map_err(StorageError::io("remove the journal", &self.path)),
+            false => Ok(()),
+        }
     }
 
-    fn append(&mut self, line: &Line) -> Result<(), StorageError> {
-        let mut bytes = serde_json::to_vec(line).expect("paths and numbers are JSON");
-        bytes.push(b'\n');
+    fn append(&mut self, line: &Line) -> Result<u64, StorageError> {
+        self.append_all(std::slice::from_ref(line))
+    }
+
+    /// Appends these at once; returns where they begin.
+    fn append_all(&mut self, lines: &[Line]) -> Result<u64, StorageError> {
+        let mut bytes = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut bytes, line).expect("paths and numbers are JSON");
+            bytes.push(b'\n');
+        }
+        let at = self.len;
         match self.file.write_all(&bytes) {
             Ok(()) => {
                 self.len += bytes.len() as u64;
-                Ok(())
+                Ok(at)
             }
             Err(error) => {
                 // Half a line would spoil the next one.

@@ -14,6 +14,7 @@
 mod claim;
 mod conflict;
 mod content;
+mod crash;
 mod directory;
 mod error;
 mod existing;
@@ -36,12 +37,15 @@ mod time;
 mod walk;
 
 pub use conflict::{Conflict, Outcome, Stored};
+pub use crash::crash_point;
 pub use error::{Change, StorageError};
 pub use existing::Existing;
 pub use filter::{Filter, FilterError};
 pub use hard_links::{HARD_LINK_PATHS_MAX, HardLinks, Linked};
 pub use incoming::IncomingFile;
-pub use journal::{Cleaned, Done, Journal, PARTIAL_MAX_AGE};
+pub use journal::{
+    Cleaned, Done, Journal, Named, News, PARTIAL_MAX_AGE, Pending, Telling, Ticket, claim, pending,
+};
 pub use local::LocalPath;
 pub use open_source::OpenSource;
 pub use partial::Partial;

@@ -42,13 +42,15 @@ impl OpenSource {
         let disk = entry.disk.clone();
         let follow = entry.is_root;
         if !matches!(entry.kind, EntryKind::File { .. }) {
-            return Err(StorageError::Special { path: disk });
+            let what = "no file";
+            return Err(StorageError::Special { path: disk, what });
         }
         let file =
             os::open_by_path(&disk, follow).map_err(StorageError::io("open", &entry.disk))?;
         let metadata = Metadata::from_file(&file).map_err(StorageError::io("read", &disk))?;
         if !metadata.is_file() {
-            return Err(StorageError::Special { path: disk });
+            let what = "no longer a file";
+            return Err(StorageError::Special { path: disk, what });
         }
         os::will_read_all(&file);
         Ok(Self {

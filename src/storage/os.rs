@@ -206,6 +206,22 @@ pub(super) fn sync_file_system(dir: &Dir) -> io::Result<()> {
     }
 }
 
+/// What is neither file nor directory nor link, in words.
+pub(super) fn name_of(kind: std::fs::FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if kind.is_fifo() {
+            return "a pipe";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+    }
+    let _ = kind;
+    "a device"
+}
+
 /// The device and number of a file that has several names.
 pub(super) fn shared_inode(metadata: &std::fs::Metadata) -> Option<(u64, u64)> {
     #[cfg(unix)]

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Filter, HardLinks, Linked, StorageError, Walk, walk, walk::Root};
+use super::{Filter, HardLinks, Linked, StorageError, Walk, os, walk, walk::Root};
 use crate::protocol::RelativePath;
 
 /// What is sent: files and directories that are there and can be named.
@@ -50,12 +50,15 @@ impl Source {
                 .map_err(StorageError::io("read", disk))?
                 .file_type();
             if !kind.is_file() && !kind.is_dir() {
-                return Err(StorageError::Special { path: disk.clone() });
+                return Err(StorageError::Special {
+                    path: disk.clone(),
+                    what: os::name_of(kind),
+                });
             }
             if filter.is_own(disk) {
                 return Err(StorageError::Secret { path: disk.clone() });
             }
-            let path = name_of(disk)?;
+            let (path, replaced) = name_of(disk, filter.replaces_names())?;
             if let Some(first) = named.insert(path.clone(), disk.clone()) {
                 return Err(StorageError::SameName {
                     first,
@@ -65,6 +68,7 @@ impl Source {
             roots.push(Root {
                 disk: disk.clone(),
                 path,
+                replaced,
             });
         }
         Ok(Self {
@@ -108,8 +112,8 @@ impl Source {
     }
 }
 
-/// The name under which a path that was given is sent.
-fn name_of(disk: &Path) -> Result<RelativePath, StorageError> {
+/// The name under which a path that was given is sent, and whether something in it was replaced.
+fn name_of(disk: &Path, replace: bool) -> Result<(RelativePath, bool), StorageError> {
     let real;
     let name = match disk.file_name() {
         Some(name) => Some(name),
@@ -121,7 +125,11 @@ fn name_of(disk: &Path) -> Result<RelativePath, StorageError> {
             real.file_name()
         }
     };
-    RelativePath::for_sending(name).map_err(|error| StorageError::Unsendable {
+    let path = match name {
+        Some(name) if replace => RelativePath::top_replaced(name),
+        name => RelativePath::for_sending(name).map(|path| (path, false)),
+    };
+    path.map_err(|error| StorageError::Unsendable {
         path: disk.to_owned(),
         error,
     })

@@ -48,6 +48,12 @@ impl Target {
         self
     }
 
+    /// Whether names that were changed on the way are refused.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.strict
+    }
+
     /// The target as one job may use it: a directory that is there and is not the job's own is taken
     /// for another's. Nothing is put into it unless `conflict` is [`Conflict::Overwrite`]; with
     /// [`Conflict::Rename`] the job gets a directory of its own beside it, as a file would.

@@ -25,6 +25,8 @@ pub struct Walk {
 pub(super) struct Root {
     pub(super) disk: PathBuf,
     pub(super) path: RelativePath,
+    /// Whether something in the path was replaced.
+    pub(super) replaced: bool,
 }
 
 /// One thing to send.
@@ -34,6 +36,8 @@ pub struct Entry {
     pub disk: PathBuf,
     /// What it is called.
     pub path: RelativePath,
+    /// Whether something in that was replaced, as it cannot be shown.
+    pub replaced: bool,
     /// What it is.
     pub kind: EntryKind,
     /// Whether it is a file that may be executed.
@@ -93,13 +97,13 @@ impl Walk {
             self.leave(is_dir);
             return None;
         }
-        let entry = name(root, &found).and_then(|path| {
+        let entry = name(root, &found, self.filter.replaces_names()).and_then(|name| {
             let metadata = match is_root {
                 true => std::fs::metadata(found.path()),
                 false => std::fs::symlink_metadata(found.path()),
             };
             let metadata = metadata.map_err(StorageError::io("read", found.path()))?;
-            describe(found, path, &metadata, is_root)
+            describe(found, name, &metadata, is_root)
         });
         let entry = entry.map(|entry| Entry {
             mode: entry.mode.filter(|_| self.filter.sends_modes()),
@@ -147,11 +151,24 @@ impl Iterator for Walk {
     }
 }
 
-fn name(root: &Root, found: &DirEntry) -> Result<RelativePath, StorageError> {
+fn name(
+    root: &Root,
+    found: &DirEntry,
+    replace: bool,
+) -> Result<(RelativePath, bool), StorageError> {
     let below = found.path().strip_prefix(&root.disk).into_iter().flatten();
     below
         .into_iter()
-        .try_fold(root.path.clone(), |path, name| path.child(name))
+        .try_fold(
+            (root.path.clone(), root.replaced),
+            |(path, before), name| {
+                let child = match replace {
+                    true => path.child_replaced(name),
+                    false => path.child(name).map(|path| (path, false)),
+                };
+                child.map(|(path, here)| (path, before || here))
+            },
+        )
         .map_err(|error| StorageError::Unsendable {
             path: found.path().to_owned(),
             error,
@@ -160,7 +177,7 @@ fn name(root: &Root, found: &DirEntry) -> Result<RelativePath, StorageError> {
 
 fn describe(
     found: DirEntry,
-    path: RelativePath,
+    (path, replaced): (RelativePath, bool),
     metadata: &Metadata,
     is_root: bool,
 ) -> Result<Entry, StorageError> {
@@ -179,7 +196,10 @@ fn describe(
             Err(error) => return Err(StorageError::Symlink { path: disk, error }),
         }
     } else {
-        return Err(StorageError::Special { path: disk });
+        return Err(StorageError::Special {
+            path: disk,
+            what: os::name_of(metadata.file_type()),
+        });
     };
     let is_link = matches!(kind, EntryKind::Symlink { .. });
     Ok(Entry {
@@ -196,6 +216,7 @@ fn describe(
         },
         disk,
         path,
+        replaced,
         kind,
         is_root,
     })

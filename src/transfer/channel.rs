@@ -1,13 +1,20 @@
 //! The way between peers: messages, events, and file streams, whatever carries them.
 //!
-//! What carries them is a *road*. Today there is one, `via_relay`, which alone knows the
-//! relay's messages. A road is two tasks: one takes [`Outgoing`] from a bounded queue, the other puts
-//! [`PeerEvent`]s into one. So another road (a direct connection, a LAN) can feed the same channel beside the
-//! first, and whoever sends or receives files sees no difference and needs no type parameter.
+//! What carries messages is a *road*: `via_relay`, which alone knows the relay's messages. It is two tasks: one
+//! takes [`Outgoing`] from a bounded queue, the other puts [`PeerEvent`]s into one. Another road for messages
+//! would feed the same queues, and whoever sends or receives files would see no difference. File streams may
+//! take a direct connection besides ([`super::direct`]).
+
+use std::task::{Context, Poll};
 
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{Peer, road::RelayRoad};
+use super::{
+    MessageSender, Peer,
+    direct::{DirectFile, Hub},
+    outgoing::Outgoing,
+    road::RelayRoad,
+};
 use crate::{
     protocol::{Code, FileClass, PeerId, PeerMessage, Road, SignedBundle, TransferId},
     quic::{FileReceiver, FileSender, Link, LinkError, PathRate, StreamError},
@@ -57,31 +64,14 @@ pub enum PeerEvent {
     Listed,
 }
 
-/// What a channel takes.
-#[derive(Debug)]
-pub(super) enum Outgoing {
-    /// A message to one peer about a transfer, or to all of its recipients.
-    Message {
-        to: Option<PeerId>,
-        transfer: TransferId,
-        message: PeerMessage,
-    },
-    /// Who has accepted by now takes part.
-    Begin(TransferId),
-    /// The sender needs nothing further of this transfer.
-    Close(TransferId),
-    /// A newer bundle of mine.
-    Publish(SignedBundle),
-    /// Asks who is there, and with `watch` for every later change.
-    List { watch: bool },
-}
-
 /// My way to the other members of the room.
 #[derive(Debug)]
 pub struct Channel {
     outgoing: mpsc::Sender<Outgoing>,
     events: mpsc::Receiver<PeerEvent>,
     road: RelayRoad,
+    direct: Option<Hub>,
+    called: Option<mpsc::Receiver<DirectFile>>,
     ignored: Vec<String>,
     /// Whether the list was asked for with the greeting.
     is_listing: bool,
@@ -92,12 +82,19 @@ impl Channel {
         outgoing: mpsc::Sender<Outgoing>,
         events: mpsc::Receiver<PeerEvent>,
         road: RelayRoad,
+<<<<<<< HEAD
         is_listing: bool,
+=======
+        direct: Option<(Hub, mpsc::Receiver<DirectFile>)>,
+>>>>>>> main
     ) -> Self {
+        let (direct, called) = direct.unzip();
         Self {
             outgoing,
             events,
             road,
+            direct,
+            called,
             ignored: Vec::new(),
             is_listing,
         }
@@ -110,22 +107,50 @@ impl Channel {
         self.events.recv().await
     }
 
+    /// The same as a poll.
+    pub(super) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<PeerEvent>> {
+        self.events.poll_recv(context)
+    }
+
+    /// Asks who is there without waiting: nothing has been said before.
+    pub(super) fn ask(&self, watch: bool) {
+        self.messages().try_put(Outgoing::List { watch });
+    }
+
     /// The way to send messages; cheap to clone, for tasks of their own.
     #[must_use]
     pub fn messages(&self) -> MessageSender {
-        MessageSender {
-            outgoing: self.outgoing.clone(),
-            road: self.road(),
-        }
+        MessageSender::new(self.outgoing.clone(), self.road())
     }
 
-    /// The way to open and accept file streams; cheap to clone, for tasks of their own.
+    /// The way to open file streams through the relay; cheap to clone, for tasks of their own.
     #[must_use]
     pub fn streams(&self) -> FileStreams {
         FileStreams(self.road.link().clone())
     }
 
-    /// The road on which files travel.
+    /// The file streams that come, by whatever road. Those of direct connections come to the first
+    /// that asks.
+    #[must_use]
+    pub fn incoming(&mut self) -> IncomingStreams {
+        IncomingStreams {
+            relay: self.road.link().clone(),
+            direct: self.called.take(),
+        }
+    }
+
+    /// Where direct connections are made, unless there are to be none.
+    pub(super) fn direct(&self) -> Option<&Hub> {
+        self.direct.as_ref()
+    }
+
+    /// Whether peers can connect to this one directly.
+    #[must_use]
+    pub fn takes_direct(&self) -> bool {
+        self.direct.is_some()
+    }
+
+    /// The road to the relay.
     #[must_use]
     pub fn road(&self) -> Road {
         self.road.link().road()
@@ -196,93 +221,15 @@ impl Channel {
 
     /// Sends what still waits, then ends the channel.
     pub async fn close(self, code: Code) {
+        if let Some(direct) = self.direct {
+            direct.close();
+        }
         drop((self.outgoing, self.events));
         self.road.close(code).await;
     }
 }
 
-/// Sends messages to peers; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct MessageSender {
-    outgoing: mpsc::Sender<Outgoing>,
-    road: Road,
-}
-
-impl MessageSender {
-    /// Sends a message about a transfer to one peer, or to all of its recipients.
-    ///
-    /// Waits while too many messages wait; does nothing when the channel is over.
-    pub async fn send(&self, to: Option<PeerId>, transfer: TransferId, message: PeerMessage) {
-        let message = Outgoing::Message {
-            to,
-            transfer,
-            message,
-        };
-        self.put(message).await;
-    }
-
-    /// The road on which files travel.
-    #[must_use]
-    pub fn road(&self) -> Road {
-        self.road
-    }
-
-    /// Says that this side needs nothing further of a transfer that it sends.
-    pub async fn close(&self, transfer: TransferId) {
-        self.put(Outgoing::Close(transfer)).await;
-    }
-
-    /// The same without waiting: gives the message back where too many wait.
-    pub(super) fn try_send(
-        &self,
-        to: Option<PeerId>,
-        transfer: TransferId,
-        message: PeerMessage,
-    ) -> Option<PeerMessage> {
-        let message = Outgoing::Message {
-            to,
-            transfer,
-            message,
-        };
-        match self.outgoing.try_send(message) {
-            Err(mpsc::error::TrySendError::Full(Outgoing::Message { message, .. })) => {
-                Some(message)
-            }
-            _ => None,
-        }
-    }
-
-    /// [`Channel::begin`] without waiting; whether there was room.
-    pub(super) fn try_begin(&self, transfer: TransferId) -> bool {
-        self.try_put(Outgoing::Begin(transfer))
-    }
-
-    /// [`MessageSender::close`] without waiting; whether there was room.
-    pub(super) fn try_close(&self, transfer: TransferId) -> bool {
-        self.try_put(Outgoing::Close(transfer))
-    }
-
-    /// Waits until a message can be sent without waiting, or the channel is over.
-    ///
-    /// Cancel-safe.
-    pub(super) async fn has_room(&self) {
-        let _ = self.outgoing.reserve().await;
-    }
-
-    fn try_put(&self, outgoing: Outgoing) -> bool {
-        !matches!(
-            self.outgoing.try_send(outgoing),
-            Err(mpsc::error::TrySendError::Full(_))
-        )
-    }
-
-    async fn put(&self, outgoing: Outgoing) {
-        // A channel that is over says so where it is received from.
-        let _ = self.outgoing.send(outgoing).await;
-    }
-}
-
-/// Opens and accepts file streams; cheap to clone.
+/// Opens file streams through the relay; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct FileStreams(Link);
 
@@ -296,14 +243,47 @@ impl FileStreams {
     pub async fn open_stream(&self, class: FileClass) -> Result<FileSender, StreamError> {
         Ok(self.0.open_file(class).await?)
     }
+}
 
+/// A file's stream.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Incoming {
+    /// It came through the relay, which vouches for nobody; its header comes first.
+    Relay(FileReceiver),
+    /// It came on a connection of the peer's own.
+    Direct(DirectFile),
+}
+
+/// Accepts file streams.
+#[derive(Debug)]
+pub struct IncomingStreams {
+    relay: Link,
+    direct: Option<mpsc::Receiver<DirectFile>>,
+}
+
+impl IncomingStreams {
     /// Waits for the stream of the next file.
     ///
     /// Cancel-safe.
     ///
     /// # Errors
     /// When the channel is over.
-    pub async fn accept_stream(&self) -> Result<FileReceiver, LinkError> {
-        self.0.accept_file().await
+    pub async fn accept(&mut self) -> Result<Incoming, LinkError> {
+        let direct = async {
+            let file = match &mut self.direct {
+                Some(direct) => direct.recv().await,
+                None => None,
+            };
+            match file {
+                Some(file) => file,
+                // The relay's connection says how the channel ended.
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            stream = self.relay.accept_file() => Ok(Incoming::Relay(stream?)),
+            file = direct => Ok(Incoming::Direct(file)),
+        }
     }
 }

@@ -133,6 +133,7 @@ impl Error {
         let kind = match reason {
             DeclineReason::Verification => ErrorKind::Verification,
             DeclineReason::KeyChanged => ErrorKind::NotTrusted,
+            DeclineReason::Storage => ErrorKind::LocalFile,
             _ => ErrorKind::Declined,
         };
         Self::new(kind, text)

@@ -8,12 +8,21 @@ use std::{
 use serde::{Serialize, Serializer};
 
 use super::{Error, unix_now};
-use crate::protocol::{PeerId, PeerName, PeerState, Road, TransferId};
+use crate::{
+    protocol::{DeclineReason, PeerId, PeerName, PeerState, Road, TransferId},
+    storage::Ticket,
+};
 
 /// Receives every event; called on the network's thread, so it must not block.
 pub trait Observer: Send + Sync {
     /// One thing happened.
     fn event(&self, event: Event);
+
+    /// Whether it calls [`Event::claim`] itself, right before it passes an event on. Otherwise that is
+    /// done before it hears of the event.
+    fn claims(&self) -> bool {
+        false
+    }
 }
 
 /// A peer, as events name it.
@@ -45,6 +54,11 @@ pub enum Event {
         /// Me.
         #[serde(flatten)]
         me: PeerRef,
+        /// The relay's host and port.
+        relay: String,
+    },
+    /// The relay has not answered for a moment; it is still being connected to.
+    Connecting {
         /// The relay's host and port.
         relay: String,
     },
@@ -141,6 +155,9 @@ pub enum Event {
         already_there: bool,
         /// The road that it took.
         road: Road,
+        /// The right to tell this, which no two listeners have: see [`Event::claim`].
+        #[serde(skip)]
+        ticket: Option<Ticket>,
     },
     /// A message instead of a file.
     Message {
@@ -170,6 +187,8 @@ pub enum Event {
         resumed_from: u64,
         /// The recipient had it already.
         already_there: bool,
+        /// The recipient has it under another name: its own was taken, or cannot be held there.
+        renamed: bool,
         /// The road that it took.
         road: Road,
     },
@@ -187,11 +206,38 @@ pub enum Event {
         #[serde(flatten, serialize_with = "code_and_reason")]
         failure: Error,
     },
+    /// This side declined an offer; for programs, one more that failed.
+    #[serde(rename = "failed")]
+    Declined {
+        /// The transfer.
+        transfer: TransferId,
+        /// The sender.
+        #[serde(flatten, serialize_with = "far_end")]
+        peer: PeerRef,
+        /// Why.
+        #[serde(skip)]
+        reason: DeclineReason,
+        /// The same in words, as the sender reads it.
+        #[serde(flatten, serialize_with = "code_and_reason")]
+        failure: Error,
+    },
     /// Something was lost and is being tried again.
     Retrying {
         /// Whom it concerns.
         #[serde(flatten, serialize_with = "some_far_end")]
         peer: Option<PeerRef>,
+        /// Why.
+        reason: String,
+    },
+    /// Files take another road from now on.
+    Road {
+        /// The transfer.
+        transfer: TransferId,
+        /// The peer at the other end.
+        #[serde(flatten, serialize_with = "far_end")]
+        peer: PeerRef,
+        /// The road.
+        road: Road,
         /// Why.
         reason: String,
     },
@@ -221,6 +267,23 @@ pub enum Event {
         /// How many.
         events: u64,
     },
+}
+
+impl Event {
+    /// Marks the event as told, where that is noted; whether it was not told before.
+    ///
+    /// A listener that was killed and is started again tells what is not marked, so whoever passes
+    /// events on calls this as late as possible. Blocking, but short.
+    #[must_use]
+    pub fn claim(&self) -> bool {
+        match self {
+            Self::Received {
+                ticket: Some(ticket),
+                ..
+            } => ticket.claim(),
+            _ => true,
+        }
+    }
 }
 
 /// A peer at the other end, by the field names of most events.

@@ -4,10 +4,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::unix_now;
 use crate::{
+    direct::Policy,
     home::RoadNotes,
-    identity::{Bundle, HostPort, HpkePublicKey, Identity, Invite, MemberKey, Name, RelayAddress},
+    identity::{
+        BUNDLE_LIFETIME, Bundle, HostPort, HpkePublicKey, Identity, Invite, MemberKey, Name,
+        RelayAddress,
+    },
     lan::Mdns,
-    protocol::{PeerId, Road, RoomId},
+    protocol::{PeerId, Road, RoomId, SignedBundle},
     quic::{ConnectError, LinkError, Roads, Tuning},
 };
 
@@ -24,6 +28,8 @@ pub struct Member {
     pub tuning: Tuning,
     /// How the relay may be reached.
     pub roads: Roads,
+    /// Whether files may go to other members directly.
+    pub direct: Policy,
     /// Where it is noted which roads were open.
     pub road_notes: Option<RoadNotes>,
     /// Where listeners of the room are searched for besides, if anywhere.
@@ -64,27 +70,40 @@ impl EnterError {
 }
 
 impl Member {
+    /// A member that reaches its relay by every road that there is, and notes nothing.
+    #[must_use]
+    pub fn new(identity: Arc<Identity>, name: Name, invite: Invite) -> Self {
+        Self {
+            identity,
+            name,
+            invite,
+            tuning: Tuning::default(),
+            roads: Roads::default(),
+            direct: Policy::default(),
+            road_notes: None,
+            lan: None,
+            bundle_lifetime: BUNDLE_LIFETIME,
+        }
+    }
+
     /// The same member of the same room, at a relay on this LAN.
     #[must_use]
     pub fn on_lan(&self, relay: PeerId, addresses: Vec<SocketAddr>) -> Self {
+        let invite = Invite {
+            relay: addresses.first().and_then(|address| {
+                let at = HostPort::new(&address.ip().to_string(), address.port()).ok()?;
+                Some(RelayAddress {
+                    at,
+                    fingerprint: relay,
+                })
+            }),
+            secret: self.invite.secret.clone(),
+        };
         Self {
-            identity: self.identity.clone(),
-            name: self.name.clone(),
-            invite: Invite {
-                relay: addresses.first().and_then(|address| {
-                    let at = HostPort::new(&address.ip().to_string(), address.port()).ok()?;
-                    Some(RelayAddress {
-                        at,
-                        fingerprint: relay,
-                    })
-                }),
-                secret: self.invite.secret.clone(),
-            },
             tuning: self.tuning,
             roads: Roads::on_lan(addresses),
-            road_notes: None,
-            lan: None,
             bundle_lifetime: self.bundle_lifetime,
+            ..Self::new(self.identity.clone(), self.name.clone(), invite)
         }
     }
 
@@ -123,14 +142,17 @@ impl Member {
 
     /// A fresh bundle, with a key to seal to where I listen.
     #[must_use]
-    pub fn bundle(&self, hpke: Option<HpkePublicKey>) -> crate::protocol::SignedBundle {
+    pub fn bundle(&self, hpke: Option<HpkePublicKey>) -> SignedBundle {
+        self.bundle_with(hpke, false)
+    }
+
+    /// The same, which says whether I take direct connections.
+    pub(super) fn bundle_with(&self, hpke: Option<HpkePublicKey>, direct: bool) -> SignedBundle {
+        let expires = unix_now() + self.bundle_lifetime.as_secs();
         let bundle = Bundle {
-            key: self.identity.public_key(),
-            name: self.name.name.clone(),
-            chosen: self.name.chosen,
-            hpke,
+            direct,
             hard_links: true,
-            expires_unix: unix_now() + self.bundle_lifetime.as_secs(),
+            ..Bundle::new(self.identity.public_key(), &self.name, hpke, expires)
         };
         bundle.sign(&self.identity, &self.member_key())
     }

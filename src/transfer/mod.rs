@@ -1,8 +1,10 @@
 //! The client's side of every transfer: offer, seal, send; receive, open, store; receipts.
 //!
 //! - [`member`](Member): who I am, and how I enter my room
-//! - [`channel`](Channel): the way to the others in it: messages, events, file streams
+//! - [`channel`](Channel): the way to the others in it: messages, events, file streams; `outgoing`: messages on their way into it
 //! - `via_relay`: that way through a relay; `road`: what keeps it open
+//! - [`direct`](DirectFile): direct connections to them, beside the relay
+//! - [`ways`](Ways): every channel that leads to them
 //! - [`presence`](Peer): who else is there
 //! - [`send`]: from files to recipients
 //! - [`receive`]: from senders to files
@@ -15,20 +17,26 @@
 mod buffers;
 mod channel;
 mod clock;
+mod direct;
 mod error;
 mod event;
 mod member;
+mod outgoing;
 mod presence;
 pub mod receive;
 mod road;
 pub mod send;
 mod via_relay;
+mod ways;
 
-pub use channel::{Channel, FileStreams, MessageSender, PeerEvent};
+pub use channel::{Channel, FileStreams, Incoming, IncomingStreams, PeerEvent};
+pub use direct::DirectFile;
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Observer, PeerRef};
 pub use member::{EnterError, Member};
+pub use outgoing::MessageSender;
 pub use presence::Peer;
+pub use ways::{Presence, WayEvent, WayId, Ways};
 
 /// Seconds since 1970, by this machine's clock.
 #[must_use]

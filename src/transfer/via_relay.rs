@@ -5,13 +5,19 @@ use std::time::Duration;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    Channel, EnterError, Member, Peer, PeerEvent,
-    channel::{Outgoing, QUEUE},
+    Channel, EnterError, Event, Member, Observer, Peer, PeerEvent,
+    channel::QUEUE,
     clock::{self, Clock},
+    direct::Hub,
+    outgoing::Outgoing,
     road::{REASON_LIMIT, RelayRoad},
 };
 use crate::{
+<<<<<<< HEAD
     home::PathNote,
+=======
+    direct::Policy,
+>>>>>>> main
     identity::{HpkePublicKey, MemberKey},
     protocol::{ClientToServer, Code, Road, ServerToClient},
     quic::{
@@ -72,7 +78,30 @@ impl Member {
     pub async fn enter_and_list(&self) -> Result<Channel, EnterError> {
         enter(self, None, true).await
     }
+
+    /// The same; says so once that takes long enough to wonder about.
+    ///
+    /// # Errors
+    /// See [`EnterError`].
+    pub async fn enter_observed(
+        &self,
+        hpke: Option<HpkePublicKey>,
+        observer: &dyn Observer,
+    ) -> Result<Channel, EnterError> {
+        let mut entering = std::pin::pin!(self.enter(hpke));
+        match tokio::time::timeout(SILENCE_MAX, &mut entering).await {
+            Ok(entered) => entered,
+            Err(_) => {
+                let relay = self.place();
+                observer.event(Event::Connecting { relay });
+                entering.await
+            }
+        }
+    }
 }
+
+/// How long nothing may be said while a relay is connected to.
+const SILENCE_MAX: Duration = Duration::from_millis(500);
 
 /// Connects to the member's relay and enters the room; as a listener when there is a key to seal to.
 async fn enter(
@@ -97,6 +126,7 @@ async fn enter(
     {
         roads.tcp_after = Duration::ZERO;
     }
+<<<<<<< HEAD
     let mut tuning = member.tuning;
     if let Some(notes) = member.road_notes.as_ref().filter(|_| !listening) {
         let note = notes.rates().recall(&named, &network);
@@ -106,6 +136,9 @@ async fn enter(
         });
     }
     let (endpoint, link) = ClientEndpoint::connect(
+=======
+    let (mut endpoint, link) = ClientEndpoint::connect(
+>>>>>>> main
         (relay.at.host(), relay.at.port()),
         relay.fingerprint,
         &credentials,
@@ -119,9 +152,13 @@ async fn enter(
     {
         notes.note(&named, &network, link.road() == Road::Tcp);
     }
+    let direct = endpoint
+        .take_direct()
+        .filter(|_| is_direct_of_use(member.direct, &link))
+        .map(|socket| Hub::start(socket, member.direct, listening));
     let hello = ClientToServer::Hello {
         room: member.room(),
-        bundle: member.bundle(hpke),
+        bundle: member.bundle_with(hpke, direct.is_some()),
         listening,
     };
     match timeout(WELCOME_LIMIT, greet(&link, hello, listing)).await {
@@ -135,11 +172,15 @@ async fn enter(
                 reading: tokio::spawn(read(
                     receiver,
                     events,
-                    link,
+                    (link, direct.as_ref().map(|(hub, _)| hub.clone())),
                     (member.member_key(), relay_now.map(Clock::against)),
                 )),
             };
+<<<<<<< HEAD
             Ok(Channel::new(outgoing, received, road, listing))
+=======
+            Ok(Channel::new(outgoing, received, road, direct))
+>>>>>>> main
         }
         Ok(Err(_)) => {
             // The close may still be on its way behind the stream's end.
@@ -152,6 +193,17 @@ async fn enter(
             })
         }
         Err(_) => Err(EnterError::TurnedAway(LinkError::TimedOut)),
+    }
+}
+
+/// Whether direct paths may be of use to a member who reaches its relay on this link.
+///
+/// Where the relay is on this machine, a path to another member leads where the relay's does.
+fn is_direct_of_use(policy: Policy, link: &Link) -> bool {
+    match policy {
+        Policy::Never => false,
+        Policy::Only => true,
+        Policy::Auto | Policy::Lan => !link.remote().ip().is_loopback(),
     }
 }
 
@@ -235,11 +287,16 @@ fn to_relay(outgoing: Outgoing) -> ClientToServer {
 async fn read(
     mut receiver: ControlReceiver<ServerToClient>,
     events: mpsc::Sender<PeerEvent>,
-    link: Link,
+    (link, direct): (Link, Option<Hub>),
     (member_key, clock): (MemberKey, Option<Clock>),
 ) {
     loop {
         match receiver.receive().await {
+            Ok(Some(ServerToClient::Observed { address })) => {
+                if let Some(direct) = &direct {
+                    direct.observed(address);
+                }
+            }
             Ok(Some(message)) => {
                 if let Some(event) = from_relay(message, &member_key, clock)
                     && events.send(event).await.is_err()
@@ -305,6 +362,13 @@ fn from_relay(
             }
         },
         ServerToClient::PeersEnd {} => PeerEvent::Listed,
+        ServerToClient::Draining { within_secs } => {
+            tracing::info!(
+                within_secs,
+                "the relay is about to end, and takes no more transfers"
+            );
+            return None;
+        }
         ServerToClient::Welcome { .. }
         | ServerToClient::Observed { .. }
         | ServerToClient::Begun { .. }

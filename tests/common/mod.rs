@@ -10,6 +10,7 @@
     reason = "every test binary compiles this file and uses its own part of it"
 )]
 
+pub mod person;
 pub mod terminal;
 
 use std::{
@@ -284,6 +285,17 @@ impl Proc {
     /// The first event of this name.
     pub fn wait_event(&self, name: &str) -> Value {
         self.wait_where(name, 1, |_| true)
+    }
+
+    /// The first event of any of these names.
+    pub fn wait_first(&self, names: &[&str]) -> Value {
+        let mut found = None;
+        self.wait_until(&format!("event of {names:?}"), |heard| {
+            let is_one = |event: &&Value| names.iter().any(|name| event["event"] == *name);
+            found = heard.events.iter().find(is_one).cloned();
+            found.is_some()
+        });
+        found.expect("waited for")
     }
 
     /// The `count`th event of this name that the predicate holds for.

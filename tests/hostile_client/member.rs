@@ -3,14 +3,13 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use p2p::{
-    identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
-    protocol::{Answer, CHUNK_SIZE, FileClass, FileHeader, PeerId, PeerMessage},
-    quic::{Roads, Tuning},
+    identity::{Identity, Invite, Name},
+    protocol::{Answer, CHUNK_SIZE, FileClass, FileHeader, PeerId, PeerMessage, TransferId},
     sealing::{
         Compression, Head, HeadKind, JobId, Manifest, NewTransfer, ReceiptOpener, Suite,
         TransferSealer, chunk_frame,
     },
-    transfer::{Channel, Member, PeerEvent},
+    transfer::{Channel, Member, Peer, PeerEvent},
 };
 use tokio::time::timeout;
 
@@ -38,6 +37,7 @@ pub fn file(path: &str) -> (Head, Vec<u8>) {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
         mtime: None,
         blake3: None,
     };
@@ -72,25 +72,23 @@ pub fn directory(path: &str) -> (Head, Vec<u8>) {
 pub struct Mallory {
     member: Member,
     channel: Channel,
+    /// Who listens, as it was found first.
+    victim: Option<Peer>,
 }
 
 impl Mallory {
     pub async fn enter(invite: &Invite, identity: &Arc<Identity>) -> Self {
-        let member = Member {
-            identity: identity.clone(),
-            name: Name {
-                name: "mallory".parse().unwrap(),
-                chosen: true,
-            },
-            invite: invite.clone(),
-            tuning: Tuning::default(),
-            roads: Roads::default(),
-            road_notes: None,
-            lan: None,
-            bundle_lifetime: BUNDLE_LIFETIME,
-        };
+        let member = Member::new(
+            identity.clone(),
+            Name::chosen("mallory".parse().unwrap()),
+            invite.clone(),
+        );
         let channel = member.enter(None).await.unwrap();
-        Self { member, channel }
+        Self {
+            member,
+            channel,
+            victim: None,
+        }
     }
 
     /// Sends these, one after the other, in one transfer whose offer says that it is `announced`
@@ -100,18 +98,50 @@ impl Mallory {
         files: &[(Head, Vec<u8>)],
         announced: Option<u64>,
     ) -> Result<Vec<Fate>, String> {
-        timeout(LIMIT, self.sending(files, announced))
+        let manifest = Manifest {
+            bytes: announced,
+            ..Manifest::new(JobId::generate())
+        };
+        self.send_as(&manifest, files).await
+    }
+
+    /// Sends these in one transfer whose offer says whatever is wanted.
+    pub async fn send_as(
+        &mut self,
+        manifest: &Manifest,
+        files: &[(Head, Vec<u8>)],
+    ) -> Result<Vec<Fate>, String> {
+        timeout(LIMIT, self.sending(files, manifest))
             .await
             .expect("a transfer ends")
     }
 
-    async fn sending(
-        &mut self,
-        files: &[(Head, Vec<u8>)],
-        announced: Option<u64>,
-    ) -> Result<Vec<Fate>, String> {
-        let peers = self.channel.peers(false).await.unwrap();
-        let victim = peers.iter().find(|p| p.bundle.hpke.is_some()).unwrap();
+    /// Makes an offer; its transfer, and what is said to it.
+    pub async fn offer(&mut self, manifest: &Manifest) -> (TransferId, Answer) {
+        let (victim, sealer) = self.make_offer(manifest).await;
+        let answering = async {
+            loop {
+                if let PeerMessage::Answer { answer } = self.hear(victim).await {
+                    return answer;
+                }
+            }
+        };
+        let answer = timeout(LIMIT, answering).await.expect("an answer");
+        (sealer.transfer(), answer)
+    }
+
+    /// Takes a transfer back.
+    pub async fn close(&self, transfer: TransferId) {
+        self.channel.messages().close(transfer).await;
+    }
+
+    /// Makes an offer and waits for nothing; whom it is to, and its keys.
+    async fn make_offer(&mut self, manifest: &Manifest) -> (PeerId, TransferSealer) {
+        if self.victim.is_none() {
+            let peers = self.channel.peers(false).await.unwrap();
+            self.victim = peers.into_iter().find(|p| p.bundle.hpke.is_some());
+        }
+        let victim = self.victim.as_ref().expect("somebody listens");
         let sealer = TransferSealer::new(&NewTransfer {
             identity: &self.member.identity,
             name: &self.member.name,
@@ -119,26 +149,33 @@ impl Mallory {
             member_key: &self.member.member_key(),
             suite: Suite::preferred(),
             recipients: NonZeroU32::MIN,
-            manifest: &Manifest {
-                job: JobId::generate(),
-                files: None,
-                bytes: announced,
-                room: None,
-                names: vec![],
-                text: false,
-            },
+            manifest,
         });
-        let (messages, transfer) = (self.channel.messages(), sealer.transfer());
         let offer = sealer.offer_to(&victim.bundle).unwrap();
-        let mut receipts = sealer.receipts(victim.bundle.key);
+        let (messages, transfer) = (self.channel.messages(), sealer.transfer());
         messages
             .send(Some(victim.id), transfer, PeerMessage::Offer { offer })
             .await;
-        match self.hear(victim.id).await {
-            PeerMessage::Answer {
-                answer: Answer::Accept { .. },
-            } => {}
-            other => return Err(format!("{other:?}")),
+        (victim.id, sealer)
+    }
+
+    async fn sending(
+        &mut self,
+        files: &[(Head, Vec<u8>)],
+        manifest: &Manifest,
+    ) -> Result<Vec<Fate>, String> {
+        let (victim, sealer) = self.make_offer(manifest).await;
+        let transfer = sealer.transfer();
+        let key = self.victim.as_ref().expect("it was offered to").bundle.key;
+        let (mut receipts, messages) = (sealer.receipts(key), self.channel.messages());
+        loop {
+            match self.hear(victim).await {
+                PeerMessage::Asking {} => {}
+                PeerMessage::Answer {
+                    answer: Answer::Accept { .. },
+                } => break,
+                other => return Err(format!("{other:?}")),
+            }
         }
         self.channel.begin(transfer).await;
         let mut fates = Vec::new();
@@ -163,7 +200,7 @@ impl Mallory {
             // It may be refused by its head already.
             let _ = stream.write(bytes.into()).await;
             let _ = stream.finish();
-            match self.fate(victim.id, &mut receipts).await {
+            match self.fate(victim, &mut receipts).await {
                 Ok(fate) => fates.push(fate),
                 Err(ended) => return Err(ended),
             }

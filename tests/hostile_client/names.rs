@@ -398,7 +398,7 @@ fn a_tree_of_unknown_size_is_held_to_the_limit_as_a_whole() {
     });
     let reason = ended.expect_err("it stops");
     assert!(
-        reason.contains("takes at most 100000 bytes (--max-size); this is 120000"),
+        reason.contains("takes at most 100 kB (--max-size); this is 120 kB"),
         "{reason}"
     );
     assert_eq!(lab.stored("alice"), ["0.bin", "1.bin", "2.bin"]);

@@ -7,9 +7,8 @@ use std::{
 };
 
 use p2p::{
-    identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
+    identity::{Identity, Invite, Name},
     protocol::{Answer, PeerMessage},
-    quic::{Roads, Tuning},
     sealing::OpenKeys,
     transfer::{Channel, Member, PeerEvent},
 };
@@ -18,19 +17,11 @@ use super::common::Lab;
 
 /// Enters as a listener of the name `mute`.
 async fn enter(invite: &Invite) -> Channel {
-    let member = Member {
-        identity: Arc::new(Identity::generate()),
-        name: Name {
-            name: "mute".parse().unwrap(),
-            chosen: true,
-        },
-        invite: invite.clone(),
-        tuning: Tuning::default(),
-        roads: Roads::default(),
-        road_notes: None,
-        lan: None,
-        bundle_lifetime: BUNDLE_LIFETIME,
-    };
+    let member = Member::new(
+        Arc::new(Identity::generate()),
+        Name::chosen("mute".parse().unwrap()),
+        invite.clone(),
+    );
     let hpke = OpenKeys::generate().current().public().clone();
     member.enter(Some(hpke)).await.unwrap()
 }

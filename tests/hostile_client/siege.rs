@@ -23,6 +23,8 @@ pub const BESIDE_THE_LIMIT: u64 = 32 * MIB;
 
 /// Files that an honest sender sends while an attack runs.
 const HONEST_FILES: usize = 3;
+/// The same while an attack takes its time.
+const HONEST_MOST: usize = 10;
 
 /// A relay, an honest listener, and a file that an honest sender sends.
 pub struct Siege {
@@ -86,7 +88,7 @@ impl Siege {
     {
         let (ready, in_place) = mpsc::channel();
         let (over, until) = tokio::sync::oneshot::channel::<()>();
-        let (before, invite) = (self.relay.rss(), self.invite());
+        let (before, invite) = (memory(&self.relay), self.invite());
         let meter = Meter::start(&self.relay);
         let attacker = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -122,6 +124,36 @@ impl Siege {
     }
 }
 
+impl Siege {
+    /// Runs an attack on a thread of its own, and sends honest files for as long as it lasts.
+    #[track_caller]
+    pub fn during<F: Future<Output = ()>>(&self, attack: impl FnOnce(Invite) -> F + Send) -> Seen {
+        let (before, invite) = (memory(&self.relay), self.invite());
+        let meter = Meter::start(&self.relay);
+        let mut honest = Vec::new();
+        thread::scope(|scope| {
+            let attacker = scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                runtime.block_on(attack(invite));
+            });
+            while honest.is_empty() || (honest.len() < HONEST_MOST && !attacker.is_finished()) {
+                honest.push(self.honest_send(&format!("honest-{}", honest.len()), &[]));
+            }
+            if let Err(panic) = attacker.join() {
+                std::panic::resume_unwind(panic);
+            }
+        });
+        Seen {
+            before,
+            most: meter.most(),
+            honest,
+        }
+    }
+}
+
 impl Seen {
     /// Asserts that the relay kept to its memory limit, and that honest files came in time.
     #[track_caller]
@@ -143,14 +175,26 @@ impl Seen {
     }
 }
 
-/// `VmRSS` in a process's `status`, in bytes.
-fn resident(status: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    // A process that has ended has none.
-    line.map_or(0, |line| {
-        let kib = line.trim().trim_end_matches(" kB");
-        kib.parse::<u64>().unwrap() * 1024
-    })
+/// Resident memory in a process's `status`, in bytes; of the program's own file no more than it takes
+/// when it is optimised.
+pub fn resident(status: &str) -> u64 {
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        // A process that has ended has none.
+        line.map_or(0, |line| {
+            let kib = line.trim().trim_end_matches(" kB");
+            kib.parse::<u64>().unwrap() * 1024
+        })
+    };
+    field("RssAnon:") + field("RssShmem:") + field("RssFile:").min(PROGRAM)
+}
+
+/// What an optimised build has in memory of its own file.
+const PROGRAM: u64 = 8 * MIB;
+
+/// Resident memory of a process now, in bytes.
+pub fn memory(process: &Proc) -> u64 {
+    resident(&fs::read_to_string(process.proc_file("status")).unwrap_or_default())
 }
 
 /// Looks at a process's resident memory again and again.

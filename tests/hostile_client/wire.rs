@@ -21,7 +21,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use rustls::{
     DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::aws_lc_rs,
+    crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
 };
 
@@ -56,6 +56,22 @@ impl Attacker {
         alpn: &[&[u8]],
     ) -> Result<Self, quinn::ConnectionError> {
         let endpoint = endpoint(&identity, alpn, quinn::TransportConfig::default());
+        let connection = dial(&endpoint, invite).await?;
+        Ok(Self {
+            identity,
+            _endpoint: endpoint,
+            connection,
+        })
+    }
+
+    /// Connects with this configuration, which has the identity's certificate.
+    pub async fn configured(
+        invite: &Invite,
+        identity: Identity,
+        config: quinn::ClientConfig,
+    ) -> Result<Self, quinn::ConnectionError> {
+        let mut endpoint = quinn::Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into()).unwrap();
+        endpoint.set_default_client_config(config);
         let connection = dial(&endpoint, invite).await?;
         Ok(Self {
             identity,
@@ -240,6 +256,7 @@ pub fn bundle(identity: &Identity) -> Bundle {
         name: "mallory".parse().unwrap(),
         chosen: false,
         hpke: None,
+        direct: false,
         hard_links: false,
         expires_unix: u64::MAX,
     }
@@ -260,19 +277,29 @@ pub fn endpoint(
 pub fn client_config(
     identity: &Identity,
     alpn: &[&[u8]],
+    transport: quinn::TransportConfig,
+) -> quinn::ClientConfig {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    provider_config(provider, identity, alpn, transport)
+}
+
+/// The same with cryptography of one's own.
+pub fn provider_config(
+    provider: Arc<CryptoProvider>,
+    identity: &Identity,
+    alpn: &[&[u8]],
     mut transport: quinn::TransportConfig,
 ) -> quinn::ClientConfig {
     let certificate = Certificate::of(identity);
     let chain = vec![CertificateDer::from(certificate.certificate)];
     let key = PrivatePkcs8KeyDer::from(certificate.private_key.to_vec());
-    let mut config =
-        rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone))
-            .with_client_auth_cert(chain, key.into())
-            .unwrap();
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone))
+        .with_client_auth_cert(chain, key.into())
+        .unwrap();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     let config = QuicClientConfig::try_from(config).unwrap();
     let mut config = quinn::ClientConfig::new(Arc::new(config));

@@ -25,6 +25,7 @@ fn invented(identity: &Identity, name: &str) -> Bundle {
         name: name.parse().unwrap(),
         chosen: true,
         hpke: Some(OpenKeys::generate().current().public().clone()),
+        direct: false,
         hard_links: false,
         expires_unix: now() + 3600,
     }

@@ -10,9 +10,9 @@ use std::{
 
 use p2p::{
     home::{Home, KnownPeers},
-    identity::{BUNDLE_LIFETIME, HostPort, Identity, Invite, Name, RoomSecret},
+    identity::{HostPort, Identity, Invite, Name, RoomSecret},
     protocol::PeerId,
-    quic::{Certificate, Credentials, Roads, Tuning},
+    quic::{Certificate, Credentials},
     relay::{Admission, Relay, RelayConfig},
     storage::Target,
     transfer::{
@@ -74,19 +74,11 @@ impl Stage {
     pub fn peer_at(&self, folder: &str, name: &str) -> Peer {
         let folder = self.folder.path().join(folder);
         let home = Home::open(Some(folder.clone())).unwrap();
-        let member = Arc::new(Member {
-            identity: Arc::new(Identity::generate()),
-            name: Name {
-                name: name.parse().unwrap(),
-                chosen: true,
-            },
-            invite: self.invite.clone(),
-            tuning: Tuning::default(),
-            roads: Roads::default(),
-            road_notes: None,
-            lan: None,
-            bundle_lifetime: BUNDLE_LIFETIME,
-        });
+        let member = Arc::new(Member::new(
+            Arc::new(Identity::generate()),
+            Name::chosen(name.parse().unwrap()),
+            self.invite.clone(),
+        ));
         let known = KnownPeers::new(home.known_peers(), self.invite.secret.room_id());
         Peer {
             member,

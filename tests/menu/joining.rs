@@ -152,3 +152,25 @@ fn an_invite_of_this_machine_only_is_called_so() {
     menu.press("i");
     menu.sees("good on this machine only");
 }
+
+#[test]
+fn a_name_that_is_set_in_the_menu_is_what_others_send_to_now_and_later() {
+    let (lab, _relay) = Lab::new();
+    let file = lab.file("x.txt", 10);
+    let mut menu = joined(&lab, SMALL);
+    menu.press("r");
+    menu.sees("name    vera");
+    menu.press("n");
+    menu.sees("Name of this machine");
+    menu.press("violet\r");
+    menu.sees("name    violet");
+    menu.sees("p2p send --to violet");
+    menu.press("a\x1b");
+    lab.send("bob", &["--to", "violet", "--wait", "30s"], &[&file])
+        .expect(0);
+    menu.sees("✓ received");
+    menu.press("q");
+    assert_eq!(menu.ends(), 0);
+    let id = lab.command("vera").arg("id").output().unwrap();
+    assert!(id.stdout.ends_with(b"  violet\n"));
+}

@@ -10,9 +10,9 @@ use std::{
 
 use p2p::{
     home::KnownPeers,
-    identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
+    identity::{Identity, Invite, Name},
     protocol::Road,
-    quic::{Roads, Tuning},
+    quic::Roads,
     storage::Target,
     transfer::{
         Event, Member, Observer,
@@ -82,20 +82,15 @@ fn start(lab: &Lab, observer: Told, end: CancellationToken) -> thread::JoinHandl
     let (out, home) = (lab.out("alice"), lab.home("alice"));
     let known = KnownPeers::new(home.join("known-peers.json"), invite.secret.room_id());
     let member = Member {
-        identity: Arc::new(Identity::generate()),
-        name: Name {
-            name: "alice".parse().unwrap(),
-            chosen: true,
-        },
-        invite,
-        tuning: Tuning::default(),
         roads: Roads {
             udp_again: Duration::from_millis(100),
             ..Roads::default()
         },
-        road_notes: None,
-        lan: None,
-        bundle_lifetime: BUNDLE_LIFETIME,
+        ..Member::new(
+            Arc::new(Identity::generate()),
+            Name::chosen("alice".parse().unwrap()),
+            invite,
+        )
     };
     let target = Target::open(&out).unwrap();
     let config = ListenConfig::new(target, out, home.join("journal"), known);

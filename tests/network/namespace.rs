@@ -4,18 +4,25 @@
 use std::{
     ffi::OsStr,
     process::{Command, Output},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// Whether namespaces and nftables can be had; a line on standard error says it where not.
 pub fn available(test: &str) -> bool {
-    let works = |program: &str, args: &[&str]| {
-        let output = Command::new(program).args(args).output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    let probe = format!("p2p-probe-{}", std::process::id());
-    let available = works("nft", &["--version"]) && works("ip", &["netns", "add", &probe]);
-    let _ = Command::new("ip").args(["netns", "del", &probe]).output();
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    let available = *AVAILABLE.get_or_init(|| {
+        let works = |program: &str, args: &[&str]| {
+            let output = Command::new(program).args(args).output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        let probe = format!("p2p-probe-{}", std::process::id());
+        let available = works("nft", &["--version"]) && works("ip", &["netns", "add", &probe]);
+        let _ = Command::new("ip").args(["netns", "del", &probe]).output();
+        available
+    });
     if !available {
         eprintln!("skipped {test}: it needs root, iproute2 and nftables");
     }
@@ -59,7 +66,12 @@ impl Namespace {
     /// A cable to another namespace, with these addresses at both ends.
     ///
     /// The name of the interface here.
-    pub fn connect(&self, other: &Self, (here, there): (&[&str], &[&str])) -> String {
+    pub fn connect(&self, other: &Self, addresses: (&[&str], &[&str])) -> String {
+        self.cable_to(other, addresses).0
+    }
+
+    /// The same; the names of the interfaces at both ends.
+    pub fn cable_to(&self, other: &Self, (here, there): (&[&str], &[&str])) -> (String, String) {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (a, b) = (format!("veth{number}a"), format!("veth{number}b"));
@@ -87,7 +99,14 @@ impl Namespace {
             }
             namespace.ip(&format!("link set {device} up"));
         }
-        a
+        (a, b)
+    }
+
+    /// Lets a file lie over the one of this name in `/etc` for what runs inside.
+    pub fn etc(&self, name: &str, contents: &str) {
+        let folder = format!("/etc/netns/{}", self.name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(format!("{folder}/{name}"), contents).unwrap();
     }
 
     /// `ip` inside.
@@ -136,6 +155,7 @@ impl Drop for Namespace {
         let _ = Command::new("ip")
             .args(["netns", "del", &self.name])
             .output();
+        let _ = std::fs::remove_dir_all(format!("/etc/netns/{}", self.name));
     }
 }
 

@@ -124,7 +124,7 @@ fn a_road_that_does_not_exist_is_a_usage_error() {
     let mut send = send_with(&lab, ("P2P_ROAD", "carrier-pigeon"), &["--to", "a", "b"]);
     send.expect(2);
     assert!(
-        send.stderr().contains("expected relay or tcp"),
+        send.stderr().contains("expected relay, tcp"),
         "{}",
         send.stderr()
     );

@@ -13,7 +13,10 @@ fn a_relay_reads_its_options_from_a_file_and_check_says_what_is_wrong_with_it() 
     let certs = lab.folder().join("certs");
     fs::create_dir(&certs).unwrap();
     let right = format!(
-        "# A relay of the office.\npublic = \"relay.example.org\"\ncerts = {certs:?}\nmemory-limit = \"64Mi\"\n"
+        "# A relay of the office.\npublic = \"relay.example.org\"\ncerts = {certs:?}\nmemory-limit = \"64Mi\"\n\
+         [room]\nmembers = 50\nlimit = \"20M\"\nfiles = 16\nspool = \"256Mi\"\n\
+         [rooms.buva4a-mre6cp-thhtjp-wytpbs-kgon7i-43kcpp-b2ixmn-skuxme-fv7aav]\nmembers = 500\n\
+         [network]\nconnections = 100\nhandshakes = 20\n"
     );
     fs::write(&file, &right).unwrap();
     let mut check = lab.run("relay", ["server", "--config", &path, "--check"]);
@@ -31,6 +34,13 @@ fn a_relay_reads_its_options_from_a_file_and_check_says_what_is_wrong_with_it() 
         ("bind = \"nowhere\"\n", "line 1: invalid socket address"),
         ("certs = \"/nonexistent/of/all\"\n", "no directory"),
         ("open = \n", "line 1"),
+        ("\n[room]\nmembers = 0\n", "line 3"),
+        ("[room]\npeers = 7\n", "unknown field `peers`"),
+        ("[rooms.nonsense]\nfiles = 1\n", "line 1"),
+        ("[network]\nhandshakes = \"many\"\n", "line 2"),
+        ("drain = \"soon\"\n", "line 1"),
+        ("log-level = \"loud\"\n", "line 1"),
+        ("audit = \"/nonexistent/of/all/audit\"\n", "no directory"),
     ] {
         fs::write(&file, wrong).unwrap();
         let mut check = lab.run("relay", ["server", "--config", &path, "--check"]);

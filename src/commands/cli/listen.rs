@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::{
-    When,
+    DirectArg, When,
     value::{CommandLine, parse_command, parse_size},
 };
 use crate::protocol::PeerName;
@@ -59,6 +59,15 @@ pub struct ListenArgs {
     /// The largest transfer to take.
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Policy")]
     pub max_size: Option<u64>,
+    /// Whether files may come from the sender itself instead of through the relay; senders whose
+    /// offer is accepted then learn this machine's addresses.
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "auto",
+        help_heading = "Policy"
+    )]
+    pub direct: DirectArg,
     /// Whether to show received JSON, CSV and images.
     #[arg(
         long,

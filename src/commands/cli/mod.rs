@@ -18,10 +18,10 @@ pub use self::{
     listen::{Accept, ConflictArg, ListenArgs, NamesArg},
     room::{IdArgs, JoinArgs, PeersArgs, QrArgs, RoomCommand, RoomsArgs, TrustCommand},
     send::{BroadcastArgs, Compress, SendArgs, WhatArgs},
-    server::{ServerArgs, ServerCommand, ServerSettings, StatusArgs},
+    server::{LogFormat, RoomSettings, ServerArgs, ServerCommand, ServerSettings, StatusArgs},
     show::{DemoArgs, ShowArgs},
 };
-use crate::home::RoomName;
+use crate::{direct::Policy, home::RoomName};
 
 /// Send files to machines you know, by name, through a relay you own and need not trust.
 #[derive(Debug, Parser)]
@@ -91,11 +91,34 @@ pub enum When {
     Never,
 }
 
+/// Whether files go from peer to peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DirectArg {
+    /// Wherever a path can be opened; otherwise through the relay.
+    Auto,
+    /// Within the local network only.
+    Lan,
+    /// Never: everything passes through the relay.
+    Never,
+}
+
+impl DirectArg {
+    /// What it means.
+    #[must_use]
+    pub fn policy(self) -> Policy {
+        match self {
+            Self::Auto => Policy::Auto,
+            Self::Lan => Policy::Lan,
+            Self::Never => Policy::Never,
+        }
+    }
+}
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a relay; prints its invite when ready
-    Server(ServerArgs),
+    Server(Box<ServerArgs>),
     /// Save an invite after reaching its relay
     Join(JoinArgs),
     /// The rooms that this machine has joined

@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::value::{parse_duration, parse_rate};
+use super::{
+    DirectArg, NamesArg,
+    value::{parse_duration, parse_rate},
+};
 
 /// What `send` and `broadcast` share.
 #[derive(Debug, Args)]
@@ -30,6 +33,14 @@ pub struct WhatArgs {
     /// Send permissions too. The recipient grants no more than it would without them.
     #[arg(long, conflicts_with = "text", help_heading = "What to send")]
     pub preserve: bool,
+    /// What to do about a name that cannot be shown: send it with %XX for what cannot, or refuse the file.
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "replace",
+        help_heading = "What to send"
+    )]
+    pub names: NamesArg,
     /// List what would be sent, and send nothing.
     #[arg(
         short = 'n',
@@ -55,6 +66,15 @@ pub struct WhatArgs {
         help_heading = "Time and speed"
     )]
     pub compress: Compress,
+    /// Whether files may go to the recipient itself instead of through the relay; the recipient then
+    /// learns this machine's addresses.
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "auto",
+        help_heading = "Time and speed"
+    )]
+    pub direct: DirectArg,
 }
 
 /// Whether to compress.

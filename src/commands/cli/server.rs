@@ -1,11 +1,18 @@
 //! `p2p server`
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use serde::{Deserialize, Deserializer, de};
+use tracing::Level;
 
-use super::value::{parse_rate, parse_size};
+use super::value::{parse_duration, parse_rate, parse_size};
 use crate::{protocol::RoomId, relay::TcpListen};
 
 /// `p2p server`
@@ -88,6 +95,14 @@ pub struct ServerSettings {
         help_heading = "Rooms"
     )]
     pub open: Option<bool>,
+    /// Let peers find no direct connections to each other: everything passes through this relay.
+    #[arg(
+        long,
+        num_args = 0,
+        default_missing_value = "true",
+        help_heading = "Rooms"
+    )]
+    pub no_direct: Option<bool>,
     /// Connections of admitted peers at once [default: 1024].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub max_peers: Option<usize>,
@@ -109,9 +124,58 @@ pub struct ServerSettings {
     /// Where to serve `/metrics` (OpenMetrics), `/healthz` and `/readyz` over HTTP; port 0 picks one.
     #[arg(long, value_name = "ADDR", help_heading = "Operation")]
     pub metrics: Option<SocketAddr>,
+    /// How long transfers that are under way may go on after SIGTERM [default: 60s].
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "Operation")]
+    #[serde(deserialize_with = "period")]
+    pub drain: Option<Duration>,
+    /// How log lines look on standard error [default: text].
+    #[arg(long, value_name = "FORMAT", help_heading = "Operation")]
+    pub log: Option<LogFormat>,
+    /// How important they must be: error, warn, info, debug, trace [default: warn, or as -q and -v say].
+    #[arg(long, value_name = "LEVEL", help_heading = "Operation")]
+    #[serde(deserialize_with = "from_text")]
+    pub log_level: Option<Level>,
+    /// Append a line of JSON for each admission, refusal and transfer to this file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Operation")]
+    pub audit: Option<PathBuf>,
     /// Threads that encrypt, decrypt and send [default: 1].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub threads: Option<NonZeroUsize>,
+    /// What the members of each room may have together. In a file only.
+    #[arg(skip)]
+    pub room: RoomSettings,
+    /// What some rooms may have in place of that.
+    #[arg(skip)]
+    pub rooms: HashMap<RoomId, RoomSettings>,
+    /// What one network may have.
+    #[arg(skip)]
+    pub network: NetworkSettings,
+}
+
+/// What the members of one room may have together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RoomSettings {
+    /// Identities at once.
+    pub members: Option<NonZeroUsize>,
+    /// Bytes a second that all of them may send.
+    #[serde(deserialize_with = "rate")]
+    pub limit: Option<u64>,
+    /// Files that are passed on at once.
+    pub files: Option<NonZeroUsize>,
+    /// Bytes on disk for those that are behind.
+    #[serde(deserialize_with = "size")]
+    pub spool: Option<u64>,
+}
+
+/// What one network may have: a /24 of IPv4, a /56 of IPv6.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NetworkSettings {
+    /// Connections of admitted peers at once.
+    pub connections: Option<NonZeroUsize>,
+    /// New connections a second.
+    pub handshakes: Option<NonZeroU32>,
 }
 
 impl ServerSettings {
@@ -126,15 +190,34 @@ impl ServerSettings {
             certs: self.certs.or(under.certs),
             admit: self.admit,
             open: self.open.or(under.open),
+            no_direct: self.no_direct.or(under.no_direct),
             max_peers: self.max_peers.or(under.max_peers),
             spool: self.spool.or(under.spool),
             spool_limit: self.spool_limit.or(under.spool_limit),
             memory_limit: self.memory_limit.or(under.memory_limit),
             limit: self.limit.or(under.limit),
             metrics: self.metrics.or(under.metrics),
+            drain: self.drain.or(under.drain),
+            log: self.log.or(under.log),
+            log_level: self.log_level.or(under.log_level),
+            audit: self.audit.or(under.audit),
             threads: self.threads.or(under.threads),
+            // No command line says anything of these.
+            room: under.room,
+            rooms: under.rooms,
+            network: under.network,
         }
     }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object on each line.
+    Json,
 }
 
 /// A size in a file: a number of bytes, or text as on the command line.
@@ -158,6 +241,11 @@ fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Er
         Size::Bytes(bytes) => Ok(Some(bytes)),
         Size::Text(text) => parse_rate(&text).map(Some).map_err(de::Error::custom),
     }
+}
+
+fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).map(Some).map_err(de::Error::custom)
 }
 
 fn from_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
@@ -186,9 +274,9 @@ mod tests {
         let room = RoomId::from_bytes([7; 32]);
         let text = format!(
             "bind = \"[::]:5000\"\ntcp = \"off\"\npublic = \"relay.example.org\"\ncerts = \"/c\"\n\
-             admit = [\"{room}\"]\nopen = true\nmax-peers = 7\nspool = \"/s\"\nspool-limit = \"2Gi\"\n\
+             admit = [\"{room}\"]\nopen = true\nno-direct = true\nmax-peers = 7\nspool = \"/s\"\nspool-limit = \"2Gi\"\n\
              memory-limit = 67108864\nlimit = \"5M/s\"\n\
-             metrics = \"[::1]:9433\"\nthreads = 2\n"
+             metrics = \"[::1]:9433\"\ndrain = \"5m\"\nlog = \"json\"\nlog-level = \"info\"\naudit = \"/a\"\nthreads = 2\n"
         );
         let file: ServerSettings = toml::from_str(&text).unwrap();
         let room = room.to_string();
@@ -205,6 +293,7 @@ mod tests {
             "--admit",
             &room,
             "--open",
+            "--no-direct",
             "--max-peers",
             "7",
             "--spool",
@@ -217,6 +306,14 @@ mod tests {
             "5M",
             "--metrics",
             "[::1]:9433",
+            "--drain",
+            "5m",
+            "--log",
+            "json",
+            "--log-level",
+            "info",
+            "--audit",
+            "/a",
             "--threads",
             "2",
         ]);

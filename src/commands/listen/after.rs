@@ -3,14 +3,13 @@
 use std::{io::IsTerminal, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use tokio::{
-    process::Command,
     sync::mpsc,
     task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::notify::Notifier;
+use super::{hook, notify::Notifier};
 use crate::{
     commands::{
         cli::{Accept, CommandLine, ListenArgs, When},
@@ -18,6 +17,7 @@ use crate::{
         show,
     },
     display::{Events, Stage},
+    storage::crash_point,
     transfer::receive::ReceivedFile,
 };
 
@@ -26,7 +26,7 @@ const SHOW_LIMIT: Duration = Duration::from_secs(10);
 /// Files that are shown of those that arrive close together: a folder of hundreds is not looked at
 /// as it comes.
 const SHOWN_MAX: usize = 5;
-/// Files that wait for the program; then nothing more is stored until it has caught up.
+/// Files that wait in memory; for the program, further ones wait in the journal.
 const QUEUE: usize = 256;
 /// How long a program that runs may go on once this listener is told to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
@@ -127,7 +127,9 @@ impl Worker {
             left += 1;
         }
         if left > 0 && self.exec.is_some() {
-            tracing::warn!("stopped before the program had run for {left} of the files stored");
+            tracing::warn!(
+                "stopped before the program had run on {left} of the files stored: it runs when this listener is started again"
+            );
         }
     }
 
@@ -173,7 +175,8 @@ async fn show_file(path: &Path, may_ask: bool) {
 /// Runs the program with the path as its last argument; no shell reads it.
 async fn run(command: &CommandLine, file: &ReceivedFile, json: bool) {
     let (program, arguments) = command.0.split_first().expect("parsed to have a program");
-    let mut child = Command::new(program);
+    let ticket = file.ticket.as_ref();
+    let mut child = hook::process(program, ticket);
     // A relative path could begin with a dash and be taken for an option.
     let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
     child
@@ -192,7 +195,20 @@ async fn run(command: &CommandLine, file: &ReceivedFile, json: bool) {
         // Nothing but events belongs on standard output.
         child.stdout(Stdio::from(std::io::stderr()));
     }
-    match child.status().await {
+    crash_point("unstarted");
+    let started = child.spawn();
+    crash_point("started");
+    // A program that cannot be started is not tried again by the next listener.
+    match (ticket, &started) {
+        (Some(ticket), Ok(_)) => ticket.handed_over(),
+        (Some(ticket), Err(_)) => drop(ticket.claim()),
+        (None, _) => {}
+    }
+    let ended = match started {
+        Ok(mut child) => child.wait().await,
+        Err(error) => Err(error),
+    };
+    match ended {
         Ok(status) if status.success() => {}
         Ok(status) => tracing::warn!("{program} failed ({status}) on {}", file.path.display()),
         Err(error) => tracing::warn!("cannot run {program}: {error}"),

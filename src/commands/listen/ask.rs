@@ -11,8 +11,13 @@ use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
     display::{Stage, bytes, show::sanitise},
+    home::KnownPeers,
+    identity::Standing,
     protocol::{DeclineReason, PeerId},
-    transfer::receive::{Answer, OfferPolicy, OfferView, Refusal, Verdict},
+    transfer::{
+        receive::{Answer, OfferPolicy, OfferView, Refusal, Verdict},
+        unix_now,
+    },
 };
 
 /// Lines that may be typed before a question; they are no answer to it.
@@ -29,7 +34,9 @@ const REMEMBERED_MAX: usize = 1024;
 pub(super) struct Ask {
     /// What is typed, line by line; held by whoever asks.
     lines: tokio::sync::Mutex<mpsc::Receiver<String>>,
-    /// Whose offers are taken, or not, without a question from now on.
+    /// Whose offers are taken without a question, now and later.
+    known: KnownPeers,
+    /// The same where that could not be saved.
     remembered: Mutex<HashMap<PeerId, bool>>,
     stage: Stage,
 }
@@ -61,7 +68,7 @@ impl Ask {
     ///
     /// One thread reads for as long as the process lives: a read cannot be taken back, and one that
     /// was left over from an offer that is gone would swallow the answer to the next.
-    pub(super) fn start(stage: Stage) -> Self {
+    pub(super) fn start(stage: Stage, known: KnownPeers) -> Self {
         let (typed, lines) = mpsc::channel(TYPED_AHEAD);
         if std::io::stdin().is_terminal() {
             std::thread::spawn(move || {
@@ -76,24 +83,38 @@ impl Ask {
         }
         Self {
             lines: tokio::sync::Mutex::new(lines),
+            known,
             remembered: Mutex::default(),
             stage,
         }
     }
 
-    fn remember(&self, offer: &OfferView, is_taken: bool) {
-        let mut remembered = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() < REMEMBERED_MAX {
-            remembered.insert(offer.from, is_taken);
+    /// Saves what a person said for good, and says how that is undone.
+    fn remember(&self, offer: &OfferView, standing: Standing) {
+        let name = (&offer.from_name, offer.from_chosen);
+        let saved = self
+            .known
+            .set_standing(name, offer.from, standing, unix_now());
+        let how = match standing {
+            Standing::Always => "accepted",
+            Standing::Never => "declined",
+        };
+        let from = &offer.from_name;
+        match saved {
+            Ok(name) => self.stage.line(&format!(
+                "offers from {from} are {how} from now on; `p2p trust rm {name}` undoes it"
+            )),
+            Err(error) => {
+                let remembered = self.remembered.lock();
+                let mut remembered = remembered.unwrap_or_else(PoisonError::into_inner);
+                if remembered.len() < REMEMBERED_MAX {
+                    remembered.insert(offer.from, standing == Standing::Always);
+                }
+                self.stage.line(&format!(
+                    "offers from {from} are {how} until you stop listening: cannot save more ({error})"
+                ));
+            }
         }
-        let (name, how) = (
-            &offer.from_name,
-            if is_taken { "accepted" } else { "declined" },
-        );
-        eprintln!("offers from {name} are {how} from now on, until you stop listening");
     }
 
     /// Puts the question until there is an answer to it; `None` when nobody can type any more.
@@ -142,11 +163,16 @@ impl OfferPolicy for Ask {
             .remembered
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let is_always = || {
+            let known = self.known.load();
+            known.is_ok_and(|known| known.standing(offer.from) == Some(Standing::Always))
+        };
         match remembered.get(&offer.from) {
+            None if is_always() => Verdict::Accept,
             Some(true) => Verdict::Accept,
             Some(false) => refuse("declined"),
             None if std::io::stdin().is_terminal() => Verdict::Ask,
-            None => refuse("asks a person, and nobody is there"),
+            None => refuse("asks a person there, who has no terminal"),
         }
     }
 
@@ -159,8 +185,8 @@ impl OfferPolicy for Ask {
                 Verdict::Refuse(_) => None,
             };
             match choice {
-                Some(Choice::Always) => self.remember(offer, true),
-                Some(Choice::Never) => self.remember(offer, false),
+                Some(Choice::Always) => self.remember(offer, Standing::Always),
+                Some(Choice::Never) => self.remember(offer, Standing::Never),
                 _ => {}
             }
             match choice {
@@ -193,7 +219,8 @@ const PROMPT: &str = "accept? [y/N] (or always, never) ";
 
 /// Who, how many, how much, and what it is called: everything from outside escaped.
 fn question(offer: &OfferView) -> String {
-    let mut text = format!("{} ({}) offers ", offer.from_name, offer.from.short());
+    let (name, caution) = (&offer.from_name, offer.from_name.caution());
+    let mut text = format!("{name}{caution} ({}) offers ", offer.from.short());
     if offer.text {
         text.push_str("a message");
     } else {
@@ -232,6 +259,7 @@ mod tests {
             transfer: TransferId::from_bytes([0; 16]),
             from: PeerId::from_bytes([1; 32]),
             from_name: "alice".parse().unwrap(),
+            from_chosen: true,
             files: Some(1),
             bytes: Some(5),
             names: vec![("evil\u{1b}[2J\r\nname".to_owned(), Some(5))],

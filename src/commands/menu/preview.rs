@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{io::AsyncReadExt, task::AbortHandle, time::timeout};
 
-use super::board::Board;
+use super::shared_state::SharedState;
 use crate::commands::show;
 use crate::display::{
     menu::{News, Preview, preview_size},
@@ -27,13 +27,13 @@ pub(super) struct Previews(Option<AbortHandle>);
 
 impl Previews {
     /// Shows this file instead of the one before. Call it inside a runtime.
-    pub(super) fn show(&mut self, path: PathBuf, board: &Arc<Board>) {
+    pub(super) fn show(&mut self, path: PathBuf, shared: &Arc<SharedState>) {
         let window = crossterm::terminal::size().unwrap_or((80, 24));
-        let (cells, color) = board.look(|state| (preview_size(&state.mode, window), state.color));
-        let board = board.clone();
+        let (cells, color) = shared.read(|state| (preview_size(&state.mode, window), state.color));
+        let shared = shared.clone();
         let task = tokio::spawn(async move {
             let text = shown(&path, cells, color).await;
-            board.tell(News::Preview(Preview { path, text }));
+            shared.notify(News::Preview(Preview { path, text }));
         });
         if let Some(before) = self.0.replace(task.abort_handle()) {
             before.abort();

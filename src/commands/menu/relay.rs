@@ -8,6 +8,7 @@ use crate::{
     commands::{CommandError, cli::ServerSettings, server},
     home::{Home, load_invite},
     identity::Invite,
+    operation::PassedSockets,
 };
 
 /// How to reach it: from here, and from elsewhere.
@@ -30,8 +31,9 @@ pub(super) fn start(
         bind: Some((Ipv6Addr::UNSPECIFIED, 0).into()),
         ..ServerSettings::default()
     };
-    let (relay, elsewhere) = server::open(home, &ServerSettings::default())
-        .or_else(|_| server::open(home, &any_port))?;
+    let (relay, elsewhere) =
+        server::open(home, &ServerSettings::default(), PassedSockets::default())
+            .or_else(|_| server::open(home, &any_port, PassedSockets::default()))?;
     let here = load_invite(&home.relay_invite())
         .map_err(CommandError::other)?
         .unwrap_or_else(|| elsewhere.clone());

@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     CommandError, Context,
-    board::{Board, Observed},
+    shared_state::{Observed, SharedState},
 };
 use crate::{
     display::menu::News,
@@ -48,7 +48,7 @@ impl Room {
         context: &Context,
         invite: Invite,
         folder: &Path,
-        board: &Arc<Board>,
+        shared: &Arc<SharedState>,
         left: Option<&Self>,
     ) -> Result<Self, CommandError> {
         let member = context.member_of(invite)?;
@@ -61,7 +61,7 @@ impl Room {
             CommandError::other(format!("cannot receive into {}: {e}", folder.display()))
         })?;
         let asked = Arc::new(Asked {
-            board: board.clone(),
+            shared: shared.clone(),
             waiting: Mutex::default(),
         });
         let config = {
@@ -72,7 +72,7 @@ impl Room {
             }
         };
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let (listening, telling, ending) = (member.clone(), board.clone(), end.clone());
+        let (listening, telling, ending) = (member.clone(), shared.clone(), end.clone());
         let is_listening = lock.is_some();
         let listening = async move {
             let observer = Arc::new(Observed(None, telling.clone()));
@@ -85,7 +85,7 @@ impl Room {
             )
             .await
             {
-                telling.tell(News::NoRoom(format!("{failure:#}")));
+                telling.notify(News::NoRoom(format!("{failure:#}")));
                 if failure.kind() != ErrorKind::Unreachable {
                     return;
                 }
@@ -98,7 +98,7 @@ impl Room {
         if is_listening {
             tasks.spawn(listening);
         }
-        let (watching, telling, ending) = (member.clone(), board.clone(), end.clone());
+        let (watching, telling, ending) = (member.clone(), shared.clone(), end.clone());
         tasks.spawn(async move {
             tokio::select! {
                 () = ending.cancelled() => {}
@@ -151,22 +151,22 @@ fn lock(
 
 /// Tells who is there, for as long as it is polled; also that the room was entered, where no
 /// listener of the menu's own says so.
-async fn watch(member: &Member, board: &Board, is_listening: bool) {
+async fn watch(member: &Member, shared: &SharedState, is_listening: bool) {
     loop {
         if let Ok(mut channel) = member.enter_and_list().await {
             if !is_listening {
                 let me = PeerRef::new(member.id(), member.name.name.clone());
                 let relay = member.invite.place();
-                board.tell(News::Transfer(None, Event::Joined { me, relay }));
+                shared.notify(News::Transfer(None, Event::Joined { me, relay }));
                 let text = "`p2p listen` is running here and receives; this menu only sends";
-                board.tell(News::Warning(text.to_owned()));
+                shared.notify(News::Warning(text.to_owned()));
             }
             if let Some(peers) = channel.peers(true).await {
                 let peers = peers.into_iter().map(|it| (it.id, it.name, it.state));
-                board.tell(News::Peers(peers.collect()));
+                shared.notify(News::Peers(peers.collect()));
                 while let Some(event) = channel.recv().await {
                     if let PeerEvent::Presence(peer) = event {
-                        board.tell(News::Peer(peer.id, peer.name, peer.state));
+                        shared.notify(News::Peer(peer.id, peer.name, peer.state));
                     }
                 }
             }
@@ -178,7 +178,7 @@ async fn watch(member: &Member, board: &Board, is_listening: bool) {
 
 /// Asks the person at the menu.
 struct Asked {
-    board: Arc<Board>,
+    shared: Arc<SharedState>,
     waiting: Mutex<HashMap<TransferId, oneshot::Sender<bool>>>,
 }
 
@@ -197,7 +197,7 @@ impl OfferPolicy for Asked {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
             self.lock().insert(offer.transfer, answer);
-            self.board.tell(News::Offer(offer.clone()));
+            self.shared.notify(News::Offer(offer.clone()));
             // A sender that gives up drops this future: its question must go as well.
             let _gone = Gone(self, offer.transfer);
             match answered.await {
@@ -214,6 +214,6 @@ struct Gone<'a>(&'a Asked, TransferId);
 impl Drop for Gone<'_> {
     fn drop(&mut self) {
         self.0.lock().remove(&self.1);
-        self.0.board.tell(News::OfferGone(self.1));
+        self.0.shared.notify(News::OfferGone(self.1));
     }
 }

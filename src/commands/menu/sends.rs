@@ -5,11 +5,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    board::{Board, Observed},
     room::Room,
+    shared_state::{Observed, SharedState},
 };
 use crate::{
-    display::menu::{Audience, News, Parcel, Served},
+    display::menu::{Audience, Content, News, Served},
     home::Home,
     storage::Filter,
     transfer::{
@@ -43,18 +43,18 @@ impl Sends {
         &mut self,
         number: u64,
         to: Audience,
-        parcel: Parcel,
+        parcel: Content,
         home: &Home,
         room: &Room,
-        board: &Arc<Board>,
+        shared: &Arc<SharedState>,
     ) {
         let request = SendRequest {
             source: match parcel {
-                Parcel::Paths(roots) => SourceSpec::Paths {
+                Content::Paths(roots) => SourceSpec::Paths {
                     roots,
                     filter: Filter::default().without(home.secrets()),
                 },
-                Parcel::Text(text) => SourceSpec::Text(text),
+                Content::Text(text) => SourceSpec::Text(text),
             },
             to: match to {
                 Audience::Everyone => To::Everyone,
@@ -68,12 +68,12 @@ impl Sends {
             compress: true,
             jobs: home.jobs(),
         };
-        let (member, known, board) = (room.member.clone(), room.known.clone(), board.clone());
+        let (member, known, shared) = (room.member.clone(), room.known.clone(), shared.clone());
         let end = self.end.child_token();
         self.running.retain(|_, end| !end.is_cancelled());
         self.running.insert(number, end.clone());
         self.tasks.spawn(async move {
-            let observer: Arc<dyn Observer> = Arc::new(Observed(Some(number), board.clone()));
+            let observer: Arc<dyn Observer> = Arc::new(Observed(Some(number), shared.clone()));
             let (served, failure) = match send(&member, &known, request, &observer, &end).await {
                 Ok(summary) => (
                     summary.targets.iter().map(served).collect(),
@@ -82,7 +82,7 @@ impl Sends {
                 Err(error) => (Vec::new(), Some(error)),
             };
             let failure = failure.map(|failure| format!("{failure:#}"));
-            board.tell(News::Sent(number, served, failure));
+            shared.notify(News::Sent(number, served, failure));
             end.cancel();
         });
     }

@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context, args: &StatusArgs) -> Result<u8, CommandErr
 }
 
 async fn look(context: &Context, args: &StatusArgs) -> Result<u8, CommandError> {
-    let signals = Signals::hear();
+    let signals = Signals::listen();
     let stop = signals.token();
     let path = context.home()?.relay_socket();
     let ask = || async {

@@ -46,7 +46,7 @@ impl End {
     fn new(me: PathEnd, nat: Nat, net: u8, now: Instant) -> Self {
         Self {
             nat,
-            punch: Punch::new(me, now, fresh_id),
+            punch: Punch::new((me, Reach::Network), now, fresh_id),
             inside: SocketAddr::new([10, net, 0, 2].into(), 5_000),
             outside: SocketAddr::new([198, 51, 100, net].into(), 40_000),
             mappings: Vec::new(),
@@ -56,8 +56,8 @@ impl End {
     /// What it names: its own address, and the one that the relay has seen.
     fn candidates(&self) -> Candidates {
         match self.nat {
-            Nat::Open => Candidates::new([self.outside]),
-            _ => Candidates::new([self.inside, self.outside]),
+            Nat::Open => Candidates::new([self.outside], Reach::Network),
+            _ => Candidates::new([self.inside, self.outside], Reach::Network),
         }
     }
 
@@ -169,10 +169,10 @@ fn where_nothing_gets_out_there_is_no_way_and_an_end() {
 #[test]
 fn a_hostile_list_gets_a_few_dozen_probes_and_no_more() {
     let now = Instant::now();
-    let mut punch = Punch::new(PathEnd::Recipient, now, fresh_id);
+    let mut punch = Punch::new((PathEnd::Recipient, Reach::Network), now, fresh_id);
     for round in 0..20_u8 {
         let victims = (0..8).map(|n| SocketAddr::new([192, 0, 2, 8 * round + n].into(), 4_433));
-        punch.named(&Candidates::new(victims), now);
+        punch.named(&Candidates::new(victims, Reach::Network), now);
     }
     let mut sent = 0;
     for ms in 0..10_000 {
@@ -190,7 +190,7 @@ fn a_hostile_list_gets_a_few_dozen_probes_and_no_more() {
 #[test]
 fn a_flood_of_pings_is_not_answered_for_ever() {
     let now = Instant::now();
-    let mut punch = Punch::new(PathEnd::Recipient, now, fresh_id);
+    let mut punch = Punch::new((PathEnd::Recipient, Reach::Network), now, fresh_id);
     for n in 0..10_000_u32 {
         let mut id = [0; Probe::ID_LEN];
         id[..4].copy_from_slice(&n.to_be_bytes());
@@ -207,9 +207,9 @@ fn a_flood_of_pings_is_not_answered_for_ever() {
 #[test]
 fn only_the_answer_to_a_ping_from_where_it_went_opens_a_way() {
     let now = Instant::now();
-    let mut punch = Punch::new(PathEnd::Sender, now, fresh_id);
+    let mut punch = Punch::new((PathEnd::Sender, Reach::Network), now, fresh_id);
     let there = address("192.0.2.1:4433");
-    punch.named(&Candidates::new([there]), now);
+    punch.named(&Candidates::new([there], Reach::Network), now);
     let (ping, to) = punch.poll_transmit(now).unwrap();
     assert_eq!(to, there);
     let pong = |id, from| Probe {

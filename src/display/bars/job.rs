@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Instant};
 
 use super::super::pace::Pace;
 use crate::{
-    protocol::{PeerId, PeerName},
+    protocol::{PeerId, PeerName, Road},
     transfer::PeerRef,
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Lane {
     /// What an earlier attempt had brought.
     resumed: u64,
     pub(super) under_way: Vec<File>,
+    /// The road that files took last, once that is known.
+    pub(super) road: Option<Road>,
     pace: Pace<Instant>,
     since: Instant,
 }
@@ -139,6 +141,7 @@ impl Lane {
             arrived: 0,
             resumed: 0,
             under_way: Vec::new(),
+            road: None,
             pace: Pace::default(),
             since: Instant::now(),
         }

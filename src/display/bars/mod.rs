@@ -23,7 +23,7 @@ use self::{
 };
 use super::stage::{Stage, window};
 use crate::{
-    protocol::{PeerId, TransferId},
+    protocol::{PeerId, Road, TransferId},
     transfer::PeerRef,
 };
 
@@ -97,6 +97,11 @@ impl Bars {
         });
     }
 
+    /// Files of a peer take another road from now on.
+    pub(super) fn on_road(&self, transfer: TransferId, peer: &PeerRef, road: Road) {
+        self.with(transfer, peer.id, |job| job.lane(peer).road = Some(road));
+    }
+
     /// A recipient has all of a file: how long that was under way, if it is to be told.
     pub(super) fn arrived(
         &self,
@@ -113,6 +118,15 @@ impl Bars {
             job.is_summed_up |= !is_told;
             is_told.then_some(elapsed)
         })
+    }
+
+    /// How many files of a transfer to this machine have arrived, and of how many.
+    pub(super) fn arrivals(&self, transfer: TransferId) -> (u64, Option<u64>) {
+        let jobs = self.lock();
+        let Some(job) = jobs.received.get(&transfer) else {
+            return (0, None);
+        };
+        (job.lanes.iter().map(|lane| lane.files).sum(), job.files)
     }
 
     /// A peer is lost for now; the reason is safe to print.

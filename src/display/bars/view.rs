@@ -9,6 +9,7 @@ use super::{
     canvas::Row,
     job::{Job, Lane, Measure, State, Way},
 };
+use crate::protocol::Road;
 
 /// Lays jobs out for a window.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +49,11 @@ impl View {
             Way::To => "→",
             Way::From => "←",
         };
-        let label = |what: &str| self.label(what, &format!(" {arrow} {}", lane.name));
+        let road = match lane.road {
+            Some(road) if road != Road::Relay => format!(" {road}"),
+            _ => String::new(),
+        };
+        let label = |what: &str| self.label(what, &format!(" {arrow} {}{road}", lane.name));
         if let Some(words) = words(&lane.state) {
             return vec![self.row(&label(&count(lane.files, job.files)), words)];
         }

@@ -91,6 +91,7 @@ fn hostile_events() -> Vec<Event> {
             resumed_from: 3,
             already_there: false,
             road: Road::Relay,
+            ticket: None,
         },
         Event::Delivered {
             transfer,
@@ -100,6 +101,7 @@ fn hostile_events() -> Vec<Event> {
             blake3,
             resumed_from: 0,
             already_there: true,
+            renamed: true,
             road: Road::Relay,
         },
         Event::Message {
@@ -144,7 +146,7 @@ fn is_harmful(c: char) -> bool {
 fn no_event_brings_an_escape_sequence_to_the_terminal() {
     for event in hostile_events() {
         let paper = Paper::default();
-        let mut human = Human::new(style(), Stage::on(paper.clone()));
+        let mut human = Human::new(style(), Stage::on(paper.clone()), None);
         let about = format!("{event:?}");
         human.print(event).unwrap();
         let text = paper.text();
@@ -165,7 +167,7 @@ fn bars_and_log_lines_bring_none_either() {
         bars: true,
         ..style()
     };
-    let mut human = Human::new(style, stage.clone());
+    let mut human = Human::new(style, stage.clone(), None);
     for event in hostile_events().into_iter().take(6) {
         human.print(event).unwrap();
     }

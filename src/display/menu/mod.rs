@@ -19,5 +19,5 @@ mod view;
 pub use movement::{Job, Movement, Outcome};
 pub use picker::{Audience, Entry, Picker, Purpose};
 pub use state::{Arrival, Arrived, Link, Mode, Notice, Pane, PeerRow, Preview, State};
-pub use update::{Effect, Input, News, Parcel, Served, update};
+pub use update::{Content, Effect, Input, News, Served, update};
 pub use view::{preview_size, view};

@@ -87,6 +87,8 @@ pub enum Mode {
     Invite(bool),
     /// How others send to this machine, and what happens then.
     Receive,
+    /// My name is typed.
+    Name(String),
     /// A file is shown on the whole screen, from this line on.
     Show(usize),
     /// All keys are shown, from this line on.

@@ -77,6 +77,7 @@ struct Sender {
 enum Event {
     Wake(usize),
     Arrives(usize, u64),
+    Delayed(usize, u64),
     Acked(usize, Vec<u64>),
     Check(usize),
 }
@@ -210,6 +211,13 @@ impl World {
                     self.send(sender);
                 }
                 Event::Arrives(sender, packet) => self.arrives(sender, packet),
+                Event::Delayed(sender, packet) => {
+                    if self.senders[sender].owed.contains(&packet) {
+                        let packets = std::mem::take(&mut self.senders[sender].owed);
+                        let due = self.now + self.path.round_trip / 2;
+                        self.at(due, Event::Acked(sender, packets));
+                    }
+                }
                 Event::Acked(sender, packets) => self.acked(sender, &packets),
                 Event::Check(sender) => {
                     self.senders[sender].checks = None;
@@ -320,8 +328,10 @@ impl World {
             let packets = std::mem::take(&mut sender.owed);
             let due = self.now + self.path.round_trip / 2;
             self.at(due, Event::Acked(index, packets));
-        } else if sender.owed.len() == 1 {
-            // A delayed acknowledgement is modelled as one that goes with the next packet.
+        } else {
+            // As long as QUIC holds an acknowledgement back at most.
+            let due = self.now + Duration::from_millis(25);
+            self.at(due, Event::Delayed(index, packet));
         }
     }
 

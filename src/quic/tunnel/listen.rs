@@ -74,17 +74,17 @@ struct Shared {
 }
 
 impl TunnelListener {
-    /// Binds `address` and begins to accept. Call it inside a tokio runtime.
+    /// Begins to accept. Call it inside a tokio runtime.
     ///
     /// # Errors
-    /// When the address cannot be bound.
-    pub(in crate::quic) fn bind(
-        address: SocketAddr,
+    /// When the socket cannot be used.
+    pub(in crate::quic) fn on(
+        listener: std::net::TcpListener,
         credentials: &Credentials,
         tuning: Tuning,
         runtime: Arc<dyn Runtime>,
     ) -> io::Result<Self> {
-        let listener = tcp_listener(address)?;
+        let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let crypto = tls::server(credentials).map_err(io::Error::other)?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
@@ -142,7 +142,7 @@ impl Drop for TunnelListener {
 }
 
 /// Binds a TCP port; a wildcard IPv6 address takes IPv4 as well.
-fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
+pub(in crate::quic) fn tcp_listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = socket2::Socket::new(
         socket2::Domain::for_address(address),
         socket2::Type::STREAM,
@@ -157,7 +157,7 @@ fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(1024)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Accepts, and nothing else: what a client has to say is waited for in a task of its own.

@@ -27,7 +27,7 @@ mod socket;
 mod transport;
 
 pub(super) use dial::dial;
-pub(super) use listen::TunnelListener;
+pub(super) use listen::{TunnelListener, tcp_listener};
 pub use proxy::{Proxies, ProxyError};
 pub(super) use transport::tunnelled;
 

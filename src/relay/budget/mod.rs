@@ -19,7 +19,7 @@ use self::{
 };
 pub(super) use self::{
     charge::{Charge, Counted, Lease, WeakCounted},
-    share::{Heaviest, Purpose, SpoolFile},
+    share::{Heaviest, Purpose, RoomSpool, SpoolFile},
 };
 pub use share::Share;
 
@@ -121,7 +121,7 @@ impl Budget {
     }
 
     /// The share of one identity in a room: at most half of the memory.
-    pub(super) fn share_of(&self, room: RoomId, peer: PeerId) -> Share {
+    pub(super) fn share_of(&self, room: RoomId, peer: PeerId, spool: &Arc<RoomSpool>) -> Share {
         let key = HolderKey { room, peer };
         let mut holders = lock(&self.0.holders);
         let there = holders.get(&key).and_then(Weak::upgrade);
@@ -129,7 +129,7 @@ impl Budget {
             if holders.len() == holders.capacity() {
                 holders.retain(|_, holder| holder.strong_count() > 0);
             }
-            let holder = Arc::new(Holder::of(self.memory_limit() / 2));
+            let holder = Arc::new(Holder::of(self.memory_limit() / 2, spool.clone()));
             holders.insert(key, Arc::downgrade(&holder));
             holder
         });
@@ -201,12 +201,37 @@ mod tests {
         let budget = Budget::new(1 << 20, 0);
         let room = RoomId::from_bytes([1; 32]);
         let peer = |n| PeerId::from_bytes([n; 32]);
-        let mut first = budget.share_of(room, peer(1)).lease(Purpose::Windows);
+        let spool = Arc::default();
+        let mut first = budget
+            .share_of(room, peer(1), &spool)
+            .lease(Purpose::Windows);
         assert!(first.try_grow(1 << 19));
-        let mut again = budget.share_of(room, peer(1)).lease(Purpose::Windows);
+        let mut again = budget
+            .share_of(room, peer(1), &spool)
+            .lease(Purpose::Windows);
         assert!(!again.try_grow(1), "the same identity");
-        let mut other = budget.share_of(room, peer(2)).lease(Purpose::Windows);
+        let mut other = budget
+            .share_of(room, peer(2), &spool)
+            .lease(Purpose::Windows);
         assert!(other.try_grow(1 << 19) && !other.try_grow(1));
+    }
+
+    #[test]
+    fn a_room_has_no_more_on_disk_than_its_quota_whoever_of_it_asks() {
+        let budget = Budget::new(0, 1000);
+        let peer = |n| PeerId::from_bytes([n; 32]);
+        let room = |n| RoomId::from_bytes([n; 32]);
+        let (small, other) = (Arc::<RoomSpool>::default(), Arc::default());
+        small.set_max(100);
+        let spool =
+            |room, n, of: &Arc<RoomSpool>| budget.share_of(room, peer(n), of).lease(Purpose::Spool);
+        let mut first = spool(room(1), 1, &small);
+        let mut second = spool(room(1), 2, &small);
+        let mut third = spool(room(2), 3, &other);
+        assert!(first.try_grow(60) && !second.try_grow(41) && second.try_grow(40));
+        assert!(third.try_grow(500), "another room");
+        drop(first);
+        assert!(second.try_grow(60) && !second.try_grow(1));
     }
 
     #[test]

@@ -53,6 +53,13 @@ pub(super) struct HolderKey {
     pub(super) peer: PeerId,
 }
 
+/// What one room has on disk, over all of its members.
+#[derive(Debug)]
+pub(in crate::relay) struct RoomSpool {
+    max: AtomicU64,
+    used: AtomicU64,
+}
+
 /// What one identity holds.
 #[derive(Debug)]
 pub(super) struct Holder {
@@ -61,6 +68,7 @@ pub(super) struct Holder {
     spool: AtomicU64,
     descriptors: AtomicU64,
     guaranteed: [AtomicU64; Purpose::COUNT],
+    room: Arc<RoomSpool>,
 }
 
 /// One file's part of the disk, as others see it.
@@ -118,8 +126,11 @@ impl Share {
         let weight =
             |file: &Arc<SpoolFile>| (file.holder.spool.load(Relaxed), file.bytes.load(Relaxed));
         let others = files.iter().filter_map(Weak::upgrade);
+        // Where the asker's room has all that it may, what others give is of no use to it.
+        let room = &self.holder.room;
+        let helps = |file: &Arc<SpoolFile>| !room.is_full() || Arc::ptr_eq(&file.holder.room, room);
         let heaviest = others
-            .filter(|file| !Arc::ptr_eq(file, asker))
+            .filter(|file| !Arc::ptr_eq(file, asker) && helps(file))
             .max_by_key(weight)
             .filter(|file| weight(file) > weight(asker) && file.bytes.load(Relaxed) > 0);
         match heaviest {
@@ -139,8 +150,11 @@ impl Share {
             (sum <= self.holder.max(purpose)).then_some(sum)
         };
         if held.fetch_update(Relaxed, Relaxed, within).is_ok() {
-            if account.try_take(amount) {
-                return Some(0);
+            if self.holder.room_try_take(purpose, amount) {
+                if account.try_take(amount) {
+                    return Some(0);
+                }
+                self.holder.room_give_back(purpose, amount);
             }
             held.fetch_sub(amount, Relaxed);
         }
@@ -154,6 +168,7 @@ impl Share {
     /// Takes so much, whatever the limits.
     pub(super) fn force(&self, purpose: Purpose, amount: u64) {
         self.holder.held(purpose).fetch_add(amount, Relaxed);
+        self.holder.room_take(purpose, amount);
         self.budget.account(purpose).take(amount);
     }
 
@@ -161,6 +176,7 @@ impl Share {
     pub(super) fn give_back(&self, purpose: Purpose, amount: u64, guaranteed: u64) {
         self.holder.guaranteed[purpose as usize].fetch_sub(guaranteed, Relaxed);
         self.holder.held(purpose).fetch_sub(amount, Relaxed);
+        self.holder.room_give_back(purpose, amount);
         self.budget.account(purpose).give_back(amount);
     }
 }
@@ -168,17 +184,34 @@ impl Share {
 impl Holder {
     /// One that may hold everything.
     pub(super) fn anybody() -> Self {
-        Self::of(u64::MAX)
+        Self::of(u64::MAX, Arc::default())
     }
 
     /// One that may hold so many bytes of memory.
-    pub(super) fn of(memory_max: u64) -> Self {
+    pub(super) fn of(memory_max: u64, room: Arc<RoomSpool>) -> Self {
         Self {
             memory_max,
             memory: AtomicU64::new(0),
             spool: AtomicU64::new(0),
             descriptors: AtomicU64::new(0),
             guaranteed: Default::default(),
+            room,
+        }
+    }
+
+    fn room_try_take(&self, purpose: Purpose, amount: u64) -> bool {
+        purpose != Purpose::Spool || self.room.try_take(amount)
+    }
+
+    fn room_take(&self, purpose: Purpose, amount: u64) {
+        if purpose == Purpose::Spool {
+            self.room.used.fetch_add(amount, Relaxed);
+        }
+    }
+
+    fn room_give_back(&self, purpose: Purpose, amount: u64) {
+        if purpose == Purpose::Spool {
+            self.room.used.fetch_sub(amount, Relaxed);
         }
     }
 
@@ -198,6 +231,34 @@ impl Holder {
     }
 }
 
+impl Default for RoomSpool {
+    fn default() -> Self {
+        Self {
+            max: AtomicU64::new(u64::MAX),
+            used: AtomicU64::new(0),
+        }
+    }
+}
+
+impl RoomSpool {
+    /// Sets another limit, in bytes. What is there beyond it stays.
+    pub(in crate::relay) fn set_max(&self, max: u64) {
+        self.max.store(max, Relaxed);
+    }
+
+    fn try_take(&self, amount: u64) -> bool {
+        let max = self.max.load(Relaxed);
+        let within = |used: u64| used.checked_add(amount).filter(|sum| *sum <= max);
+        self.used.fetch_update(Relaxed, Relaxed, within).is_ok()
+    }
+
+    /// Whether a piece more might find no room: then its own files have to give some.
+    fn is_full(&self) -> bool {
+        let max = self.max.load(Relaxed);
+        self.used.load(Relaxed) >= max.saturating_sub(PIECE)
+    }
+}
+
 impl SpoolFile {
     /// Notes what the file holds now, in bytes.
     pub(in crate::relay) fn set(&self, bytes: u64) {
@@ -209,3 +270,6 @@ impl SpoolFile {
         self.shed.notified().await;
     }
 }
+
+/// About as much as is written to the disk at once, in bytes.
+const PIECE: u64 = 1 << 20;

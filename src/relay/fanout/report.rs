@@ -38,3 +38,16 @@ pub enum Outcome {
     /// Its outlet failed, or was reset, with this code.
     Failed(Code),
 }
+
+impl Outcome {
+    /// How it ended, as a result.
+    ///
+    /// # Errors
+    /// The code with which it failed.
+    pub fn code(self) -> Result<(), Code> {
+        match self {
+            Self::Delivered => Ok(()),
+            Self::Failed(code) => Err(code),
+        }
+    }
+}

@@ -11,6 +11,7 @@ use fs4::FileExt;
 use super::{
     EXTENSION, Journal, StorageError,
     line::{Line, each_line},
+    retire::remove,
 };
 use crate::storage::{Target, os};
 
@@ -77,7 +78,7 @@ fn clean_one(path: &Path, before: SystemTime, cleaned: &mut Cleaned) -> io::Resu
         }
     })?;
     if !left {
-        std::fs::remove_file(path)?;
+        remove(path)?;
         cleaned.journals += 1;
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    protocol::RelativePath,
+    protocol::{PeerId, PeerName, RelativePath, TransferId},
     storage::{LocalPath, Modified},
 };
 
@@ -18,6 +18,8 @@ pub(super) enum Line {
     Partial(PartialLine),
     Done(DoneLine),
     Top(TopLine),
+    Named(NamedLine),
+    Finished(FinishedLine),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,6 +46,42 @@ pub(super) struct DoneLine {
     pub(super) stored: LocalPath,
     pub(super) len: u64,
     pub(super) blake3: String,
+    /// What there is to tell of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) news: Option<News>,
+}
+
+/// A verified file that is about to get its name.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct NamedLine {
+    pub(super) path: RelativePath,
+    pub(super) size: Option<u64>,
+    pub(super) modified: Option<Modified>,
+    pub(super) len: u64,
+    pub(super) blake3: String,
+}
+
+/// Nothing more comes of the job.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct FinishedLine {}
+
+/// What whoever watches is told of a stored file, beside the file itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct News {
+    /// The target directory.
+    pub out: String,
+    /// The sender.
+    pub from: PeerId,
+    /// Its name.
+    pub from_name: PeerName,
+    /// The transfer.
+    pub transfer: TransferId,
+    /// Bytes that an earlier attempt had stored.
+    pub resumed_from: u64,
+    /// Whether it was there before the job.
+    pub already_there: bool,
+    /// Whether a program is to be run on it.
+    pub runs_program: bool,
 }
 
 /// Calls `act` for every line that can be read, with its place; says where the last whole one ends.

@@ -30,7 +30,7 @@ pub(super) fn written(directory: &Path, names: &[&str]) -> PathBuf {
     let (mut journal, _) = open(directory);
     for name in names {
         journal
-            .done(&path(name), Some(3), Some((1, 2)), &done(name))
+            .done(&path(name), Some(3), Some((1, 2)), &done(name), None)
             .unwrap();
     }
     journal.path.clone()
@@ -96,7 +96,7 @@ fn a_part_that_is_left_keeps_the_journal_and_one_of_an_older_version_goes() {
     let (mut journal, _) = open(&journals);
     // The file has become a small one, which has no part that is noted.
     journal
-        .done(&path("t/a"), Some(3), None, &done("t/a"))
+        .done(&path("t/a"), Some(3), None, &done("t/a"), None)
         .unwrap();
     assert!(!new.exists());
     journal.finish().unwrap();
@@ -116,7 +116,7 @@ fn a_line_cut_anywhere_costs_only_itself() {
             |journal: &Journal, name| journal.lookup(&path(name), Some(3), Some((1, 2))).is_some();
         assert!(known(&journal, "a") && !known(&journal, "b"));
         journal
-            .done(&path("c"), Some(3), Some((1, 2)), &done("c"))
+            .done(&path("c"), Some(3), Some((1, 2)), &done("c"), None)
             .unwrap();
         drop(journal);
         let (journal, _) = open(temp.path());
@@ -157,7 +157,9 @@ fn what_has_its_name_and_is_no_file_is_neither_waited_for_nor_in_the_way() {
         plant();
         let (mut journal, had_entries) = open(temp.path());
         assert!(!had_entries);
-        journal.done(&path("b"), None, None, &done("b")).unwrap();
+        journal
+            .done(&path("b"), None, None, &done("b"), None)
+            .unwrap();
         journal.finish().unwrap();
     }
     assert_eq!(fs::read(&elsewhere).unwrap(), b"");
@@ -170,7 +172,9 @@ fn a_second_process_does_not_write_into_the_same_one() {
     let (mut second, had_entries) = open(temp.path());
     assert!(!had_entries);
     for (journal, name) in [(&mut first, "a"), (&mut second, "b")] {
-        journal.done(&path(name), None, None, &done(name)).unwrap();
+        journal
+            .done(&path(name), None, None, &done(name), None)
+            .unwrap();
     }
     second.finish().unwrap();
     drop(first);

@@ -326,12 +326,31 @@ fn special_files_and_special_bits_are_not_sent() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_name_that_cannot_be_sent_is_told_and_does_not_stop_the_rest() {
+fn a_name_that_cannot_be_shown_is_replaced_or_refused_and_does_not_stop_the_rest() {
     use std::os::unix::ffi::OsStrExt;
     let temp = tree(&["t/a", "t/b:c/aux.", "t/d\u{1b}[2J/below", "t/z"]);
     let latin1 = std::ffi::OsStr::from_bytes(b"Gr\xfcn");
     fs::write(temp.path().join("t").join(latin1), "").unwrap();
-    let (entries, errors) = walk(&[&temp.path().join("t")], &[]);
+    let root = temp.path().join("t");
+    let (entries, errors) = walk(&[&root], &[]);
+    assert!(errors.is_empty());
+    let all = [
+        "t",
+        "t/Gr%FCn",
+        "t/a",
+        "t/b:c",
+        "t/b:c/aux.",
+        "t/d%1B[2J",
+        "t/d%1B[2J/below",
+        "t/z",
+    ];
+    assert_eq!(paths(&entries), all);
+    let replaced = entries.iter().filter(|entry| entry.replaced).count();
+    assert_eq!(replaced, 3);
+    let strict = Source::new(&[root], Filter::default().with_strict_names()).unwrap();
+    let (entries, errors): (Vec<_>, Vec<_>) = strict.walk().partition(Result::is_ok);
+    let entries: Vec<_> = entries.into_iter().map(Result::unwrap).collect();
+    let errors: Vec<_> = errors.into_iter().map(Result::unwrap_err).collect();
     assert_eq!(paths(&entries), ["t", "t/a", "t/b:c", "t/b:c/aux.", "t/z"]);
     let mut texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     texts.sort();

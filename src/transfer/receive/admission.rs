@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use p2p_view::format::bytes as size;
 use tokio::task::spawn_blocking;
 
 use super::{
     Destination, OfferView, Refusal, Shared, Verdict, approvals::Approval, context::SharedJournal,
 };
 use crate::{
-    identity::{self, Origin},
-    protocol::{DeclineReason, RelativePath, TransferId},
+    identity::{self, Origin, Standing},
+    protocol::{DeclineReason, PeerId, RelativePath, TransferId},
     sealing::{Manifest, OpenedOffer},
     storage::{Conflict, Journal},
     transfer::{Event, PeerRef, unix_now},
@@ -60,6 +61,7 @@ impl Offer {
             transfer: self.transfer,
             from: self.from.id,
             from_name: self.from.name.clone(),
+            from_chosen: self.chosen,
             files: self.manifest.files,
             bytes: self.manifest.bytes,
             names: names.map(|e| (e.path.to_string(), e.size)).collect(),
@@ -72,12 +74,17 @@ impl Offer {
         let config = &shared.config;
         let known = config.known.load().map_err(|error| {
             shared.notice(format!("known peers cannot be read: {error}"));
-            Refusal::new(DeclineReason::NotTrusted, "cannot tell whom it knows")
+            Refusal::new(
+                DeclineReason::Storage,
+                "the recipient cannot read whom it knows",
+            )
         })?;
         let PeerRef { id, name } = &self.from;
         if let identity::Verdict::Changed { pinned } = known.check(name, *id) {
-            let text = format!("the name {name} belongs to {pinned} here, not to {id}");
-            return Err(Refusal::new(DeclineReason::KeyChanged, &text));
+            return Err(self.key_changed(pinned));
+        }
+        if known.standing(*id) == Some(Standing::Never) {
+            return Err(Refusal::new(DeclineReason::Refused, "declined"));
         }
         let verdict = match config.policy.screen(&self.view()) {
             Verdict::Refuse(refusal) => return Err(refusal),
@@ -85,7 +92,11 @@ impl Offer {
         };
         let bytes = self.manifest.bytes.unwrap_or(0);
         if let Some(max) = config.max_size.filter(|max| bytes > *max) {
-            let text = format!("takes at most {max} bytes (--max-size); this is {bytes}");
+            let text = format!(
+                "takes at most {} (--max-size); this is {}",
+                size(max),
+                size(bytes)
+            );
             return Err(Refusal::new(DeclineReason::TooLarge, &text));
         }
         let Destination::Directory(target) = &config.destination else {
@@ -94,7 +105,8 @@ impl Offer {
         let opened = Journal::open(&config.journal, id, &self.manifest.job.0);
         let (journal, is_resumed) = opened.map_err(|error| {
             shared.notice(format!("notes on a transfer cannot be kept: {error}"));
-            Refusal::new(DeclineReason::NoSpace, "cannot keep notes on the transfer")
+            let text = "the recipient cannot keep notes on the transfer";
+            Refusal::new(DeclineReason::Storage, text)
         })?;
         let journal = SharedJournal::new(journal);
         // What a sender says of holes is no more than that: what is written is looked at again.
@@ -107,7 +119,7 @@ impl Offer {
             if !is_resumed {
                 journal.finish();
             }
-            let text = format!("{bytes} bytes, where {free} are free");
+            let text = format!("has {} free; this is {}", size(free), size(bytes));
             return Err(Refusal::new(DeclineReason::NoSpace, &text));
         }
         let skips = config.conflict == Conflict::Skip;
@@ -135,16 +147,28 @@ impl Offer {
         Ok(shared.approvals.given(self.from.id, &self.manifest))
     }
 
-    /// Remembers the sender by a name that it chose: it is taken. Blocking.
-    pub(super) fn pin(&self, shared: &Shared) {
+    /// Remembers the sender by a name that it chose, before it hears a yes; refused where the name was
+    /// given to another since the offer was looked at. Blocking.
+    pub(super) fn pin(&self, shared: &Shared) -> Result<(), Refusal> {
         if !self.chosen {
-            return;
+            return Ok(());
         }
         let PeerRef { id, name } = &self.from;
         let pinned = shared.config.known.pin(name, *id, Origin::Seen, unix_now());
-        if let Err(error) = pinned {
-            shared.notice(format!("known peers were not updated: {error}"));
+        match pinned {
+            Ok(identity::Verdict::Changed { pinned }) => Err(self.key_changed(pinned)),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                shared.notice(format!("known peers were not updated: {error}"));
+                Ok(())
+            }
         }
+    }
+
+    fn key_changed(&self, pinned: PeerId) -> Refusal {
+        let PeerRef { id, name } = &self.from;
+        let text = format!("the name {name} belongs to {pinned} here, not to {id}");
+        Refusal::new(DeclineReason::KeyChanged, &text)
     }
 }
 

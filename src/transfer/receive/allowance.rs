@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use p2p_view::format::bytes;
+
 use super::approvals::{Approval, NotShown};
 use crate::sealing::Head;
 
@@ -30,7 +32,7 @@ pub(super) struct Allowance {
 /// More than may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TooMuch {
-    #[error("takes at most {max} bytes (--max-size); this is {needed}")]
+    #[error("takes at most {} (--max-size); this is {}", bytes(*max), bytes(*needed))]
     Bytes { needed: u64, max: u64 },
     #[error("takes at most {max} entries for its --max-size")]
     Entries { max: u64 },
@@ -113,7 +115,7 @@ mod tests {
         let over = allowance.take(1).unwrap_err();
         assert_eq!(
             over.to_string(),
-            "takes at most 100 bytes (--max-size); this is 101"
+            "takes at most 100 B (--max-size); this is 101 B"
         );
         assert!(allowance.take(u64::MAX).is_err());
         assert!(allowance.take(0).is_err(), "once too much, nothing more");
@@ -133,6 +135,7 @@ mod tests {
             mode: None,
             sparse: false,
             linked: false,
+            replaced: false,
         };
         let allowance = Allowance::new(Some(1), None);
         for _ in 0..ENTRIES {

@@ -218,6 +218,7 @@ fn key(from: PeerId, manifest: &Manifest) -> [u8; 32] {
         room: _,
         names,
         text,
+        renames: _,
     } = manifest;
     let mut hasher = blake3::Hasher::new_derive_key("p2p 2026-11 approval");
     hasher.update(from.as_bytes()).update(job);
@@ -256,6 +257,7 @@ mod tests {
                 .collect(),
             room: None,
             text: false,
+            renames: false,
         }
     }
 
@@ -271,6 +273,7 @@ mod tests {
             mode: None,
             sparse: false,
             linked: false,
+            replaced: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::sync::mpsc;
@@ -15,9 +15,15 @@ use super::{
 };
 use crate::{
     protocol::{PeerMessage, RelativePath, TransferId},
-    sealing::{Head, TransferOpener},
-    storage::{Done, IncomingFile, Journal, LocalPath, Modified, Partial, StorageError, Target},
-    transfer::{Event, MessageSender, PeerRef},
+    sealing::{Head, PathKey, TransferOpener},
+    storage::{
+        Done, IncomingFile, Journal, LocalPath, Modified, Named, News, Partial, StorageError,
+        Target, Telling, Ticket, crash_point,
+    },
+    transfer::{
+        Event, MessageSender, PeerRef,
+        direct::{Answering, Conversation, Hub, answer},
+    },
 };
 
 /// What every file of one transfer shares.
@@ -39,6 +45,10 @@ pub(super) struct Context {
     pub(super) linked: LinkedFiles,
     pub(super) journal: SharedJournal,
     pub(super) settle: mpsc::Sender<Settlement>,
+    /// The search for a direct path, once the sender has begun one.
+    pub(super) direct: OnceLock<Answering>,
+    /// Where that would be, unless there are to be none.
+    pub(super) hub: Option<(Hub, Arc<PathKey>)>,
 }
 
 impl Context {
@@ -46,6 +56,25 @@ impl Context {
     pub(super) async fn send(&self, message: PeerMessage) {
         let to = Some(self.from.id);
         self.messages.send(to, self.transfer, message).await;
+    }
+
+    /// The sender says where it can be reached directly.
+    pub(super) fn on_path(&self, sealed: Vec<u8>) {
+        let Some((hub, key)) = &self.hub else { return };
+        let conversation = || Conversation {
+            transfer: self.transfer,
+            peer: self.from.clone(),
+            key: key.clone(),
+            messages: self.messages.clone(),
+            observer: self.shared.observer.clone(),
+        };
+        let answering = self.direct.get_or_init(|| answer(hub, conversation()));
+        answering.on_path(sealed);
+    }
+
+    /// Whether a file may go on by another stream than the one on which it began.
+    pub(super) fn has_lanes(&self) -> bool {
+        self.direct.get().is_some()
     }
 
     /// Says what became of a file; waits while too many wait to be reported.
@@ -86,8 +115,23 @@ impl Context {
         journal.as_ref()?.lookup(path, head.size, modified(head))
     }
 
-    /// Tells whoever watches that a file is stored, or was there already, and then notes it, so that
-    /// no later attempt tells it again. Blocks while the program that runs after each file is behind.
+    /// Notes that verified files are about to get their names.
+    pub(super) fn note_names(&self, files: &[Named<'_>]) {
+        self.journal.with(|journal| journal.named(files));
+    }
+
+    /// Length and hash of this file, if an earlier attempt was about to give it its name.
+    pub(super) fn named_before(
+        &self,
+        path: &RelativePath,
+        head: &Head,
+    ) -> Option<(u64, blake3::Hash)> {
+        let journal = self.journal.lock();
+        journal.as_ref()?.was_named(path, head.size, modified(head))
+    }
+
+    /// Notes that a file is stored, or was there already, and then tells whoever watches: once,
+    /// whatever is killed when. What a kill comes before is told when a listener starts.
     pub(super) fn report(
         &self,
         head: &Head,
@@ -95,52 +139,81 @@ impl Context {
         stored: &LocalPath,
         file: &Stored,
     ) {
-        let Whole { len, hash, .. } = file.whole;
         self.linked.stored(head, stored);
-        self.announce(head, self.place(stored), file);
+        let Whole {
+            len,
+            hash,
+            resumed_from,
+            ..
+        } = file.whole;
+        let config = &self.shared.config;
+        let out = match &self.destination {
+            Destination::Directory(target) => target.path().to_str(),
+            Destination::Writer(_) => None,
+        };
+        let news = out.map(|out| News {
+            out: out.to_owned(),
+            from: self.from.id,
+            from_name: self.from.name.clone(),
+            transfer: self.transfer,
+            resumed_from,
+            already_there: file.already_there,
+            runs_program: config.runs_program,
+        });
         let done = Done {
             stored: stored.clone(),
             len,
             blake3: hash,
         };
-        self.journal
-            .with(|journal| journal.done(path, head.size, modified(head), &done));
-    }
-
-    /// The same of a file that no later attempt can go on with.
-    pub(super) fn announce(&self, head: &Head, place: PathBuf, file: &Stored) {
-        let Whole {
-            len,
-            hash,
-            resumed_from,
-        } = file.whole;
-        self.shared.observer.event(Event::Received {
-            transfer: self.transfer,
-            path: place.clone(),
-            file: head.path.clone(),
-            bytes: len,
-            blake3: hash,
-            from: self.from.clone(),
-            resumed_from,
-            already_there: file.already_there,
-            road: self.messages.road(),
+        let (mut event, mut program) = (None, None);
+        self.journal.with(|journal| {
+            let line = journal.done(path, head.size, modified(head), &done, news)?;
+            event = journal.ticket(line, Telling::Event);
+            if config.runs_program && !file.already_there {
+                program = journal.ticket(line, Telling::Program);
+            }
+            Ok(())
         });
-        if let Some(after) = self
-            .shared
-            .config
-            .after
-            .as_ref()
-            .filter(|_| !file.already_there)
-        {
-            // Closed once this listener is told to stop.
-            let _ = after.blocking_send(ReceivedFile {
+        crash_point("noted");
+        let place = self.place(stored);
+        self.tell(&head.path, place.clone(), file, event);
+        if !file.already_there {
+            self.shared.see_to(ReceivedFile {
                 path: place,
                 bytes: len,
                 blake3: hash,
                 from: self.from.clone(),
                 transfer: self.transfer,
+                ticket: program,
             });
         }
+        crash_point("told");
+    }
+
+    /// The same of a file of which nothing is noted.
+    pub(super) fn announce(&self, head: &Head, place: PathBuf, file: &Stored) {
+        self.tell(&head.path, place, file, None);
+    }
+
+    fn tell(&self, file: &str, path: PathBuf, stored: &Stored, ticket: Option<Ticket>) {
+        let Whole {
+            len,
+            hash,
+            resumed_from,
+            road,
+        } = stored.whole;
+        self.shared.tell(Event::Received {
+            transfer: self.transfer,
+            path,
+            file: file.to_owned(),
+            bytes: len,
+            blake3: hash,
+            from: self.from.clone(),
+            resumed_from,
+            already_there: stored.already_there,
+            road,
+            ticket,
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! One transfer from the recipient's side: feeds its [`Receiver`] and does what that wants done.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ use super::{
     approvals::Approval,
     context::Context,
     file::FileTasks,
+    lanes::{LaneBook, Role, hand_over},
     linked::LinkedFiles,
     receiver::{Effect, Ended, Receiver, Terms},
     store,
@@ -26,7 +27,8 @@ use crate::{
     protocol::{Answer, Code, DeclineReason, FileHeader, PeerMessage},
     quic::FileReceiver,
     sealing::{OpenedOffer, RECEIPTS_MAX, ReceiptSealer},
-    transfer::{Error, ErrorKind, Event, MessageSender},
+    storage::crash_point,
+    transfer::{Error, ErrorKind, Event, MessageSender, direct::Hub},
 };
 
 /// How often the sender is told how much is stored.
@@ -67,6 +69,7 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     offer: Offer,
     messages: MessageSender,
+    direct: Option<Hub>,
     inputs: Inputs,
     started: Instant,
 }
@@ -76,7 +79,7 @@ impl Driver {
         shared: Arc<Shared>,
         offer: Offer,
         opened: OpenedOffer,
-        messages: MessageSender,
+        (messages, direct): (MessageSender, Option<Hub>),
         inputs: Inputs,
     ) -> Ended {
         shared.observer.event(Event::Offer {
@@ -89,6 +92,7 @@ impl Driver {
             shared,
             offer,
             messages,
+            direct,
             inputs,
             started: Instant::now(),
         };
@@ -106,6 +110,7 @@ impl Driver {
 
     /// Decides about the offer; `None` when the sender is gone before that.
     async fn decide(&mut self, opened: OpenedOffer) -> Option<Result<Accepted, Refusal>> {
+        let path = opened.path.clone();
         let (shared, screened) = (self.shared.clone(), self.offer.clone());
         let screening = spawn_blocking(move || screened.screen(&shared)).await;
         let (notes, verdict) = match screening.expect("screening does not panic") {
@@ -132,7 +137,11 @@ impl Driver {
             }
         };
         let (shared, accepted) = (self.shared.clone(), self.offer.clone());
-        let _ = spawn_blocking(move || accepted.pin(&shared)).await;
+        let pinning = spawn_blocking(move || accepted.pin(&shared)).await;
+        if let Err(refusal) = pinning.expect("pinning does not panic") {
+            notes.forget().await;
+            return Some(Err(refusal));
+        }
         let Notes {
             journal,
             is_resumed,
@@ -152,6 +161,8 @@ impl Driver {
             linked: LinkedFiles::default(),
             journal,
             settle,
+            direct: OnceLock::new(),
+            hub: self.direct.clone().map(|hub| (hub, path)),
         };
         Some(Ok((Arc::new(context), receipts, settled)))
     }
@@ -171,10 +182,10 @@ impl Driver {
             DeclineReason::NoSpace => ErrorKind::LocalFile,
             _ => Error::from_decline(reason, &text).kind(),
         };
-        self.shared.observer.event(Event::Failed {
+        self.shared.observer.event(Event::Declined {
             transfer: self.offer.transfer,
-            peer: Some(self.offer.from.clone()),
-            file: None,
+            peer: self.offer.from.clone(),
+            reason,
             failure: Error::new(kind, &text),
         });
         let answer = Answer::Decline { reason, text };
@@ -200,11 +211,12 @@ impl Driver {
             files: self.offer.manifest.files,
             to_writer: matches!(self.shared.config.destination, Destination::Writer(_)),
             compare,
-            road: self.messages.road(),
+            renames: self.offer.manifest.renames,
         });
         let journal = context.journal.clone();
-        let tasks = FileTasks::new(context.clone(), store::start(context));
+        let tasks = FileTasks::new(context.clone(), store::start(context.clone()));
         let mut files = JoinSet::new();
+        let mut lanes = LaneBook::default();
         let accepted = Instant::now();
         let mut tick = tokio::time::interval(PROGRESS);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -230,9 +242,23 @@ impl Driver {
                 input = self.inputs.queue.recv() => {
                     match input {
                         Some(Input::File(stream, header)) => {
-                            let progress = receiver.on_file(header.file);
-                            files.spawn(tasks.clone().receive(stream, header, progress));
+                            let role = match context.has_lanes() {
+                                true => lanes.place(header.file, &context.opener),
+                                false => lanes.first(header.file),
+                            };
+                            match role {
+                                Role::First(more) => {
+                                    let progress = receiver.on_file(header.file);
+                                    let file = (stream, header);
+                                    files.spawn(tasks.clone().receive(file, more, progress));
+                                }
+                                Role::Another(place) => {
+                                    files.spawn(hand_over(stream, place));
+                                }
+                                Role::Refused(code) => stream.stop(code),
+                            }
                         }
+                        Some(Input::Message(PeerMessage::Path { sealed })) => context.on_path(sealed.0),
                         Some(Input::Message(message)) => receiver.on_message(message),
                         None => receiver.on_gone(Code::Cancelled),
                     }
@@ -247,7 +273,7 @@ impl Driver {
         }
         // What is being written is put away before anyone may come back for it.
         files.shutdown().await;
-        drop(tasks);
+        drop((tasks, context));
         while settled.recv_many(&mut batch, RECEIPTS_MAX).await > 0 {
             let effects = receiver.on_settled(batch.drain(..));
             self.perform(effects, &mut receipts).await;
@@ -276,7 +302,9 @@ impl Driver {
                     let batch = receipts.seal(&files);
                     let batch = batch.expect("1 to RECEIPTS_MAX, as many as a batch takes");
                     let batch = batch.into();
+                    crash_point("signed");
                     self.send(PeerMessage::Receipts { batch }).await;
+                    crash_point("receipted");
                 }
             }
         }

@@ -10,16 +10,17 @@ use tokio::{
 use super::{
     Destination,
     context::Context,
-    local_copy::{LocalCopy, negotiate_start, probe},
+    lanes::{Lane, Lanes},
+    local_copy::{Known, LocalCopy, negotiate_start, probe},
     outcome::{FileError, FileProgress, NO_SPACE, Settlement, Stored},
     sink::FileSink,
     store::{ANOTHER, Content, Frame, Job},
     writing::{WriteError, Writing},
 };
 use crate::{
-    protocol::{CHUNK_SIZE, Code, FileHeader, FileIndex, FrameKind, PeerMessage, RelativePath},
-    quic::{FileReceiver, StreamError},
-    sealing::{FileOpener, HEAD_MAX, Head, HeadKind, OpenError, TAG_LEN},
+    protocol::{CHUNK_SIZE, Code, FileHeader, FileIndex, PeerMessage, RelativePath},
+    quic::FileReceiver,
+    sealing::{FileOpener, Head, HeadKind, OpenError},
     transfer::buffers::Buffers,
 };
 
@@ -62,10 +63,12 @@ impl FileTasks {
     /// Receives one file, and says what became of it.
     pub(super) async fn receive(
         self,
-        mut stream: FileReceiver,
-        header: FileHeader,
+        stream: (FileReceiver, FileHeader),
+        more: mpsc::Receiver<Lane>,
         progress: FileProgress,
     ) {
+        let (stream, header) = stream;
+        let mut stream = Lanes::new(header.file, stream, more, progress.clone());
         let (index, context) = (header.file, self.context.clone());
         let task = FileTask {
             tasks: self,
@@ -86,7 +89,7 @@ impl FileTasks {
 
 impl FileTask {
     /// Returns what is settled already; `None` where the store settles it.
-    async fn run(self, stream: &mut FileReceiver) -> Result<Option<Stored>, FileError> {
+    async fn run(self, stream: &mut Lanes) -> Result<Option<Stored>, FileError> {
         let context = self.tasks.context.clone();
         let (head, opener) = self.head(stream).await?;
         self.progress.describe(&head.path, head.size);
@@ -112,7 +115,7 @@ impl FileTask {
 
     async fn content(
         self,
-        stream: &mut FileReceiver,
+        stream: &mut Lanes,
         head: &Head,
         path: &RelativePath,
         mut opener: FileOpener,
@@ -133,14 +136,12 @@ impl FileTask {
         let _place = places.acquire().await.ok();
         let mut copy = LocalCopy::Missing;
         if context.each && head.kind == HeadKind::File {
-            (copy, opener) = self.agree(head, path, opener).await?;
+            (copy, opener) = self.negotiate_start(head, path, opener).await?;
         }
         let (partial, whole) = match copy {
             LocalCopy::Missing => (None, None),
             LocalCopy::Part(partial) => (Some(FileSink::Partial(partial)), None),
-            LocalCopy::Whole(stored, whole, is_reported) => {
-                (None, Some((stored, whole, is_reported)))
-            }
+            LocalCopy::Whole(stored, whole, known) => (None, Some((stored, whole, known))),
             LocalCopy::Other => return Err(FileError::new(Code::Declined, ANOTHER)),
         };
         if whole.is_none() {
@@ -152,13 +153,14 @@ impl FileTask {
         };
         match (received, whole) {
             // The sender has compared: what is here is what it has.
-            (Err(error), Some((place, whole, is_reported))) if error.code == Code::NotNeeded => {
+            (Err(error), Some((place, whole, known))) if error.code == Code::NotNeeded => {
                 let stored = Stored {
                     whole,
-                    already_there: is_reported || !context.is_resumed,
+                    already_there: known != Known::Named,
+                    is_renamed: place.as_str() != path.as_str(),
                     is_user_visible: true,
                 };
-                if is_reported {
+                if known == Known::Noted {
                     context.linked.stored(head, &place);
                 } else {
                     let (head, path) = (head.clone(), path.clone());
@@ -173,17 +175,8 @@ impl FileTask {
     }
 
     /// Reads and opens the first frame.
-    async fn head(&self, stream: &mut FileReceiver) -> Result<(Head, FileOpener), FileError> {
-        let header = stream.frame_header().await.map_err(ended)?;
-        let header =
-            header.ok_or_else(|| FileError::new(Code::Verification, StreamError::Truncated))?;
-        if header.len > HEAD_MAX + TAG_LEN || header.kind != FrameKind::Head {
-            // No honest sender begins otherwise: this was changed on the way.
-            let reason = "the file does not begin with its head";
-            return Err(FileError::new(Code::Verification, reason));
-        }
-        let mut payload = vec![0; header.len];
-        stream.fill(&mut payload).await.map_err(ended)?;
+    async fn head(&self, stream: &mut Lanes) -> Result<(Head, FileOpener), FileError> {
+        let (header, mut payload) = stream.head().await?;
         let opener = &self.tasks.context.opener;
         Ok(opener.open_head(self.index, header, &mut payload)?)
     }
@@ -206,6 +199,10 @@ impl FileTask {
             {
                 Err(FileError::of_all(Code::Storage, NO_SPACE))
             }
+            Destination::Directory(target) if head.replaced && target.is_strict() => {
+                let reason = "its name was changed to be sent (--names strict)";
+                Err(FileError::new(declined, reason))
+            }
             Destination::Writer(_) if head.kind != HeadKind::File || self.index.0 != 0 => {
                 let reason = "only one file goes to standard output";
                 Err(FileError::new(declined, reason))
@@ -215,7 +212,7 @@ impl FileTask {
     }
 
     /// Looks what is here of the file, and tells the sender.
-    async fn agree(
+    async fn negotiate_start(
         &self,
         head: &Head,
         path: &RelativePath,
@@ -245,28 +242,32 @@ impl FileTask {
     /// Takes a file of one chunk, or an entry without content, in one piece.
     async fn small(
         &self,
-        stream: &mut FileReceiver,
+        stream: &mut Lanes,
         opener: FileOpener,
         head: &Head,
         path: &RelativePath,
     ) -> Result<(), FileError> {
         let mut frames: Vec<Frame> = Vec::with_capacity(2);
         let buffers = Buffers::default();
-        while let Some(frame) = next_frame(stream, &buffers).await? {
+        while let Some(frame) = stream.next_frame(&self.tasks.context, &buffers).await? {
             // One chunk and the trailer: more is a lie that need not be held in memory.
             if frames.len() >= 2 {
                 return Err(OpenError::AfterLast.into());
             }
             frames.push(frame);
         }
-        self.store(head, path, Content::Sealed(Box::new(opener), frames))
-            .await
+        self.store(
+            head,
+            path,
+            Content::Sealed(Box::new(opener), frames, self.progress.road()),
+        )
+        .await
     }
 
     /// Takes a larger file chunk by chunk: this task reads, one thread opens and writes.
     async fn bulk(
         &self,
-        stream: &mut FileReceiver,
+        stream: &mut Lanes,
         opener: FileOpener,
         head: &Head,
         path: &RelativePath,
@@ -292,7 +293,7 @@ impl FileTask {
         };
         let buffers = Buffers::default();
         let read = loop {
-            match next_frame(stream, &buffers).await {
+            match stream.next_frame(&self.tasks.context, &buffers).await {
                 Ok(Some(frame)) => {
                     if frames.send(frame).await.is_err() {
                         break Ok(());
@@ -307,7 +308,9 @@ impl FileTask {
         let (error, may_resume) = match (read, written) {
             (Ok(()), Ok(whole)) => {
                 let sink = sink.expect("it is there where all was written");
-                return self.store(head, path, Content::Written(sink, whole)).await;
+                return self
+                    .store(head, path, Content::Written(Box::new(sink), whole))
+                    .await;
             }
             (_, Err(WriteError::Failed(error))) => {
                 let may_resume = error.code == Code::Storage;
@@ -343,30 +346,6 @@ impl FileTask {
         };
         let sent = self.tasks.store.send(job).await;
         sent.map_err(|_| FileError::new(Code::Cancelled, "the transfer is over"))
-    }
-}
-
-async fn next_frame(
-    stream: &mut FileReceiver,
-    buffers: &Buffers,
-) -> Result<Option<Frame>, FileError> {
-    let Some(header) = stream.frame_header().await.map_err(ended)? else {
-        return Ok(None);
-    };
-    let mut payload = buffers.take();
-    payload.resize(header.len, 0);
-    stream.fill(&mut payload).await.map_err(ended)?;
-    Ok(Some((header, payload)))
-}
-
-/// What the end of the stream means for the file.
-fn ended(error: StreamError) -> FileError {
-    match error {
-        StreamError::Ended(code) => FileError::new(code, code.reason()),
-        StreamError::Truncated | StreamError::Malformed(_) => {
-            FileError::new(Code::Verification, error)
-        }
-        StreamError::Link(_) => FileError::new(Code::PeerGone, error),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
     },
     quic::{FileReceiver, STREAMS_MAX},
     sealing::{Inbox, OpenKeys, OpenedOffer, open_offer},
-    transfer::{Channel, Error, ErrorKind, Event, Member, PeerEvent, unix_now},
+    transfer::{Channel, Error, ErrorKind, Event, Incoming, Member, PeerEvent, unix_now},
 };
 
 /// From a file stream's first byte to its whole header.
@@ -60,7 +60,7 @@ pub(super) struct Listener<'a> {
     transfers: HashMap<TransferId, Transfer>,
     queue: Queue,
     tasks: JoinSet<(TransferId, receiver::Ended)>,
-    headers: JoinSet<Option<(TransferId, FileReceiver, FileHeader)>>,
+    headers: JoinSet<Option<(FileReceiver, FileHeader)>>,
 }
 
 /// The way to a transfer's task.
@@ -92,7 +92,7 @@ impl<'a> Listener<'a> {
     pub(super) async fn run(mut self, cancel: &CancellationToken) -> Ended {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let streams = self.channel.streams();
+        let mut streams = self.channel.incoming();
         let on_tcp = self.channel.road() == Road::Tcp;
         let mut udp_opens = Box::pin(self.seat.udp_opens());
         loop {
@@ -125,16 +125,14 @@ impl<'a> Listener<'a> {
                     Some(event) => self.on_event(event).await,
                     None => return self.lost().await,
                 },
-                file = streams.accept_stream(), if self.headers.len() < STREAMS_MAX as usize => match file {
-                    Ok(file) => { self.headers.spawn(read_header(file)); }
+                file = streams.accept(), if self.headers.len() < STREAMS_MAX as usize => match file {
+                    Ok(Incoming::Relay(file)) => { self.headers.spawn(read_header(file)); }
+                    Ok(Incoming::Direct(file)) => self.on_file(file.stream, file.header, Some(file.from)),
                     Err(_) => return self.lost().await,
                 },
                 Some(header) = self.headers.join_next(), if !self.headers.is_empty() => {
-                    if let Ok(Some((transfer, stream, header))) = header {
-                        match self.transfers.get(&transfer) {
-                            Some(t) => t.input(Input::File(stream, header)),
-                            None => stream.stop(Code::UnknownTransfer),
-                        }
+                    if let Ok(Some((stream, header))) = header {
+                        self.on_file(stream, header, None);
                     }
                 }
                 () = &mut udp_opens, if on_tcp && self.transfers.is_empty() => {
@@ -142,6 +140,15 @@ impl<'a> Listener<'a> {
                 }
                 _ = tick.tick() => self.on_tick().await,
             }
+        }
+    }
+
+    /// A file's stream has come: on a connection `from` a peer itself, or through the relay.
+    fn on_file(&self, stream: FileReceiver, header: FileHeader, from: Option<PeerId>) {
+        let transfer = self.transfers.get(&header.transfer);
+        match transfer.filter(|t| from.is_none_or(|from| t.from == from)) {
+            Some(t) => t.input(Input::File(stream, header)),
+            None => stream.stop(Code::UnknownTransfer),
         }
     }
 
@@ -261,7 +268,8 @@ impl<'a> Listener<'a> {
         self.transfers.insert(transfer, entry);
         let inputs = Inputs { queue, end: ends };
         let offer = Offer::new(transfer, &opened);
-        let (shared, messages) = (self.shared.clone(), self.channel.messages());
+        let (shared, direct) = (self.shared.clone(), self.channel.direct().cloned());
+        let messages = self.channel.messages();
         let closed = Closed {
             shared: shared.clone(),
             transfer,
@@ -272,7 +280,7 @@ impl<'a> Listener<'a> {
             for older in older {
                 older.cancelled().await;
             }
-            let ended = Driver::run(shared, offer, opened, messages, inputs).await;
+            let ended = Driver::run(shared, offer, opened, (messages, direct), inputs).await;
             (transfer, ended)
         });
     }
@@ -303,7 +311,8 @@ impl<'a> Listener<'a> {
         }
         self.published = Published::now();
         let public = self.keys.current().public().clone();
-        let bundle = self.seat.bundle(Some(public));
+        let direct = self.channel.takes_direct();
+        let bundle = self.seat.bundle_with(Some(public), direct);
         self.channel.publish(bundle).await;
     }
 
@@ -373,9 +382,9 @@ const BUSY: (DeclineReason, &str) = (
 const FINISHED: (DeclineReason, &str) = (DeclineReason::Finished, "takes one transfer only");
 
 /// Reads a stream's header in a task of its own: a slow one delays no other.
-async fn read_header(mut stream: FileReceiver) -> Option<(TransferId, FileReceiver, FileHeader)> {
+async fn read_header(mut stream: FileReceiver) -> Option<(FileReceiver, FileHeader)> {
     match timeout(HEADER_LIMIT, stream.header()).await {
-        Ok(Ok(header)) => Some((header.transfer, stream, header)),
+        Ok(Ok(header)) => Some((stream, header)),
         Ok(Err(error)) => {
             stream.stop(error.code());
             None

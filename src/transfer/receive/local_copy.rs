@@ -20,10 +20,21 @@ pub(super) enum LocalCopy {
     Missing,
     /// What an interrupted attempt of the same sender has left.
     Part(Partial),
-    /// All of it: where, what, and whether that was reported before.
-    Whole(LocalPath, Whole, bool),
+    /// All of it: where, what, and how that is known.
+    Whole(LocalPath, Whole, Known),
     /// A file of that name that is to be kept, and is not this one.
     Other,
+}
+
+/// How it is known that a whole file is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// An earlier attempt has stored it and noted that.
+    Noted,
+    /// An earlier attempt was about to give it its name.
+    Named,
+    /// The sender says its hash.
+    Compared,
 }
 
 /// Looks for the file in the journal, in the directory, and among the partial files. Blocking.
@@ -38,6 +49,7 @@ pub(super) fn probe(
         len,
         hash,
         resumed_from: 0,
+        road: progress.road(),
     };
     let reached = |bytes| progress.reached(bytes);
     // What was stored may have been moved or changed since: it is hashed again.
@@ -49,14 +61,19 @@ pub(super) fn probe(
         return Ok(LocalCopy::Whole(
             done.stored,
             whole(done.len, done.blake3),
-            true,
+            Known::Noted,
         ));
     }
     let conflict = context.shared.config.conflict;
+    if let Some((len, hash)) = context.named_before(path, head)
+        && let Some(found) = target.find_identical(path, len, &hash, conflict, reached)?
+    {
+        return Ok(LocalCopy::Whole(found, whole(len, hash), Known::Named));
+    }
     if let (Some(len), Some(blake3)) = (head.size, head.blake3) {
         let hash = blake3.into();
         if let Some(found) = target.find_identical(path, len, &hash, conflict, reached)? {
-            return Ok(LocalCopy::Whole(found, whole(len, hash), false));
+            return Ok(LocalCopy::Whole(found, whole(len, hash), Known::Compared));
         }
         if conflict == Conflict::Skip && target.has(path) {
             return Ok(LocalCopy::Other);

@@ -12,21 +12,25 @@
 //! | `admission` | whether an offer is taken |
 //! | `receiver` | one transfer as a state machine |
 //! | `file` | one file's task: its stream, its frames |
+//! | `lanes` | the streams by which one file comes, one after the other |
 //! | `store` | the thread that writes, syncs and renames, in batches |
 //! | `local_copy` | what this side has of a file already, and what it says of that |
 //! | `sink` | where a file's content is written |
+//! | `after` | what follows once a file is stored, now or when a listener starts again |
 //! | `context` | what the files of one transfer share |
 //! | `allowance`, `approvals` | how much may come; what a person has said yes to |
 //! | `outcome` | what becomes of files |
 //! | [`policy`](OfferPolicy) | who may send what |
 
 mod admission;
+mod after;
 mod allowance;
 mod approvals;
 mod context;
 mod driver;
 mod file;
 mod jobs;
+mod lanes;
 mod linked;
 mod listener;
 mod local_copy;
@@ -47,13 +51,14 @@ use std::{
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub use policy::{AcceptAll, Answer, OfferPolicy, OfferView, Refusal, TrustedOnly, Verdict};
 pub use sink::SharedWriter;
 
 use self::{
+    after::backlog,
     approvals::Approvals,
     jobs::Jobs,
     listener::{Ended, Listener},
@@ -64,7 +69,7 @@ use crate::{
     home::KnownPeers,
     protocol::{Code, TransferId},
     sealing::OpenKeys,
-    storage::{Conflict, Journal, PARTIAL_MAX_AGE, Target},
+    storage::{Conflict, Journal, PARTIAL_MAX_AGE, Target, Ticket},
 };
 
 /// The pause before the first attempt to reconnect, and the longest one: whoever sends waits for a
@@ -100,8 +105,12 @@ pub struct ListenConfig {
     pub policy: Arc<dyn OfferPolicy>,
     /// Whom we know.
     pub known: KnownPeers,
-    /// Where each file that was stored goes next. While it is full, nothing more is stored.
+    /// Where each file that was stored goes next. What it has no room for comes later, where a program
+    /// is run, and else not at all.
     pub after: Option<mpsc::Sender<ReceivedFile>>,
+    /// Whether a program is run on each file that was stored, which is then done once for each, if
+    /// need be when a listener starts again.
+    pub runs_program: bool,
 }
 
 /// A file that was stored, for whatever is done with it next.
@@ -117,6 +126,8 @@ pub struct ReceivedFile {
     pub from: PeerRef,
     /// The transfer.
     pub transfer: TransferId,
+    /// The right to run the program on it, where one is run and that could be noted.
+    pub ticket: Option<Ticket>,
 }
 
 impl ListenConfig {
@@ -133,6 +144,7 @@ impl ListenConfig {
             policy: Arc::new(AcceptAll),
             known,
             after: None,
+            runs_program: false,
         }
     }
 }
@@ -154,6 +166,8 @@ pub(super) struct Shared {
     jobs: Jobs,
     /// Whether transfers wait for a place.
     crowded: AtomicBool,
+    /// Whether the program has files to run on that found no room in the queue.
+    behind: Notify,
 }
 
 /// Listens until `cancel`, reconnecting whenever the relay is lost.
@@ -195,7 +209,9 @@ pub async fn listen_at(
         places: Places::default(),
         jobs: Jobs::default(),
         crowded: AtomicBool::new(false),
+        behind: Notify::new(),
     });
+    let _backlog = AbortOnDropHandle::new(tokio::spawn(backlog(shared.clone())));
     let cancel = cancel.child_token();
     let stays = seats.iter().map(|seat| stay(&shared, seat, &cancel));
     let mut stays: FuturesUnordered<_> = stays.collect();
@@ -217,9 +233,10 @@ async fn stay(
     let mut before: Option<Box<Channel>> = None;
     loop {
         let keys = OpenKeys::generate();
+        let (key, observer) = (keys.current().public().clone(), &*shared.observer);
         let entering = tokio::select! {
             () = cancel.cancelled() => return Ok(Listened { failure: None }),
-            entering = seat.enter(Some(keys.current().public().clone())) => entering,
+            entering = seat.enter_observed(Some(key), observer) => entering,
         };
         let reason = match entering {
             Ok(channel) => {
@@ -251,7 +268,13 @@ async fn stay(
                         before = Some(channel);
                         continue;
                     }
-                    Ended::Finished(failure) => return Ok(Listened { failure }),
+                    Ended::Finished(failure) => {
+                        tokio::select! {
+                            () = cancel.cancelled() => {}
+                            () = shared.catch_up() => {}
+                        }
+                        return Ok(Listened { failure });
+                    }
                 }
             }
             Err(error) if !error.is_passing() => return Err(error.into()),

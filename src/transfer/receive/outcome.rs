@@ -7,7 +7,8 @@ use std::sync::{
 
 use super::allowance::TooMuch;
 use crate::{
-    protocol::{Code, FileIndex, SafeText},
+    protocol::{Code, FileIndex, Road, SafeText},
+    quic::StreamError,
     sealing::OpenError,
     storage::StorageError,
 };
@@ -28,6 +29,8 @@ pub(super) struct Whole {
     pub(super) len: u64,
     pub(super) hash: blake3::Hash,
     pub(super) resumed_from: u64,
+    /// The road on which its last byte came.
+    pub(super) road: Road,
 }
 
 /// A file that is verified and stored, and that whoever watches has been told of.
@@ -36,6 +39,8 @@ pub(super) struct Stored {
     pub(super) whole: Whole,
     /// The same content was here before.
     pub(super) already_there: bool,
+    /// It has another name here than it was sent by.
+    pub(super) is_renamed: bool,
     /// Whether people want to know of it: directories and links go without saying.
     pub(super) is_user_visible: bool,
 }
@@ -89,6 +94,19 @@ impl FileError {
     }
 }
 
+impl From<StreamError> for FileError {
+    /// What the end of a stream means for its file.
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Ended(code) => Self::new(code, code.reason()),
+            StreamError::Truncated | StreamError::Malformed(_) => {
+                Self::new(Code::Verification, error)
+            }
+            StreamError::Link(_) => Self::new(Code::PeerGone, error),
+        }
+    }
+}
+
 impl From<OpenError> for FileError {
     fn from(error: OpenError) -> Self {
         Self::new(Code::Verification, error)
@@ -122,6 +140,7 @@ struct Counters {
     bytes: AtomicU64,
     resumed_from: AtomicU64,
     head: Mutex<Option<(String, Option<u64>)>>,
+    road: Mutex<Option<Road>>,
 }
 
 /// A moment of it.
@@ -131,9 +150,21 @@ pub(super) struct Snapshot {
     pub(super) bytes: u64,
     pub(super) total: Option<u64>,
     pub(super) resumed_from: u64,
+    pub(super) road: Road,
 }
 
 impl FileProgress {
+    /// It comes on this road now.
+    pub(super) fn on(&self, road: Road) {
+        *self.0.road.lock().unwrap_or_else(PoisonError::into_inner) = Some(road);
+    }
+
+    /// The road on which it comes.
+    pub(super) fn road(&self) -> Road {
+        let road = *self.0.road.lock().unwrap_or_else(PoisonError::into_inner);
+        road.unwrap_or(Road::Relay)
+    }
+
     pub(super) fn describe(&self, path: &str, total: Option<u64>) {
         let mut head = self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
         *head = Some((path.to_owned(), total));
@@ -157,6 +188,7 @@ impl FileProgress {
             bytes: self.0.bytes.load(Ordering::Relaxed),
             total,
             resumed_from: self.0.resumed_from.load(Ordering::Relaxed),
+            road: self.road(),
         })
     }
 }

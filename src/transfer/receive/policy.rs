@@ -16,6 +16,8 @@ pub struct OfferView {
     pub from: PeerId,
     /// Its name.
     pub from_name: PeerName,
+    /// Whether a person chose that name.
+    pub from_chosen: bool,
     /// How many files, where the sender knows.
     pub files: Option<u64>,
     /// How many bytes, where the sender knows.
@@ -99,8 +101,8 @@ impl OfferPolicy for TrustedOnly {
             Err(error) => {
                 tracing::error!(%error, "known peers cannot be read");
                 Verdict::Refuse(Refusal::new(
-                    DeclineReason::NotTrusted,
-                    "cannot tell whom it trusts",
+                    DeclineReason::Storage,
+                    "the recipient cannot read whom it trusts",
                 ))
             }
         }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use super::outcome::{FileError, FileProgress, Scope, Settlement, Stored};
 use crate::{
-    protocol::{Code, FileIndex, PeerMessage, Road, TransferId},
+    protocol::{Code, FileIndex, PeerMessage, TransferId},
     sealing::{Outcome, Receipt},
     transfer::{Error, ErrorKind, Event, PeerRef},
 };
@@ -50,8 +50,8 @@ pub(super) struct Terms {
     pub(super) to_writer: bool,
     /// Whether the sender was asked to hash its files first.
     pub(super) compare: bool,
-    /// What carries it.
-    pub(super) road: Road,
+    /// Whether the sender understands that a file got another name.
+    pub(super) renames: bool,
 }
 
 /// One transfer, from the yes to its end.
@@ -130,9 +130,11 @@ impl Receiver {
         }
     }
 
-    /// The sender's part is over.
+    /// The sender's part is over; once every file is settled, that says nothing new.
     pub(super) fn on_gone(&mut self, code: Code) {
-        self.over.get_or_insert(code);
+        if self.over().is_none() {
+            self.over = Some(code);
+        }
     }
 
     /// This listener is told to stop.
@@ -171,6 +173,7 @@ impl Receiver {
             blake3: *stored.whole.hash.as_bytes(),
             outcome: match stored.already_there {
                 true => Outcome::AlreadyThere,
+                false if stored.is_renamed && self.terms.renames => Outcome::Renamed,
                 false => Outcome::Stored,
             },
         }
@@ -236,7 +239,7 @@ impl Receiver {
                 bytes,
                 total: now.total,
                 resumed_from: now.resumed_from,
-                road: self.terms.road,
+                road: now.road,
             })));
             effects.push(Effect::Send(PeerMessage::Stored { file, bytes }));
         }

@@ -3,7 +3,7 @@
 //! While one batch is synced the next gathers, so the wait for the disk is shared by as many files
 //! as arrive meanwhile.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::mpsc;
 
@@ -14,9 +14,9 @@ use super::{
     sink::{FileSink, SharedWriter},
 };
 use crate::{
-    protocol::{Code, FileIndex, FrameHeader, FrameKind, RelativePath},
+    protocol::{Code, FileIndex, FrameHeader, FrameKind, RelativePath, Road},
     sealing::{FileDigest, FileOpener, Head, HeadKind, OpenError},
-    storage::{Modified, Outcome, Partial, Target, store_all},
+    storage::{Modified, Named, Outcome, Partial, Target, crash_point, store_all},
     transfer::{Event, buffers::Buffer},
 };
 
@@ -40,9 +40,9 @@ pub(super) struct Job {
 
 pub(super) enum Content {
     /// A file of one chunk, or an entry without content: still sealed.
-    Sealed(Box<FileOpener>, Vec<Frame>),
+    Sealed(Box<FileOpener>, Vec<Frame>, Road),
     /// A larger file that is written and verified.
-    Written(FileSink, Whole),
+    Written(Box<FileSink>, Whole),
 }
 
 /// Starts the thread; it ends when every sender of jobs is gone.
@@ -51,7 +51,7 @@ pub(super) fn start(context: Arc<Context>) -> mpsc::Sender<Job> {
     tokio::task::spawn_blocking(move || {
         let mut store = Store {
             context,
-            directories: Vec::new(),
+            directories: BTreeMap::new(),
         };
         let mut batch = Vec::with_capacity(BATCH);
         while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
@@ -65,7 +65,7 @@ pub(super) fn start(context: Arc<Context>) -> mpsc::Sender<Job> {
 struct Store {
     context: Arc<Context>,
     /// Directories and the times and modes that they are to have once nothing more is stored in them.
-    directories: Vec<(RelativePath, Option<Modified>, Option<u32>)>,
+    directories: BTreeMap<RelativePath, (Option<Modified>, Option<u32>)>,
 }
 
 /// How far a job gets before its batch is synced.
@@ -95,6 +95,20 @@ impl Store {
                 Err(error) => self.settle(index, &head, Err(error)),
             }
         }
+        let names: Vec<_> = waiting
+            .iter()
+            .map(|(_, head, path, whole): &(_, Head, _, Whole)| Named {
+                path,
+                size: head.size,
+                modified: modified(head),
+                len: whole.len,
+                blake3: whole.hash,
+            })
+            .collect();
+        if !names.is_empty() {
+            self.context.note_names(&names);
+        }
+        crash_point("named");
         let conflict = self.context.shared.config.conflict;
         for ((index, head, path, whole), placed) in
             waiting.into_iter().zip(store_all(partials, conflict))
@@ -104,12 +118,15 @@ impl Store {
                     Err(FileError::new(Code::Declined, ANOTHER))
                 }
                 Ok(placed) => {
+                    crash_point("placed");
                     let identical = placed.outcome == Outcome::Identical;
                     let stored = Stored {
                         whole,
-                        // Of a job that was interrupted, it may be what was stored just before that,
-                        // and nobody was told.
-                        already_there: identical && !self.context.is_resumed,
+                        // Not so what was stored just before a kill, when nobody was told.
+                        already_there: identical
+                            && self.context.named_before(&path, &head)
+                                != Some((whole.len, whole.hash)),
+                        is_renamed: placed.path.as_str() != path.as_str(),
                         is_user_visible: true,
                     };
                     self.context.report(&head, &path, &placed.path, &stored);
@@ -135,18 +152,17 @@ impl Store {
     ) -> Result<Step, FileError> {
         let context = self.context.clone();
         match (content, &context.destination) {
-            (Content::Written(FileSink::Partial(partial), whole), _) => {
-                Ok(Step::Pending(partial, whole))
-            }
-            (Content::Written(FileSink::Writer(writer), whole), _) => {
-                self.written(head, &writer, whole)
-            }
-            (Content::Sealed(opener, frames), destination) => {
+            (Content::Written(sink, whole), _) => match *sink {
+                FileSink::Partial(partial) => Ok(Step::Pending(partial, whole)),
+                FileSink::Writer(writer) => self.written(head, &writer, whole),
+            },
+            (Content::Sealed(opener, frames, road), destination) => {
                 let (content, digest) = open_small(*opener, frames)?;
                 let whole = Whole {
                     len: digest.len,
                     hash: digest.blake3.into(),
                     resumed_from: 0,
+                    road,
                 };
                 match destination {
                     Destination::Directory(target) => {
@@ -199,7 +215,7 @@ impl Store {
                 if (modified.is_some() || head.mode.is_some())
                     && self.directories.len() < DIRECTORIES
                 {
-                    self.directories.push((path.clone(), modified, head.mode));
+                    self.directories.insert(path.clone(), (modified, head.mode));
                 }
                 let _ = made;
                 Ok(Step::Settled(fixture))
@@ -250,9 +266,9 @@ impl Store {
     /// Gives directories the times that writing into them has changed.
     fn set_directory_times(&self) {
         if let Destination::Directory(target) = &self.context.destination {
-            // The deepest first: setting a time inside a directory changes nothing above it, but
-            // a directory that is made late does.
-            for (path, modified, mode) in self.directories.iter().rev() {
+            // What is inside comes behind in this order, and first in the other: a directory that
+            // nobody may write to any more can still be given a time.
+            for (path, (modified, mode)) in self.directories.iter().rev() {
                 let set = modified
                     .map_or(Ok(()), |modified| target.set_dir_modified(path, modified))
                     .and(mode.map_or(Ok(()), |mode| target.restrict_dir(path, mode)));
@@ -291,6 +307,7 @@ fn shown(whole: Whole) -> Stored {
     Stored {
         whole,
         already_there: false,
+        is_renamed: false,
         is_user_visible: true,
     }
 }

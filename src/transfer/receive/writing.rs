@@ -99,6 +99,7 @@ impl Writing {
                     len: digest.len,
                     hash: digest.blake3.into(),
                     resumed_from: resumed_from.unwrap_or(digest.len),
+                    road: self.progress.road(),
                 });
             }
             let chunk = opener.open_chunk(header, &mut payload)?;

@@ -192,6 +192,7 @@ impl Attempt {
                 }
             }
             FileNote::Resumed(index, peer, bytes) => self.ledger.resumed(index, peer, bytes),
+            FileNote::Took(index, road) => self.ledger.took(index, road),
             FileNote::Sealed(index, digest) => self.ledger.sealed(index, digest),
             FileNote::Failed(index, error) => {
                 for peer in self.ledger.waiting(index) {
@@ -263,7 +264,14 @@ impl Attempt {
         self.phase = Phase::Delivering { since: now };
         let compare = |part: &Part| matches!(part.state, PartState::Accepted { compare: true, .. });
         let (each, compare) = (anyone(Part::says_where_to_begin), anyone(compare));
-        self.effects.push(Effect::Begin { each, compare });
+        let mut taking = self.parts.iter().filter(|(_, part)| part.takes_part());
+        let first = taking.next().map(|(peer, _)| *peer);
+        let sole = first.filter(|_| taking.next().is_none());
+        self.effects.push(Effect::Begin {
+            each,
+            compare,
+            sole,
+        });
     }
 
     fn start_patience(&self) -> Duration {

@@ -26,25 +26,7 @@ impl Clock {
         self.last = now;
         self.total
     }
-
-    /// Waits for something, and looks at the clock meanwhile, so that the wait counts.
-    pub(super) async fn during<T>(&mut self, waiting: impl Future<Output = T>) -> T {
-        let mut waiting = std::pin::pin!(waiting);
-        loop {
-            tokio::select! {
-                done = &mut waiting => {
-                    self.now();
-                    return done;
-                }
-                () = tokio::time::sleep(LOOK) => {
-                    self.now();
-                }
-            }
-        }
-    }
 }
 
 /// A longer time between two looks at the clock was spent stopped or asleep, not waiting.
 const STOPPED: Duration = Duration::from_secs(2);
-/// How often it is looked at while something else is waited for.
-const LOOK: Duration = Duration::from_millis(500);

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -20,21 +21,26 @@ use super::{
     file::Notes,
     interrupted,
     keys::AttemptKeys,
-    outbox::{Outbox, Outgoing},
+    outbox::{Outbox, Outgoing, any_has_room},
     payload::Payload,
     producer::Produced,
     running::{Running, next_produced},
     sender::Sender,
 };
 use crate::{
-    protocol::{Code, PeerMessage, TransferId},
+    protocol::{Code, PeerMessage, Road, TransferId},
     quic::RateLimit,
     sealing::{Compression, NewTransfer, Suite, TransferSealer},
-    transfer::{Channel, Error, ErrorKind, Member, MessageSender, Observer, PeerEvent},
+    transfer::{
+        Channel, Error, ErrorKind, Event, Member, Observer, PeerEvent, PeerRef, WayEvent, WayId,
+        Ways,
+    },
 };
 
 /// What files' tasks have found out and nobody has taken yet.
 const NOTES: usize = 512;
+/// Names that were replaced and are told one by one.
+const REPLACED_SHOWN: u64 = 5;
 /// How often time limits are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -47,13 +53,8 @@ pub(super) struct Driver<'a> {
     pub(super) limit: Option<Arc<RateLimit>>,
     pub(super) compression: Compression,
     pub(super) clock: Clock,
-}
-
-/// Why the loop ended.
-enum End {
-    Over,
-    Cancelled,
-    Lost,
+    /// How many names were replaced, once an attempt counts them.
+    pub(super) replaced: Option<u64>,
 }
 
 /// One send on its way.
@@ -63,8 +64,10 @@ struct Run<'d, 'a> {
     running: HashMap<TransferId, Running>,
     notes: mpsc::Sender<(TransferId, FileNote)>,
     noted: mpsc::Receiver<(TransferId, FileNote)>,
-    /// Messages for which the channel has had no room yet.
-    outbox: Outbox,
+    /// Messages for which there has been no room yet, by way.
+    outboxes: HashMap<WayId, Outbox>,
+    /// Since when there has been no way at all, and why.
+    cut_off: Option<(Duration, Error)>,
     /// Whether something happened that may let an attempt begin.
     look: bool,
 }
@@ -74,10 +77,11 @@ impl Driver<'_> {
     pub(super) async fn run(
         &mut self,
         sender: &mut Sender,
-        mut channel: Channel,
+        mut ways: Ways<'_>,
         cancel: &CancellationToken,
     ) -> Summary {
         let started = Instant::now();
+<<<<<<< HEAD
         loop {
             let mut run = Run::new(self, sender);
             let end = run.until_lost(&mut channel, cancel).await;
@@ -114,9 +118,35 @@ impl Driver<'_> {
                 }
             }
         }
+=======
+        Run::new(self, sender, &ways)
+            .until_over(&mut ways, cancel)
+            .await;
+        ways.close(Code::Done).await;
+>>>>>>> main
         let summary = sender.finish(started.elapsed());
         self.show(sender);
         summary
+    }
+
+    fn on_replaced(&mut self, from: &str, to: &str) {
+        let replaced = self.replaced.get_or_insert(0);
+        *replaced += 1;
+        if *replaced <= REPLACED_SHOWN {
+            let text = format!("{from} is sent as {to}");
+            self.observer.event(Event::Notice { text });
+        }
+    }
+
+    fn on_all_replaced(&mut self) {
+        let more = self
+            .replaced
+            .get_or_insert(0)
+            .saturating_sub(REPLACED_SHOWN);
+        if more > 0 {
+            let text = format!("{more} more names are sent with %XX for what cannot be shown");
+            self.observer.event(Event::Notice { text });
+        }
     }
 
     fn show(&self, sender: &mut Sender) {
@@ -127,7 +157,7 @@ impl Driver<'_> {
 }
 
 impl<'d, 'a> Run<'d, 'a> {
-    fn new(driver: &'d mut Driver<'a>, sender: &'d mut Sender) -> Self {
+    fn new(driver: &'d mut Driver<'a>, sender: &'d mut Sender, ways: &Ways<'_>) -> Self {
         let (notes, noted) = mpsc::channel(NOTES);
         Self {
             driver,
@@ -135,57 +165,56 @@ impl<'d, 'a> Run<'d, 'a> {
             running: HashMap::new(),
             notes,
             noted,
-            outbox: Outbox::default(),
+            outboxes: ways
+                .channels()
+                .map(|(way, channel)| (way, Outbox::new(channel.messages())))
+                .collect(),
+            cut_off: None,
             look: true,
         }
     }
 
-    async fn until_lost(&mut self, channel: &mut Channel, cancel: &CancellationToken) -> End {
-        let messages = channel.messages();
+    async fn until_over(&mut self, ways: &mut Ways<'_>, cancel: &CancellationToken) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let now = self.driver.clock.now();
             while std::mem::take(&mut self.look)
-                && let Some(recipients) = self.sender.next_attempt(now)
+                && let Some((way, recipients)) = self.sender.next_attempt(now)
             {
-                self.start(now, &recipients);
+                self.start(now, (way, ways), &recipients);
                 self.look = true;
             }
-            self.advance(now, channel);
+            self.advance(now, ways);
             self.driver.show(self.sender);
-            self.outbox.flush(&messages);
+            self.outboxes.values_mut().for_each(Outbox::flush);
             if self.sender.is_over() && self.running.is_empty() {
-                self.outbox.drain(&messages).await;
-                return End::Over;
+                return self.say_last_words().await;
             }
             let deadline = self.running.values().filter_map(|r| r.attempt.deadline());
             let deadline = deadline.min().map(|at| at.saturating_sub(now));
-            let running = &mut self.running;
+            let (running, outboxes) = (&mut self.running, self.outboxes.values());
             tokio::select! {
                 biased;
-                () = cancel.cancelled() => {
-                    self.cancel(&messages).await;
-                    return End::Cancelled;
-                }
+                () = cancel.cancelled() => return self.cancel().await,
                 Some((transfer, note)) = self.noted.recv() => self.on_note(transfer, note),
-                event = channel.recv() => match event {
-                    Some(event) => self.on_event(event),
-                    None => return End::Lost,
-                },
-                (transfer, produced) = next_produced(running) => self.on_produced(transfer, produced, channel),
-                () = messages.has_room(), if !self.outbox.is_empty() => {}
-                () = sleep(deadline), if deadline.is_some() => self.on_tick(),
+                event = ways.next() => self.on_way_event(event, ways),
+                (transfer, produced) = next_produced(running) => self.on_produced(transfer, produced, ways),
+                () = any_has_room(outboxes) => {}
+                () = sleep(deadline), if deadline.is_some() => self.on_tick(ways),
                 _ = tick.tick() => {
                     self.look = true;
-                    self.on_tick();
+                    self.on_tick(ways);
                 }
             }
         }
     }
 
     /// Offers the payload to these, in an attempt with fresh keys.
-    fn start(&mut self, now: Duration, recipients: &[usize]) {
+    fn start(&mut self, now: Duration, (way, ways): (WayId, &Ways<'_>), recipients: &[usize]) {
+        let (Some(road), Some(outbox)) = (ways.road(way), self.outboxes.get_mut(&way)) else {
+            return;
+        };
         let Some(walk) = self.driver.payload.take() else {
             return;
         };
@@ -194,7 +223,7 @@ impl<'d, 'a> Run<'d, 'a> {
         }
         let member = self.driver.member;
         let link = recipients.iter().all(|place| {
-            let peer = self.sender.present(self.sender.target(*place).id);
+            let peer = self.sender.present(way, self.sender.target(*place).id);
             peer.is_none_or(|peer| peer.bundle.hard_links)
         });
         let count = u32::try_from(recipients.len())
@@ -212,18 +241,25 @@ impl<'d, 'a> Run<'d, 'a> {
         let transfer = sealer.transfer();
         let extent = self.driver.payload.extent(link);
         let known = (extent.files, extent.bytes);
-        self.sender.on_attempt((transfer, recipients), known);
+        self.sender
+            .on_attempt((transfer, recipients), (way, road), known);
         let mut parts = Vec::with_capacity(recipients.len());
+        let mut paths = HashMap::new();
+        let takes_direct = ways.channel(way).is_some_and(Channel::takes_direct);
         for place in recipients {
             let peer = self.sender.target(*place).id;
-            let Some(bundle) = self.sender.present(peer).map(|peer| &peer.bundle) else {
+            let Some(bundle) = self.sender.present(way, peer).map(|peer| &peer.bundle) else {
                 continue;
             };
-            match sealer.offer_to(bundle) {
-                Ok(offer) => {
+            match sealer.offer_and_path(bundle) {
+                Ok((offer, path)) => {
+                    if bundle.direct && takes_direct {
+                        let name = bundle.name.clone();
+                        paths.insert(peer, (PeerRef::new(peer, name), path));
+                    }
                     parts.push((peer, sealer.receipts(bundle.key)));
                     let message = PeerMessage::Offer { offer };
-                    self.outbox.message(transfer, Some(peer), message);
+                    outbox.message(transfer, Some(peer), message);
                 }
                 Err(error) => {
                     let error = Error::from_source(ErrorKind::NoSuchPeer, error);
@@ -231,33 +267,44 @@ impl<'d, 'a> Run<'d, 'a> {
                 }
             }
         }
-        let places = match self.running.is_empty() {
+        let is_first = self.running.values().all(|running| running.way != way);
+        let places = match is_first {
             true => Places::FIRST,
             false => Places::BESIDE,
         };
         let running = Running {
             attempt: Attempt::new(parts, (self.driver.timeout, places), now),
+            way,
             keys: Arc::new(AttemptKeys {
                 sealer,
                 compression: self.driver.compression,
             }),
             walk: Some(walk),
             link,
+            announce: self.driver.replaced.is_none(),
             produced: None,
             held: None,
             starts: HashMap::new(),
             tasks: JoinSet::new(),
+            paths,
+            direct: None,
+            again: HashMap::new(),
             done: Vec::new(),
         };
         self.running.insert(transfer, running);
     }
 
     /// Carries out everything that has become due, and ends attempts that are over.
-    fn advance(&mut self, now: Duration, channel: &Channel) {
+    fn advance(&mut self, now: Duration, ways: &Ways<'_>) {
         let mut over = Vec::new();
         for (transfer, running) in &mut self.running {
             // A task that has ended keeps its memory until it is joined.
             while running.tasks.try_join_next().is_some() {}
+            let outbox = self.outboxes.get_mut(&running.way);
+            // A way that is lost says so soon.
+            let (Some(outbox), Some(channel)) = (outbox, ways.channel(running.way)) else {
+                continue;
+            };
             loop {
                 let effects = running.attempt.take_effects();
                 if effects.is_empty() {
@@ -275,7 +322,13 @@ impl<'d, 'a> Run<'d, 'a> {
                     let Some(effect) = self.sender.on_effect(now, *transfer, effect) else {
                         continue;
                     };
-                    running.carry_out(*transfer, effect, &mut self.outbox);
+                    if let Effect::Begin {
+                        sole: Some(peer), ..
+                    } = effect
+                    {
+                        running.open_direct(peer, channel, self.driver.observer);
+                    }
+                    running.carry_out(*transfer, effect, outbox);
                 }
             }
             if running.attempt.is_over() {
@@ -298,18 +351,65 @@ impl<'d, 'a> Run<'d, 'a> {
         for (transfer, running) in &mut self.running {
             for peer in running.take_dismissed(now, all_done) {
                 let message = PeerMessage::Cancel { code };
-                self.outbox.message(*transfer, Some(peer), message);
+                if let Some(outbox) = self.outboxes.get_mut(&running.way) {
+                    outbox.message(*transfer, Some(peer), message);
+                }
             }
         }
         for transfer in over {
-            self.running.remove(&transfer);
-            self.sender.on_attempt_over();
-            self.outbox.push(Outgoing::Close(transfer));
+            let ended = self.running.remove(&transfer);
+            self.sender.on_attempt_over(transfer);
+            if let Some(outbox) = ended.and_then(|ended| self.outboxes.get_mut(&ended.way)) {
+                outbox.push(Outgoing::Close(transfer));
+            }
             self.look = true;
         }
     }
 
-    fn on_event(&mut self, event: PeerEvent) {
+    fn on_way_event(&mut self, event: WayEvent, ways: &Ways<'_>) {
+        let now = self.driver.clock.now();
+        match event {
+            WayEvent::Opened { way, .. } => {
+                if self.cut_off.take().is_some() {
+                    self.sender.on_connected(now);
+                }
+                if let Some(channel) = ways.channel(way) {
+                    let outbox = self.outboxes.entry(way);
+                    outbox.or_insert_with(|| Outbox::new(channel.messages()));
+                }
+            }
+            WayEvent::Brought(way, event) => self.on_event(way, event),
+            WayEvent::Lost { way, road, reason } => {
+                let what = match road {
+                    Road::Lan => "the connection on the LAN was lost",
+                    _ => "the relay was lost",
+                };
+                let error = Error::from_source(ErrorKind::Unreachable, reason).context(what);
+                self.on_lost(way, &error);
+                if !ways.is_any_open() && self.driver.member.has_relay() {
+                    self.cut_off.get_or_insert((now, error));
+                }
+            }
+            WayEvent::Failed { error, retry_in } => {
+                let error = Error::from(error);
+                if ways.is_any_open() {
+                    tracing::debug!(%error, "no way through the relay");
+                    return;
+                }
+                let Some(retry_in) = retry_in else {
+                    return self.sender.on_end(&error);
+                };
+                let reason = format!("{error:#}");
+                self.driver
+                    .observer
+                    .event(Event::Waiting { reason, retry_in });
+                let since = self.cut_off.take().map_or(now, |(since, _)| since);
+                self.cut_off = Some((since, error));
+            }
+        }
+    }
+
+    fn on_event(&mut self, way: WayId, event: PeerEvent) {
         let now = self.driver.clock.now();
         match event {
             PeerEvent::Message {
@@ -317,7 +417,9 @@ impl<'d, 'a> Run<'d, 'a> {
                 from,
                 message,
             } => {
-                if let Some(running) = self.running.get_mut(&transfer) {
+                if let Some(running) = self.of_way(way, transfer)
+                    && !running.on_direct_message(from, &message)
+                {
                     running.attempt.on_message(now, from, message);
                 }
             }
@@ -326,17 +428,23 @@ impl<'d, 'a> Run<'d, 'a> {
                 peer,
                 code,
             } => {
-                if let Some(running) = self.running.get_mut(&transfer) {
+                if let Some(running) = self.of_way(way, transfer) {
                     running.attempt.on_gone(now, peer, code);
                 }
             }
             PeerEvent::Presence(peer) => {
-                self.sender.on_presence(*peer);
+                self.sender.on_presence(way, *peer);
                 self.look = true;
             }
             PeerEvent::Listed => self.look = true,
             PeerEvent::Ignored { .. } => {}
         }
+    }
+
+    /// A transfer on its own way: what is said of it on another is not said by who takes part.
+    fn of_way(&mut self, way: WayId, transfer: TransferId) -> Option<&mut Running> {
+        let running = self.running.get_mut(&transfer)?;
+        (running.way == way).then_some(running)
     }
 
     fn on_note(&mut self, transfer: TransferId, note: FileNote) {
@@ -346,7 +454,7 @@ impl<'d, 'a> Run<'d, 'a> {
         }
     }
 
-    fn on_produced(&mut self, transfer: TransferId, produced: Option<Produced>, channel: &Channel) {
+    fn on_produced(&mut self, transfer: TransferId, produced: Option<Produced>, ways: &Ways<'_>) {
         let now = self.driver.clock.now();
         let Some(running) = self.running.get_mut(&transfer) else {
             return;
@@ -355,51 +463,81 @@ impl<'d, 'a> Run<'d, 'a> {
             Some(Produced::Job(job)) => {
                 let sender = self.notes.clone();
                 let notes = Notes { transfer, sender };
-                running.launch(job, channel, (notes, self.driver.limit.clone()));
+                // A way that is lost says so soon.
+                if let Some(channel) = ways.channel(running.way) {
+                    running.launch(job, channel, (notes, self.driver.limit.clone()));
+                }
             }
             Some(Produced::Hashing) => running.attempt.on_hashing(now),
+            Some(Produced::Replaced(from, to)) => self.driver.on_replaced(&from, &to),
             Some(Produced::Unreadable(path, error)) => {
                 self.sender.on_unreadable(transfer, path, error);
             }
             Some(Produced::End(files)) => {
                 running.produced = None;
                 running.attempt.on_all_found(now, files);
+                if running.announce {
+                    self.driver.on_all_replaced();
+                }
             }
             None => running.produced = None,
         }
     }
 
-    fn on_tick(&mut self) {
+    fn on_tick(&mut self, ways: &Ways<'_>) {
         let now = self.driver.clock.now();
         for running in self.running.values_mut() {
             running.attempt.on_tick(now);
         }
-        self.sender.on_tick(now);
+        match &self.cut_off {
+            Some((since, error)) if now.saturating_sub(*since) >= self.driver.timeout => {
+                let error = error.clone();
+                self.sender.on_end(&error);
+            }
+            // Nobody can make progress.
+            Some(_) => {}
+            // Who is not there may be on a way that is not open yet.
+            None if !ways.has_settled() => {}
+            None => self.sender.on_tick(now),
+        }
     }
 
-    /// The channel is lost, and every attempt with it.
-    fn on_lost(&mut self, error: &Error) {
+    /// A way is lost, and every attempt on it.
+    fn on_lost(&mut self, way: WayId, error: &Error) {
         let now = self.driver.clock.now();
-        for (transfer, mut running) in std::mem::take(&mut self.running) {
+        self.outboxes.remove(&way);
+        let lost = self.running.extract_if(|_, running| running.way == way);
+        let lost: Vec<_> = lost.collect();
+        for (transfer, mut running) in lost {
             running.attempt.on_lost(now, error);
             for effect in running.attempt.take_effects() {
                 self.sender.on_effect(now, transfer, effect);
             }
-            self.sender.on_attempt_over();
+            self.sender.on_attempt_over(transfer);
         }
+        self.sender.on_way_lost(way);
+        self.look = true;
     }
 
     /// Stops everything, and says so to everyone.
-    async fn cancel(&mut self, messages: &MessageSender) {
-        for transfer in self.running.keys() {
+    async fn cancel(&mut self) {
+        for (transfer, running) in &self.running {
             let code = Code::Cancelled;
             let message = PeerMessage::Cancel { code };
-            self.outbox.message(*transfer, None, message);
-            self.outbox.push(Outgoing::Close(*transfer));
+            if let Some(outbox) = self.outboxes.get_mut(&running.way) {
+                outbox.message(*transfer, None, message);
+                outbox.push(Outgoing::Close(*transfer));
+            }
         }
         self.running.clear();
         self.sender.on_end(&interrupted());
-        self.outbox.drain(messages).await;
+        self.say_last_words().await;
+    }
+
+    /// Sends everything that waits, as far as a moment suffices.
+    async fn say_last_words(&mut self) {
+        let waiting = self.outboxes.values_mut().filter(|it| !it.is_empty());
+        join_all(waiting.map(Outbox::drain)).await;
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     attempt::{FileNote, FileStarts, SealedStart},
     content::{self, ContentError, Reader},
     keys::AttemptKeys,
+    lanes::{FileRoads, Lanes},
     producer::{Content, Job, Open, source_failure},
 };
 use crate::{
@@ -22,9 +23,9 @@ use crate::{
         CHUNK_SIZE, Code, FileHeader, FileIndex, FrameHeader, FrameKind, PlanEntry, TransferId,
         encode_plan,
     },
-    quic::{FileSender, RateLimit, StreamError},
+    quic::{RateLimit, StreamError},
     sealing::{FileSealer, Start},
-    transfer::{Error, FileStreams},
+    transfer::Error,
 };
 
 /// Sealed chunks between the thread that seals and the stream.
@@ -35,7 +36,9 @@ const HASHING: Duration = Duration::from_millis(500);
 /// What one file's task needs of its attempt.
 pub(super) struct FileTask {
     pub(super) keys: Arc<AttemptKeys>,
-    pub(super) streams: FileStreams,
+    pub(super) roads: FileRoads,
+    /// What the recipient lacks after a direct connection has ended.
+    pub(super) again: mpsc::Receiver<u32>,
     pub(super) limit: Option<Arc<RateLimit>>,
     pub(super) notes: Notes,
     /// Counts content bytes given to the stream.
@@ -76,55 +79,77 @@ enum SendFileError {
 /// Sends one file, and says how that went.
 pub(super) async fn send(task: FileTask, job: Job) {
     let (index, class, notes) = (job.index, job.class, task.notes.clone());
-    match task.run(job).await {
-        Err(SendFileError::Source(error)) => notes.send(FileNote::Failed(index, error)).await,
-        Err(SendFileError::Stream(error)) => {
-            tracing::debug!(%error, file = index.0, "file stream ended early")
+    let ended =
+        |error: &StreamError| tracing::debug!(%error, file = index.0, "file stream ended early");
+    let finished = match task.run(job).await {
+        Err(SendFileError::Source(error)) => {
+            notes.send(FileNote::Failed(index, error)).await;
+            None
         }
-        Ok(()) => {}
-    }
+        Err(SendFileError::Stream(error)) => {
+            ended(&error);
+            None
+        }
+        Ok(finished) => finished,
+    };
     notes.send(FileNote::Ended(index, class)).await;
+    // Its place is free for another meanwhile.
+    if let Some(lanes) = finished {
+        let _ = lanes.settle().await.inspect_err(ended);
+    }
 }
 
 impl FileTask {
-    async fn run(mut self, job: Job) -> Result<(), SendFileError> {
+    /// Returns what is finished and may still be lost.
+    async fn run(mut self, job: Job) -> Result<Option<Lanes>, SendFileError> {
         let header = FileHeader {
             transfer: self.keys.transfer(),
             file: job.index,
             class: job.class,
         }
         .encode();
-        let mut stream = self.streams.open_stream(job.class).await?;
-        let open = match job.content {
+        let beginning = Bytes::from([&header[..], &job.head_frame].concat());
+        let (whole, open) = match job.content {
             Content::Sealed(frames, digest) => {
                 self.pass(frames.len()).await;
                 self.notes.send(FileNote::Sealed(job.index, digest)).await;
-                stream
-                    .write([&header[..], &job.head_frame, &frames].concat().into())
-                    .await?;
-                return Ok(stream.finish()?);
+                (Some(frames.into()), None)
             }
-            Content::Open(open) => *open,
-            Content::Failed(error) => {
-                stream
-                    .write([&header[..], &job.head_frame].concat().into())
-                    .await?;
-                stream.reset(Code::SourceChanged);
+            Content::Open(open) => (None, Some(Ok(*open))),
+            Content::Failed(error) => (None, Some(Err(error))),
+        };
+        let (_, unused) = mpsc::channel(1);
+        let again = std::mem::replace(&mut self.again, unused);
+        let (roads, beginning) = (self.roads.clone(), (beginning, whole));
+        let mut lanes = Lanes::open(roads, job.class, beginning, again).await?;
+        self.took(job.index, &lanes).await;
+        let open = match open {
+            None => {
+                lanes.finish()?;
+                return Ok(Some(lanes));
+            }
+            Some(Ok(open)) => open,
+            Some(Err(error)) => {
+                lanes.reset(Code::SourceChanged);
                 return Err(SendFileError::Source(error));
             }
         };
-        stream
-            .write([&header[..], &job.head_frame].concat().into())
-            .await?;
-        match self.negotiate_start(job.index, open, &mut stream).await {
-            Ok(Some((reader, sealer))) => self.content(job.index, reader, sealer, stream).await,
+        match self.negotiate_start(job.index, open, &mut lanes).await {
+            Ok(Some((reader, sealer))) => self.content(job.index, reader, sealer, lanes).await,
             // Everyone has it already.
-            Ok(None) => Ok(stream.finish()?),
+            Ok(None) => Ok(lanes.not_needed().map(|()| None)?),
             Err(SendFileError::Source(error)) => {
-                stream.reset(Code::SourceChanged);
+                lanes.reset(Code::SourceChanged);
                 Err(SendFileError::Source(error))
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Says which road the file takes, if not the relay's.
+    async fn took(&self, index: FileIndex, lanes: &Lanes) {
+        if self.roads.direct.is_some() {
+            self.notes.send(FileNote::Took(index, lanes.road())).await;
         }
     }
 
@@ -136,7 +161,7 @@ impl FileTask {
         &mut self,
         index: FileIndex,
         open: Open,
-        stream: &mut FileSender,
+        lanes: &mut Lanes,
     ) -> Result<Option<(Reader, FileSealer)>, SendFileError> {
         let Open {
             reader,
@@ -183,9 +208,8 @@ impl FileTask {
                 len: plan.len(),
                 index: 0,
             };
-            stream
-                .write([&header.encode()[..], &plan[..]].concat().into())
-                .await?;
+            let plan = [&header.encode()[..], &plan[..]].concat();
+            lanes.write_plan(plan.into()).await?;
         }
         if let Some(digest) = checked.whole {
             self.notes.send(FileNote::Sealed(index, digest)).await;
@@ -215,8 +239,8 @@ impl FileTask {
         index: FileIndex,
         reader: Reader,
         sealer: FileSealer,
-        mut stream: FileSender,
-    ) -> Result<(), SendFileError> {
+        mut lanes: Lanes,
+    ) -> Result<Option<Lanes>, SendFileError> {
         let (chunks, mut sealed) = mpsc::channel::<(u64, Bytes)>(CHUNKS_AHEAD);
         let (notes, compression) = (self.notes.clone(), self.keys.compression);
         self.sent.store(sealer.position(), Ordering::Relaxed);
@@ -224,12 +248,15 @@ impl FileTask {
             let note = |digest| notes.blocking_send(FileNote::Sealed(index, digest));
             content::seal(reader, sealer, compression, &chunks, note)
         });
-        let mut written = Ok(());
+        let (mut written, mut road) = (Ok(()), lanes.road());
         while let Some((content, frame)) = sealed.recv().await {
             self.pass(frame.len()).await;
-            written = stream.write(frame).await;
+            written = lanes.write(frame).await;
             if written.is_err() {
                 break;
+            }
+            if std::mem::replace(&mut road, lanes.road()) != lanes.road() {
+                self.took(index, &lanes).await;
             }
             self.sent.fetch_add(content, Ordering::Relaxed);
         }
@@ -237,16 +264,19 @@ impl FileTask {
         drop(sealed);
         written?;
         match sealing.await {
-            Ok(Ok(())) => Ok(stream.finish()?),
+            Ok(Ok(())) => {
+                lanes.finish()?;
+                Ok(Some(lanes))
+            }
             Ok(Err(error)) => {
-                stream.reset(match error.is_changed() {
+                lanes.reset(match error.is_changed() {
                     true => Code::SourceChanged,
                     false => Code::Source,
                 });
                 Err(SendFileError::Source(source_failure(error)))
             }
             Err(error) => {
-                stream.reset(Code::Internal);
+                lanes.reset(Code::Internal);
                 Err(panicked(error))
             }
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    protocol::{FileIndex, PeerId},
+    protocol::{FileIndex, PeerId, Road},
     sealing::{FileDigest, Head, HeadKind, Outcome, Receipt},
 };
 
@@ -34,6 +34,7 @@ struct Record {
     waiting: HashSet<PeerId>,
     stored: HashMap<PeerId, u64>,
     resumed_from: HashMap<PeerId, u64>,
+    road: Option<Road>,
 }
 
 /// What a receipt says about a file.
@@ -58,6 +59,10 @@ pub(super) struct Delivered {
     pub(super) content: FileDigest,
     /// The recipient had all of it already.
     pub(super) already_there: bool,
+    /// The recipient has it under another name.
+    pub(super) renamed: bool,
+    /// The road that it took, where that was not the relay's.
+    pub(super) road: Option<Road>,
 }
 
 impl Ledger {
@@ -78,6 +83,7 @@ impl Ledger {
             waiting: to,
             stored: HashMap::new(),
             resumed_from: HashMap::new(),
+            road: None,
         };
         self.files.insert(index, record);
         self.next = self.next.max(index.0 + 1);
@@ -94,6 +100,18 @@ impl Ledger {
         if let Some(record) = self.files.get_mut(&index) {
             record.content = Some(digest);
         }
+    }
+
+    /// Notes which road a file takes.
+    pub(super) fn took(&mut self, index: FileIndex, road: Road) {
+        if let Some(record) = self.files.get_mut(&index) {
+            record.road = Some(road);
+        }
+    }
+
+    /// The road that a file takes, where that was noted.
+    pub(super) fn road(&self, index: FileIndex) -> Option<Road> {
+        self.files.get(&index)?.road
     }
 
     /// Notes from where on a recipient is given a file.
@@ -170,6 +188,8 @@ impl Ledger {
             resumed_from: record.resumed_from.get(&peer).copied().unwrap_or_default(),
             content,
             already_there: receipt.outcome == Outcome::AlreadyThere,
+            renamed: receipt.outcome == Outcome::Renamed,
+            road: record.road,
         });
         self.settle(peer, receipt.file);
         settled

@@ -10,7 +10,7 @@
 //! - `ledger`: which files of it are not settled
 //! - `driver`: carries out what these two ask for; `running`: one attempt of them; `clock`: time for them
 //! - `producer`: finds files, seals small ones
-//! - `file`: one file's stream
+//! - `file`: one file's task; `lanes`: the streams by which it goes
 //! - `content`: from a source into sealed frames
 
 mod attempt;
@@ -20,12 +20,12 @@ mod driver;
 mod file;
 mod job;
 mod keys;
+mod lanes;
 mod ledger;
 mod outbox;
 mod payload;
 mod producer;
 mod recipients;
-mod reconnect;
 mod request;
 mod running;
 mod sender;
@@ -42,7 +42,7 @@ use self::{
     clock::Clock, driver::Driver, payload::Payload, recipients::Recipients, sender::Sender,
     target::Patience,
 };
-use super::{Error, ErrorKind, Member, Observer};
+use super::{Error, ErrorKind, Member, Observer, Ways};
 use crate::{home::KnownPeers, protocol::Code, quic::RateLimit, sealing::Compression};
 
 /// Sends what was asked for, and says what became of every recipient.
@@ -72,6 +72,7 @@ pub async fn send(
             Compression::Never
         },
         clock: Clock::start(),
+        replaced: None,
     };
     let (to, wait) = (&request.to, request.wait);
     let mut record = match to {
@@ -79,6 +80,7 @@ pub async fn send(
         To::Peers(_) => None,
     };
     let beginning = async {
+<<<<<<< HEAD
         let mut channel = match member.enter_and_list().await {
             Ok(channel) => channel,
             // Somebody who waits for a recipient waits for the relay as well.
@@ -87,6 +89,9 @@ pub async fn send(
             }
             Err(error) => return Err(error.into()),
         };
+=======
+        let mut ways = Ways::open(member, true, observer);
+>>>>>>> main
         let recipients = Recipients {
             me: member.id(),
             known: known.clone(),
@@ -96,17 +101,17 @@ pub async fn send(
                 .map_or_else(Vec::new, |record| record.interrupted()),
         };
         match Arc::new(recipients)
-            .find(&mut driver, &mut channel, wait)
+            .find(&mut driver, &mut ways, wait)
             .await
         {
-            Ok(found) => Ok((channel, found)),
+            Ok(found) => Ok((ways, found)),
             Err(error) => {
-                channel.close(Code::Done).await;
+                ways.close(Code::Done).await;
                 Err(error)
             }
         }
     };
-    let (channel, found) = tokio::select! {
+    let (ways, found) = tokio::select! {
         () = cancel.cancelled() => return Err(interrupted()),
         begun = beginning => begun?,
     };
@@ -114,12 +119,9 @@ pub async fn send(
         record.begin(&found.targets).await;
     }
     let timeout = request.timeout;
-    let mut sender = Sender::new(
-        found.targets,
-        found.present,
-        (Patience { wait, timeout }, channel.road()),
-    );
-    let summary = driver.run(&mut sender, channel, cancel).await;
+    let patience = Patience { wait, timeout };
+    let mut sender = Sender::new(found.targets, found.present, patience);
+    let summary = driver.run(&mut sender, ways, cancel).await;
     if let Some(record) = record {
         record.end(&summary.targets).await;
     }

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use futures_util::future::select_all;
 use tokio::time::timeout;
 
 use crate::{
@@ -19,13 +20,22 @@ pub(super) enum Outgoing {
     Close(TransferId),
 }
 
-/// The messages that wait, in order: whoever drives a send must not wait for the channel.
-#[derive(Default)]
-pub(super) struct Outbox(VecDeque<Outgoing>);
+/// The messages that wait for one way, in order: whoever drives a send must not wait for the channel.
+pub(super) struct Outbox {
+    waiting: VecDeque<Outgoing>,
+    messages: MessageSender,
+}
 
 impl Outbox {
+    pub(super) fn new(messages: MessageSender) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            messages,
+        }
+    }
+
     pub(super) fn push(&mut self, outgoing: Outgoing) {
-        self.0.push_back(outgoing);
+        self.waiting.push_back(outgoing);
     }
 
     pub(super) fn message(
@@ -38,12 +48,13 @@ impl Outbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.waiting.is_empty()
     }
 
     /// Sends what waits, as far as there is room.
-    pub(super) fn flush(&mut self, messages: &MessageSender) {
-        while let Some(outgoing) = self.0.pop_front() {
+    pub(super) fn flush(&mut self) {
+        let messages = &self.messages;
+        while let Some(outgoing) = self.waiting.pop_front() {
             let refused = match outgoing {
                 Outgoing::Message(transfer, to, message) => messages
                     .try_send(to, transfer, message)
@@ -56,21 +67,34 @@ impl Outbox {
                 }
             };
             if let Some(outgoing) = refused {
-                self.0.push_front(outgoing);
+                self.waiting.push_front(outgoing);
                 return;
             }
         }
     }
 
     /// Sends everything that waits, as far as two seconds suffice: the send is over.
-    pub(super) async fn drain(&mut self, messages: &MessageSender) {
+    pub(super) async fn drain(&mut self) {
         let last = async {
-            self.flush(messages);
+            self.flush();
             while !self.is_empty() {
-                messages.has_room().await;
-                self.flush(messages);
+                self.messages.has_room().await;
+                self.flush();
             }
         };
         let _ = timeout(LAST_MESSAGES, last).await;
+    }
+}
+
+/// Waits until there is room for some message that waits; for ever, where none waits.
+///
+/// Cancel-safe.
+pub(super) async fn any_has_room(outboxes: impl Iterator<Item = &Outbox>) {
+    let waiting = outboxes.filter(|outbox| !outbox.is_empty());
+    let rooms = waiting.map(|outbox| Box::pin(outbox.messages.has_room()));
+    let rooms: Vec<_> = rooms.collect();
+    match rooms.is_empty() {
+        true => std::future::pending().await,
+        false => drop(select_all(rooms).await),
     }
 }

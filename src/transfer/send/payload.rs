@@ -125,6 +125,7 @@ impl Payload {
             room,
             names,
             text: self.text,
+            renames: true,
         }
     }
 

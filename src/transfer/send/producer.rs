@@ -59,6 +59,8 @@ pub(super) enum Produced {
     Job(Box<Job>),
     /// Content is being hashed before its head is sealed: this side is at work.
     Hashing,
+    /// A name that is sent as another: what it is, and what it becomes.
+    Replaced(String, String),
     /// A file that cannot be sent.
     Unreadable(String, Error),
     /// No file comes after this many.
@@ -86,6 +88,8 @@ pub(super) struct Preparation {
     pub(super) hash: bool,
     /// Send further names of a file as hard links, after everything else.
     pub(super) link: bool,
+    /// Say which names were replaced.
+    pub(super) announce: bool,
 }
 
 /// Starts the producer; it ends when everything is found or the receiver is dropped.
@@ -144,6 +148,7 @@ impl Producer {
                     continue;
                 }
             };
+            self.announce(&entry)?;
             let linked = match self.preparation.link {
                 true => links.note(&entry),
                 false => Linked::Alone,
@@ -167,9 +172,21 @@ impl Producer {
         Ok(())
     }
 
+    /// Says so if the entry's own name was replaced; those below it go with it.
+    fn announce(&mut self, entry: &Entry) -> Result<(), Over> {
+        let name = entry.disk.file_name().unwrap_or_default();
+        let is_new = name.to_str() != Some(entry.path.file_name());
+        if entry.replaced && is_new && self.preparation.announce {
+            let (from, to) = (format!("{name:?}"), entry.path.to_string());
+            self.say(Produced::Replaced(from, to))?;
+        }
+        Ok(())
+    }
+
     fn hard_link(&mut self, entry: &Entry, first: &RelativePath) -> Result<(), Over> {
         let mut head = head(HeadKind::HardLink, entry.path.as_str(), None);
         head.target = Some(first.as_str().to_owned());
+        head.replaced = entry.replaced;
         // For a recipient whose file system has no hard links.
         head.exec = entry.executable;
         head.mode = entry.mode;
@@ -183,7 +200,7 @@ impl Producer {
     fn entry(&mut self, entry: &Entry, linked: bool) -> Result<bool, Over> {
         let path = entry.path.as_str();
         let nothing = || Reader::Bytes(Cursor::new(Bytes::new()));
-        let (head, reader) = match &entry.kind {
+        let (mut head, reader) = match &entry.kind {
             EntryKind::File { .. } => match OpenSource::open(entry) {
                 Ok(file) => {
                     let mut head = head(HeadKind::File, path, Some(file.len()));
@@ -215,6 +232,7 @@ impl Producer {
                 (head, nothing())
             }
         };
+        head.replaced = entry.replaced;
         self.job(head, reader)?;
         Ok(true)
     }
@@ -312,6 +330,7 @@ fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
         mtime: None,
         blake3: None,
     }

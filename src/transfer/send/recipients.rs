@@ -1,6 +1,6 @@
 //! Who is meant, and who of them is there.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -8,12 +8,19 @@ use super::{Status, Target, To, driver::Driver, job::Interrupted};
 use crate::{
     home::KnownPeers,
     identity::{Origin, Present, ResolveError, Verdict, resolve},
-    protocol::{PeerId, PeerName},
-    transfer::{Channel, Error, ErrorKind, Event, Observer, Peer, PeerEvent, unix_now},
+    protocol::{PeerId, PeerName, Road},
+    transfer::{Error, ErrorKind, Event, Observer, PeerEvent, Presence, WayEvent, Ways, unix_now},
 };
 
 /// How long the disk may take to say whom we know.
 const DISK_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a relay may take to say who is there, before a broadcast goes to those on the LAN alone.
+const RELAY_LIMIT: Duration = Duration::from_secs(3);
+/// How often time limits are looked at while answers are waited for.
+const LOOK: Duration = Duration::from_millis(50);
+/// Peers that are left out whom people hear of.
+const IGNORED_MAX: usize = 8;
 
 /// What it takes to find recipients.
 pub(super) struct Recipients {
@@ -27,64 +34,149 @@ pub(super) struct Recipients {
 /// Who is meant, and who listens now.
 pub(super) struct Found {
     pub(super) targets: Vec<Target>,
-    pub(super) present: HashMap<PeerId, Peer>,
+    pub(super) present: Presence,
+}
+
+/// What is known of the room until everyone who is meant is found.
+#[derive(Default)]
+struct Search {
+    present: Presence,
+    /// Whether what is known may have changed.
+    look: bool,
+    is_listed: bool,
+    /// Why there is no way through the relay.
+    unreachable: Option<Error>,
+    ignored: usize,
 }
 
 impl Recipients {
     /// Finds out who is meant; waits only where that depends on who comes.
     ///
-    /// That somebody is meant does not say that it is there. Every later change of who is there
-    /// arrives on the channel.
+    /// Where everyone who is named is there, that is enough; what other ways are there shows later. Where it
+    /// matters who else is there, every way has its time. Every later change arrives on the ways.
     pub(super) async fn find(
         self: Arc<Self>,
         driver: &mut Driver<'_>,
-        channel: &mut Channel,
+        ways: &mut Ways<'_>,
         wait: Duration,
     ) -> Result<Found, Error> {
         let observer = driver.observer;
-        let mut present = everyone(channel, observer).await?;
+        let mut search = Search::default();
+        let mut had_settled = false;
         loop {
-            let (found, resolved) = self.clone().look_up(present, observer).await?;
-            present = found;
-            let missing = match resolved {
-                Ok(targets) => return Ok(Found { targets, present }),
-                Err(error) if error.kind() == ErrorKind::NoSuchPeer && !is_unclear(&error) => error,
-                Err(error) => return Err(error),
-            };
-            let left = wait.saturating_sub(driver.clock.now());
-            if left.is_zero() {
-                return Err(missing);
+            let has_settled = self.has_settled(&search, ways);
+            search.look |= has_settled && !had_settled;
+            had_settled = has_settled;
+            let is_named = matches!(self.to, To::Peers(_));
+            if std::mem::take(&mut search.look) && (has_settled || is_named && search.is_listed) {
+                let found = self.clone().look_up(&mut search, has_settled, observer);
+                match found.await? {
+                    Ok(targets) => {
+                        return self.found(targets, search, ways, (wait, observer));
+                    }
+                    Err(error) if !has_settled => drop(error),
+                    Err(error) if error.kind() != ErrorKind::NoSuchPeer || is_unclear(&error) => {
+                        return Err(error);
+                    }
+                    Err(missing) => {
+                        let left = wait.saturating_sub(driver.clock.now());
+                        let silent = || {
+                            let reason = "the relay does not say who is there";
+                            Error::new(ErrorKind::Unreachable, reason)
+                        };
+                        let silent = (!ways.relay_has_answered()).then(silent);
+                        let unreachable = search.unreachable.take().or(silent);
+                        let failure = unreachable.unwrap_or(missing);
+                        if left.is_zero() || failure.kind() == ErrorKind::NotTrusted {
+                            return Err(failure);
+                        }
+                        search.unreachable =
+                            (failure.kind() == ErrorKind::Unreachable).then_some(failure);
+                    }
+                }
             }
+            let left = wait.saturating_sub(driver.clock.now());
             // Short, so that time in which this process was stopped is not waited for.
-            let left = left.min(Duration::from_secs(1));
-            match timeout(left, channel.recv()).await {
-                Ok(Some(PeerEvent::Presence(peer))) if peer.is_listening() => {
-                    present.insert(peer.id, *peer);
-                }
-                Ok(Some(PeerEvent::Presence(peer))) => {
-                    present.remove(&peer.id);
-                }
-                Ok(Some(_)) | Err(_) => {}
-                Ok(None) => {
-                    let error = Error::from_source(ErrorKind::Unreachable, channel.ended().await);
-                    let patience = driver.timeout;
-                    *channel = driver.reconnect(error, patience).await?;
-                    present = everyone(channel, observer).await?;
-                }
+            let pause = match has_settled {
+                true => left.min(Duration::from_secs(1)),
+                false => LOOK,
+            };
+            match timeout(pause, ways.next()).await {
+                Ok(event) => search.on_event(event, ways, (!wait.is_zero(), observer)),
+                // The wait may be over.
+                Err(_) => search.look |= has_settled,
             }
         }
     }
 
+    /// Whether nobody else need be waited for.
+    fn has_settled(&self, search: &Search, ways: &Ways<'_>) -> bool {
+        let is_slow = ways.since() >= RELAY_LIMIT;
+        let is_broadcast = matches!(self.to, To::Everyone);
+        let has_some = search.present.peers().next().is_some();
+        ways.has_settled() || is_slow && is_broadcast && has_some && ways.lan_has_settled()
+    }
+
+    /// Says who is left out, and who is not reached.
+    fn found(
+        &self,
+        mut targets: Vec<Target>,
+        search: Search,
+        ways: &Ways<'_>,
+        (wait, observer): (Duration, &Arc<dyn Observer>),
+    ) -> Result<Found, Error> {
+        let Search {
+            present,
+            unreachable,
+            ..
+        } = search;
+        match (&self.to, unreachable) {
+            (To::Peers(_), Some(error)) if wait.is_zero() => {
+                for target in &mut targets {
+                    if !present.has(target.id) {
+                        target.status = Status::Failed(error.clone());
+                    }
+                }
+                if targets.iter().all(|target| !target.is_pending()) {
+                    return Err(error);
+                }
+            }
+            (To::Everyone, Some(error)) => observer.event(Event::Notice {
+                text: format!("{error:#}: only those on this LAN get it"),
+            }),
+            (To::Everyone, None) if !ways.relay_has_answered() => observer.event(Event::Notice {
+                text: "the relay does not answer: only those on this LAN get it".to_owned(),
+            }),
+            _ => {}
+        }
+        Ok(Found { targets, present })
+    }
+
     /// Turns what was asked for into targets, on a thread that may wait for the disk and for whoever
     /// else holds the known peers' lock.
+    ///
+    /// Before everyone has had the time to answer, only where everyone who is named is there.
     async fn look_up(
         self: Arc<Self>,
-        present: HashMap<PeerId, Peer>,
+        search: &mut Search,
+        has_settled: bool,
         observer: &Arc<dyn Observer>,
-    ) -> Result<(HashMap<PeerId, Peer>, Result<Vec<Target>, Error>), Error> {
+    ) -> Result<Result<Vec<Target>, Error>, Error> {
         let observer = observer.clone();
+        let present = std::mem::take(&mut search.present);
         let looking = tokio::task::spawn_blocking(move || {
-            let targets = self.resolve(&present, &*observer);
+            let all_there = |targets: &[Target]| targets.iter().all(|it| present.has(it.id));
+            let mut targets = self.resolve(&present, None);
+            match &targets {
+                Ok(found) if has_settled || all_there(found) => {
+                    targets = self.resolve(&present, Some(&*observer));
+                }
+                Ok(_) => {
+                    let reason = "not everyone is there yet";
+                    targets = Err(Error::new(ErrorKind::NoSuchPeer, reason));
+                }
+                Err(_) => {}
+            }
             (present, targets)
         });
         let looked = timeout(DISK_LIMIT, looking).await;
@@ -100,14 +192,16 @@ impl Recipients {
                 "the thread that reads known peers panicked",
             )
         };
-        looked.map_err(|_| late())?.map_err(|_| panicked())
+        let (present, targets) = looked.map_err(|_| late())?.map_err(|_| panicked())?;
+        search.present = present;
+        Ok(targets)
     }
 
-    /// Turns what was asked for into targets. Blocking.
+    /// Turns what was asked for into targets, for good where there is an observer. Blocking.
     fn resolve(
         &self,
-        present: &HashMap<PeerId, Peer>,
-        observer: &dyn Observer,
+        present: &Presence,
+        observer: Option<&dyn Observer>,
     ) -> Result<Vec<Target>, Error> {
         let roster = self
             .known
@@ -117,7 +211,7 @@ impl Recipients {
         match &self.to {
             To::Everyone => {
                 let mut everyone: Vec<_> =
-                    present.values().filter(|peer| peer.id != self.me).collect();
+                    present.peers().filter(|peer| peer.id != self.me).collect();
                 everyone.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
                 for peer in everyone {
                     let mut target = Target::new(peer.id, peer.name.clone());
@@ -131,7 +225,7 @@ impl Recipients {
                     targets.push(target);
                 }
                 for Interrupted { id, name } in &self.interrupted {
-                    if !present.contains_key(id) {
+                    if !present.has(*id) {
                         let mut target = Target::new(*id, name.clone());
                         let reason = "is not listening, and has not got everything before";
                         target.status = Status::Pending(Error::new(ErrorKind::NoSuchPeer, reason));
@@ -145,7 +239,7 @@ impl Recipients {
             }
             To::Peers(texts) => {
                 let present: Vec<_> = present
-                    .values()
+                    .peers()
                     .map(|p| Present {
                         id: p.id,
                         name: p.name.clone(),
@@ -159,7 +253,9 @@ impl Recipients {
                     let name = resolved
                         .name
                         .unwrap_or_else(|| PeerName::from_lossy(&resolved.id.short()));
-                    if let Verdict::Changed { pinned } = roster.check(&name, resolved.id) {
+                    if let Some(observer) = observer
+                        && let Verdict::Changed { pinned } = roster.check(&name, resolved.id)
+                    {
                         observer.event(Event::Notice {
                             text: format!(
                                 "this {name} is not the {name} that files came from before ({})",
@@ -168,7 +264,9 @@ impl Recipients {
                         });
                     }
                     // Whom a person addresses by name is from now on who has that name.
-                    if text.trim() == name.as_str() {
+                    if let Some(observer) = observer
+                        && text.trim() == name.as_str()
+                    {
                         self.pin(&name, resolved.id, observer)?;
                     }
                     targets.push(Target::new(resolved.id, name));
@@ -195,24 +293,58 @@ impl Recipients {
     }
 }
 
-/// Everyone who listens now.
-async fn everyone(
-    channel: &mut Channel,
-    observer: &Arc<dyn Observer>,
-) -> Result<HashMap<PeerId, Peer>, Error> {
-    let silent = || {
-        let reason = "the relay does not say who is there";
-        Error::new(ErrorKind::Unreachable, reason)
-    };
-    let peers = channel.peers(true).await.ok_or_else(silent)?;
-    for text in channel.take_ignored() {
-        observer.event(Event::Notice { text });
+impl Search {
+    /// Takes in what happens on the ways; says that the relay is waited for, where somebody `waits`.
+    fn on_event(
+        &mut self,
+        event: WayEvent,
+        ways: &Ways<'_>,
+        (waits, observer): (bool, &Arc<dyn Observer>),
+    ) {
+        match event {
+            WayEvent::Opened { road, .. } => {
+                if road != Road::Lan {
+                    self.unreachable = None;
+                }
+            }
+            WayEvent::Brought(way, PeerEvent::Presence(peer)) => {
+                self.present.on_peer(way, *peer);
+                self.look |= self.is_listed;
+            }
+            WayEvent::Brought(_, PeerEvent::Listed) => {
+                self.is_listed = true;
+                self.look = true;
+            }
+            WayEvent::Brought(_, PeerEvent::Ignored { peer, reason }) => {
+                self.ignored += 1;
+                if self.ignored <= IGNORED_MAX {
+                    let text = format!("peer {} is left out: {reason}", peer.short());
+                    observer.event(Event::Notice { text });
+                }
+            }
+            WayEvent::Brought(..) => {}
+            WayEvent::Lost { way, reason, road } => {
+                self.present.on_lost(way);
+                if road != Road::Lan {
+                    let error = Error::from_source(ErrorKind::Unreachable, reason);
+                    self.unreachable = Some(error.context("the relay was lost"));
+                }
+                self.look = true;
+            }
+            WayEvent::Failed { error, retry_in } => {
+                let error = Error::from(error);
+                if let Some(retry_in) = retry_in
+                    && waits
+                    && !ways.is_any_open()
+                {
+                    let reason = format!("{error:#}");
+                    observer.event(Event::Waiting { reason, retry_in });
+                }
+                self.unreachable = Some(error);
+                self.look = true;
+            }
+        }
     }
-    Ok(peers
-        .into_iter()
-        .filter(Peer::is_listening)
-        .map(|peer| (peer.id, peer))
-        .collect())
 }
 
 /// Whether what was asked for could not mean one peer, whoever comes.

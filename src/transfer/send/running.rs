@@ -11,33 +11,51 @@ use super::{
     attempt::{Attempt, Effect, FileStarts},
     file::{self, FileTask, Notes},
     keys::AttemptKeys,
+    lanes::FileRoads,
     outbox::{Outbox, Outgoing},
     producer::{self, Job, Preparation, Produced, Walk},
 };
 use crate::{
-    protocol::{FileIndex, PeerId, TransferId},
+    protocol::{FileIndex, PeerId, PeerMessage, TransferId},
     quic::RateLimit,
-    transfer::Channel,
+    sealing::PathKey,
+    transfer::{
+        Channel, Observer, PeerRef, WayId,
+        direct::{Conversation, Opening, open},
+    },
 };
 
 /// How long a recipient that has everything waits to be told whether the others have it too. It forgets
 /// what it has noted after five seconds.
 const DONE_KEPT: Duration = Duration::from_secs(3);
 
+/// Files that are remembered for a direct connection's end before those that are over are forgotten.
+const AGAIN_REMEMBERED: usize = 512;
+
 /// An attempt that runs.
 pub(super) struct Running {
     pub(super) attempt: Attempt,
+    /// The way by which all of its recipients are served.
+    pub(super) way: WayId,
     pub(super) keys: Arc<AttemptKeys>,
     /// Until the attempt begins.
     pub(super) walk: Option<Walk>,
     /// Whether all recipients take hard links as such.
     pub(super) link: bool,
+    /// Whether it says which names were replaced: one attempt does.
+    pub(super) announce: bool,
     /// From then on, until all files are found.
     pub(super) produced: Option<mpsc::Receiver<Produced>>,
     /// A file that waits for a place.
     pub(super) held: Option<Box<Job>>,
     pub(super) starts: HashMap<FileIndex, oneshot::Sender<FileStarts>>,
     pub(super) tasks: JoinSet<()>,
+    /// What it takes to find a direct path to each recipient that may have one.
+    pub(super) paths: HashMap<PeerId, (PeerRef, PathKey)>,
+    /// The search for one, or the path, where there is one recipient.
+    pub(super) direct: Option<(PeerId, Opening)>,
+    /// Files that may have to go on from where a direct connection ended.
+    pub(super) again: HashMap<FileIndex, mpsc::Sender<u32>>,
     /// Recipients that have everything and have not been told that they may forget it.
     pub(super) done: Vec<(PeerId, Duration)>,
 }
@@ -48,12 +66,13 @@ impl Running {
             Effect::Send { to, message } => {
                 outbox.message(transfer, to, message);
             }
-            Effect::Begin { each, compare } => {
+            Effect::Begin { each, compare, .. } => {
                 outbox.push(Outgoing::Begin(transfer));
                 let preparation = Preparation {
                     seal_small: !each,
                     hash: compare,
                     link: self.link,
+                    announce: self.announce,
                 };
                 self.produced = self
                     .walk
@@ -80,6 +99,50 @@ impl Running {
             .collect()
     }
 
+    /// Looks for a direct path to the one recipient that takes part.
+    ///
+    /// To several, the relay carries one copy: that is faster wherever this machine's own line is what
+    /// limits (decision 0062).
+    pub(super) fn open_direct(
+        &mut self,
+        peer: PeerId,
+        channel: &Channel,
+        observer: &Arc<dyn Observer>,
+    ) {
+        let Some(hub) = channel.direct() else { return };
+        let Some((peer, key)) = self.paths.remove(&peer) else {
+            return;
+        };
+        let id = peer.id;
+        let conversation = Conversation {
+            transfer: self.keys.transfer(),
+            peer,
+            key: Arc::new(key),
+            messages: channel.messages(),
+            observer: observer.clone(),
+        };
+        self.direct = Some((id, open(hub, conversation)));
+    }
+
+    /// A recipient says something about its direct path; whether it was that.
+    pub(super) fn on_direct_message(&mut self, from: PeerId, message: &PeerMessage) -> bool {
+        let direct = self.direct.as_ref().filter(|(peer, _)| *peer == from);
+        match (message, direct) {
+            (PeerMessage::Path { sealed }, Some((_, opening))) => {
+                opening.on_path(sealed.0.clone());
+            }
+            (PeerMessage::Again { file, chunk }, Some((_, opening))) => {
+                if let Some(lacks) = self.again.get(file) {
+                    let _ = lacks.try_send(*chunk);
+                }
+                opening.on_lost();
+            }
+            (PeerMessage::Path { .. } | PeerMessage::Again { .. }, None) => {}
+            _ => return false,
+        }
+        true
+    }
+
     /// Starts a file where there is a place for it, and holds it where there is none.
     pub(super) fn launch(
         &mut self,
@@ -97,9 +160,22 @@ impl Running {
             self.starts.insert(job.index, sender);
             receiver
         });
+        let (lacks, again) = mpsc::channel(1);
+        let direct = self.direct.as_ref().map(|(_, opening)| opening);
+        if direct.is_some() {
+            if self.again.len() >= AGAIN_REMEMBERED {
+                self.again.retain(|_, lacks| !lacks.is_closed());
+            }
+            self.again.insert(job.index, lacks);
+        }
         let task = FileTask {
             keys: self.keys.clone(),
-            streams: channel.streams(),
+            roads: FileRoads {
+                relay: channel.streams(),
+                direct: direct.map(Opening::link),
+                only_direct: direct.is_some_and(Opening::is_only_road),
+            },
+            again,
             limit,
             notes,
             sent: launched.sent,

@@ -15,11 +15,14 @@ use super::{
 };
 use crate::{
     protocol::{PeerId, Road, TransferId},
-    transfer::{Error, Event, Peer},
+    transfer::{Error, Event, Peer, Presence, WayId},
 };
 
-/// Attempts that run side by side: below the relay's limit, and each with a fair share of streams.
-const ATTEMPTS_MAX: usize = 6;
+/// Attempts that run side by side on one way: below the relay's limit, and each with a fair share of
+/// streams.
+const ATTEMPTS_OF_WAY: usize = 6;
+/// Attempts that run side by side in all: each reads and seals for itself.
+const ATTEMPTS_MAX: usize = 24;
 /// How long the first recipient that is back waits for others that are missing too, so that they
 /// share an attempt: after a relay's restart, all of them come within moments.
 const GATHER: Duration = Duration::from_millis(700);
@@ -28,14 +31,13 @@ const GATHER: Duration = Duration::from_millis(700);
 pub(super) struct Sender {
     targets: Vec<Target>,
     places: HashMap<PeerId, usize>,
-    /// Who listens now.
-    present: HashMap<PeerId, Peer>,
+    /// Who listens now, and by which ways.
+    present: Presence,
     patience: Patience,
-    /// The road on which files travel.
-    road: Road,
+    /// The roads on which the files of running attempts travel.
+    roads: HashMap<TransferId, (WayId, Road)>,
     /// Whether the payload can be sent again; a pipe cannot.
     can_repeat: bool,
-    attempts: usize,
     /// The first attempt's transfer, by which people and programs know the send.
     transfer: Option<TransferId>,
     pending: usize,
@@ -46,11 +48,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(
-        targets: Vec<Target>,
-        present: HashMap<PeerId, Peer>,
-        (patience, road): (Patience, Road),
-    ) -> Self {
+    pub(super) fn new(targets: Vec<Target>, present: Presence, patience: Patience) -> Self {
         let place = |(place, target): (usize, &Target)| (target.id, place);
         let mut sender = Self {
             places: targets.iter().enumerate().map(place).collect(),
@@ -58,9 +56,8 @@ impl Sender {
             targets,
             present,
             patience,
-            road,
+            roads: HashMap::new(),
             can_repeat: true,
-            attempts: 0,
             transfer: None,
             gathering_since: None,
             events: Vec::new(),
@@ -91,8 +88,9 @@ impl Sender {
         &self.targets[place]
     }
 
-    pub(super) fn present(&self, peer: PeerId) -> Option<&Peer> {
-        self.present.get(&peer)
+    /// A peer that listens, as this way says.
+    pub(super) fn present(&self, way: WayId, peer: PeerId) -> Option<&Peer> {
+        self.present.by(way, peer)
     }
 
     /// What people and programs are to be shown since the last call.
@@ -100,21 +98,18 @@ impl Sender {
         std::mem::take(&mut self.events)
     }
 
-    /// A peer came, changed, or went.
-    pub(super) fn on_presence(&mut self, peer: Peer) {
-        if peer.is_listening() {
-            self.present.insert(peer.id, peer);
-        } else {
-            self.present.remove(&peer.id);
-        }
+    /// A peer came, changed, or went, as one way says.
+    pub(super) fn on_presence(&mut self, way: WayId, peer: Peer) {
+        self.present.on_peer(way, peer);
     }
 
-    /// Everyone who listens is told anew, as on a fresh channel: nobody else is there.
-    ///
-    /// While there was none, nobody could make progress.
-    pub(super) fn on_connected(&mut self, now: Duration, road: Road) {
-        self.road = road;
-        self.present.clear();
+    /// A way is lost: nobody is there by it.
+    pub(super) fn on_way_lost(&mut self, way: WayId) {
+        self.present.on_lost(way);
+    }
+
+    /// There is a way again: while there was none, nobody could make progress.
+    pub(super) fn on_connected(&mut self, now: Duration) {
         for target in self.targets.iter_mut().filter(|t| t.is_pending()) {
             target.quiet_since = now;
         }
@@ -125,32 +120,41 @@ impl Sender {
         self.can_repeat = false;
     }
 
-    /// The recipients of an attempt that is to begin now, if one is.
-    pub(super) fn next_attempt(&mut self, now: Duration) -> Option<Vec<usize>> {
+    /// The recipients of an attempt that is to begin now, if one is, and the way to all of them.
+    pub(super) fn next_attempt(&mut self, now: Duration) -> Option<(WayId, Vec<usize>)> {
         let spent = !self.can_repeat && self.transfer.is_some();
-        if self.attempts >= ATTEMPTS_MAX || self.pending == 0 || spent {
+        if self.roads.len() >= ATTEMPTS_MAX || self.pending == 0 || spent {
             return None;
         }
-        let open = |target: &Target| target.is_pending() && !target.is_served;
-        let ready = |target: &Target| {
-            open(target) && target.next <= now && self.present.contains_key(&target.id)
-        };
-        let mut together = Vec::new();
+        let is_open = |target: &Target| target.is_pending() && !target.is_served;
+        let mut together: Option<(WayId, Vec<usize>)> = None;
         let mut waiting = 0;
-        for (place, target) in self.targets.iter().enumerate() {
-            if ready(target) {
-                if target.alone {
-                    return Some(vec![place]);
-                }
-                together.push(place);
-            } else if open(target) {
+        for (place, target) in self
+            .targets
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| is_open(it))
+        {
+            let ready = self.present.of(target.id).filter(|_| target.next <= now);
+            let Some((way, _)) = ready else {
                 waiting += 1;
+                continue;
+            };
+            if !self.has_room_on(*way) {
+                continue;
+            }
+            match &mut together {
+                _ if target.alone => return Some((*way, vec![place])),
+                None => together = Some((*way, vec![place])),
+                Some((same, places)) if same == way => places.push(place),
+                // Its turn comes with the next attempt, at once.
+                Some(_) => {}
             }
         }
-        if together.is_empty() {
+        let Some(together) = together else {
             self.gathering_since = None;
             return None;
-        }
+        };
         let first = self.transfer.is_none();
         let since = *self.gathering_since.get_or_insert(now);
         if !first && waiting > 0 && now < since + GATHER {
@@ -160,13 +164,19 @@ impl Sender {
         Some(together)
     }
 
+    fn has_room_on(&self, way: WayId) -> bool {
+        let on_way = self.roads.values().filter(|(id, _)| *id == way);
+        on_way.count() < ATTEMPTS_OF_WAY
+    }
+
     /// An attempt with these recipients has begun.
     pub(super) fn on_attempt(
         &mut self,
         (transfer, recipients): (TransferId, &[usize]),
+        (way, road): (WayId, Road),
         (files, bytes): (Option<u64>, Option<u64>),
     ) {
-        self.attempts += 1;
+        self.roads.insert(transfer, (way, road));
         self.transfer.get_or_insert(transfer);
         let mut to = Vec::with_capacity(recipients.len());
         for place in recipients {
@@ -195,8 +205,8 @@ impl Sender {
     }
 
     /// An attempt has ended.
-    pub(super) fn on_attempt_over(&mut self) {
-        self.attempts -= 1;
+    pub(super) fn on_attempt_over(&mut self, transfer: TransferId) {
+        self.roads.remove(&transfer);
     }
 
     /// Takes what an attempt found out about its recipients; what is to be carried out comes back.
@@ -206,6 +216,7 @@ impl Sender {
         transfer: TransferId,
         effect: Effect,
     ) -> Option<Effect> {
+        let (way, road) = self.roads.get(&transfer).copied()?;
         match effect {
             Effect::Progress {
                 peer,
@@ -213,6 +224,7 @@ impl Sender {
                 bytes,
                 total,
                 resumed_from,
+                road: taken,
             } => {
                 let target = self.of(peer)?;
                 target.moved(now);
@@ -224,7 +236,7 @@ impl Sender {
                     bytes,
                     total,
                     resumed_from,
-                    road: self.road,
+                    road: taken.unwrap_or(road),
                 });
             }
             Effect::Delivered { peer, file } => {
@@ -240,7 +252,8 @@ impl Sender {
                         blake3: file.content.blake3.into(),
                         resumed_from: file.resumed_from,
                         already_there: file.already_there,
-                        road: self.road,
+                        renamed: file.renamed,
+                        road: file.road.unwrap_or(road),
                     });
                 }
             }
@@ -259,6 +272,15 @@ impl Sender {
             }
             Effect::PartOver { peer, end } => {
                 if let Some(place) = self.places.get(&peer).copied() {
+                    if matches!(
+                        &end,
+                        PartEnd::Again {
+                            progressed: false,
+                            ..
+                        }
+                    ) {
+                        self.present.on_failed(way, peer);
+                    }
                     self.on_part_over(now, Some(transfer), place, end);
                 }
             }
@@ -286,7 +308,7 @@ impl Sender {
         let spent = !self.can_repeat && self.transfer.is_some();
         for place in 0..self.targets.len() {
             let target = &self.targets[place];
-            let is_present = self.present.contains_key(&target.id);
+            let is_present = self.present.has(target.id);
             if let Some(error) = target.given_up(now, self.patience, is_present, spent) {
                 self.fail(place, error);
             }

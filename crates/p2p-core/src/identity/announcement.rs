@@ -3,11 +3,11 @@
 use std::fmt;
 
 use crate::{
-    crypto::{Aead, Cipher, TAG_LEN, derive, random},
+    crypto::{Aead, Cipher, SIGNATURE_LEN, TAG_LEN, derive, random},
     protocol::PeerId,
 };
 
-use super::RoomSecret;
+use super::{Identity, PublicKey, RoomSecret};
 
 /// Seals announcements to the members of one room.
 #[derive(Clone)]
@@ -44,47 +44,62 @@ impl RoomSecret {
 
 impl Announcement {
     /// Bytes of a sealed announcement.
-    pub const SEALED_LEN: usize = NONCE_LEN + 2 * ID_LEN + TAG_LEN;
+    pub const SEALED_LEN: usize = NONCE_LEN + 2 * ID_LEN + SIGNATURE_LEN + TAG_LEN;
 
-    /// Seals it: `nonce (12) ‖ ciphertext (64) ‖ tag (16)`.
+    /// Signs and seals what this member announces: that its relay shows this key.
     ///
     /// The nonce is random: a room has a few announcements an hour.
     #[must_use]
-    pub fn seal(&self, key: &LanKey, at: &AnnouncedAt<'_>) -> Vec<u8> {
+    pub fn seal(me: &Identity, relay: PeerId, key: &LanKey, at: &AnnouncedAt<'_>) -> Vec<u8> {
         let mut nonce = [0; NONCE_LEN];
         random(&mut nonce);
-        self.seal_with(key, at, nonce)
+        Self::seal_with(me, relay, key, at, nonce)
     }
 
     pub(crate) fn seal_with(
-        &self,
+        me: &Identity,
+        relay: PeerId,
         key: &LanKey,
         at: &AnnouncedAt<'_>,
         nonce: [u8; NONCE_LEN],
     ) -> Vec<u8> {
+        let place = at.bytes();
         let mut sealed = nonce.to_vec();
-        sealed.extend_from_slice(self.peer.as_bytes());
-        sealed.extend_from_slice(self.relay.as_bytes());
-        let tag = key.0.seal(nonce, &at.bytes(), &mut sealed[NONCE_LEN..]);
+        sealed.extend_from_slice(me.public_key().as_bytes());
+        sealed.extend_from_slice(relay.as_bytes());
+        sealed.extend_from_slice(&me.sign(CONTEXT, &signed(relay, &place)));
+        let tag = key.0.seal(nonce, &place, &mut sealed[NONCE_LEN..]);
         sealed.extend_from_slice(&tag);
         sealed
     }
 
-    /// Opens what a member of the room has sealed for this place and hour; `None` for anything else.
+    /// Opens what a member of the room has sealed for this place and hour, and signed as itself; `None`
+    /// for anything else.
     #[must_use]
     pub fn open(key: &LanKey, at: &AnnouncedAt<'_>, sealed: &[u8]) -> Option<Self> {
         if sealed.len() != Self::SEALED_LEN {
             return None;
         }
+        let place = at.bytes();
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut sealed = sealed.to_vec();
-        let opened = key.0.open(*nonce, &at.bytes(), &mut sealed)?;
-        let (peer, relay) = opened.split_first_chunk::<ID_LEN>()?;
+        let opened = key.0.open(*nonce, &place, &mut sealed)?;
+        let (public, opened) = opened.split_first_chunk::<ID_LEN>()?;
+        let (relay, signature) = opened.split_first_chunk::<ID_LEN>()?;
+        let (public, relay) = (PublicKey::from_bytes(*public), PeerId::from_bytes(*relay));
+        public
+            .verify(CONTEXT, &signed(relay, &place), signature)
+            .ok()?;
         Some(Self {
-            peer: PeerId::from_bytes(*peer),
-            relay: PeerId::from_bytes(relay.try_into().ok()?),
+            peer: public.peer_id(),
+            relay,
         })
     }
+}
+
+/// What is signed: `relay (32) ‖ port (2) ‖ hour (8) ‖ instance`.
+fn signed(relay: PeerId, place: &[u8]) -> Vec<u8> {
+    [relay.as_bytes(), place].concat()
 }
 
 impl AnnouncedAt<'_> {
@@ -103,6 +118,8 @@ impl fmt::Debug for LanKey {
     }
 }
 
+/// What keeps the signature apart from those of anything else.
+const CONTEXT: &str = "p2p/1 lan";
 const NONCE_LEN: usize = 12;
 const ID_LEN: usize = 32;
 
@@ -116,19 +133,21 @@ mod tests {
         hour: 7,
     };
 
-    fn announcement() -> Announcement {
-        Announcement {
-            peer: PeerId::from_bytes([1; 32]),
-            relay: PeerId::from_bytes([2; 32]),
-        }
-    }
+    const RELAY: PeerId = PeerId::from_bytes([2; 32]);
 
     #[test]
     fn an_announcement_opens_for_its_room_place_and_hour_only() {
-        let key = RoomSecret::from_bytes([1; 16]).lan_key();
-        let sealed = announcement().seal(&key, &AT);
+        let (me, key) = (
+            Identity::generate(),
+            RoomSecret::from_bytes([1; 16]).lan_key(),
+        );
+        let sealed = Announcement::seal(&me, RELAY, &key, &AT);
         assert_eq!(sealed.len(), Announcement::SEALED_LEN);
-        assert_eq!(Announcement::open(&key, &AT, &sealed), Some(announcement()));
+        let opened = Announcement {
+            peer: me.id(),
+            relay: RELAY,
+        };
+        assert_eq!(Announcement::open(&key, &AT, &sealed), Some(opened));
         let other = RoomSecret::from_bytes([2; 16]).lan_key();
         assert_eq!(Announcement::open(&other, &AT, &sealed), None);
         for at in [
@@ -150,9 +169,28 @@ mod tests {
     }
 
     #[test]
-    fn two_announcements_of_one_listener_have_nothing_in_common() {
+    fn a_member_cannot_announce_another() {
         let key = RoomSecret::from_bytes([1; 16]).lan_key();
-        let [one, two] = [0, 1].map(|_| announcement().seal(&key, &AT));
+        let (me, other) = (Identity::generate(), Identity::generate());
+        let nonce = [0; NONCE_LEN];
+        // Everything of a member's own but the key that it claims.
+        let place = AT.bytes();
+        let mut sealed = nonce.to_vec();
+        sealed.extend_from_slice(other.public_key().as_bytes());
+        sealed.extend_from_slice(RELAY.as_bytes());
+        sealed.extend_from_slice(&me.sign(CONTEXT, &signed(RELAY, &place)));
+        let tag = key.0.seal(nonce, &place, &mut sealed[NONCE_LEN..]);
+        sealed.extend_from_slice(&tag);
+        assert_eq!(Announcement::open(&key, &AT, &sealed), None);
+    }
+
+    #[test]
+    fn two_announcements_of_one_listener_have_nothing_in_common() {
+        let (me, key) = (
+            Identity::generate(),
+            RoomSecret::from_bytes([1; 16]).lan_key(),
+        );
+        let [one, two] = [0, 1].map(|_| Announcement::seal(&me, RELAY, &key, &AT));
         let same = one.iter().zip(&two).filter(|(a, b)| a == b).count();
         assert!(same < 10, "{same} equal bytes");
         assert_eq!(format!("{key:?}"), "LanKey(..)");

@@ -33,4 +33,4 @@ pub use key::{Identity, PublicKey, SignatureError};
 pub use name::Name;
 pub use resolve::{Candidate, How, PREFIX_MIN, Present, ResolveError, Resolved, resolve};
 pub use room::{MAC_LEN, MacError, MemberKey, RoomSecret, RoomSecretError};
-pub use roster::{KnownPeer, Origin, Roster, RosterFull, Verdict};
+pub use roster::{KnownPeer, Origin, Roster, RosterFull, Standing, Verdict};

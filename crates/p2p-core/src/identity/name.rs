@@ -10,3 +10,11 @@ pub struct Name {
     /// Whether a person chose it; otherwise it is the host's, which others may have as well.
     pub chosen: bool,
 }
+
+impl Name {
+    /// A name that a person chose.
+    #[must_use]
+    pub fn chosen(name: PeerName) -> Self {
+        Self { name, chosen: true }
+    }
+}

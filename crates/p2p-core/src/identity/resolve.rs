@@ -285,7 +285,7 @@ impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, candidate) in self.0.iter().enumerate() {
             let or = if i == 0 { "" } else { " or " };
-            write!(f, "{or}{}", candidate.id)?;
+            write!(f, "{or}id:{}", candidate.beginning())?;
             if let Some(name) = &candidate.name {
                 write!(f, " ({name})")?;
             }
@@ -293,6 +293,17 @@ impl fmt::Display for List<'_> {
         Ok(())
     }
 }
+
+impl Candidate {
+    /// As much of its ID as `--to` takes.
+    #[must_use]
+    pub fn beginning(&self) -> String {
+        self.id.to_string().chars().take(BEGINNING).collect()
+    }
+}
+
+/// Characters of an ID, with a dash, that tell a candidate from others.
+const BEGINNING: usize = 13;
 
 /// The shortest beginning of an ID that counts: 50 bits, more than anybody finds a twin for by chance.
 pub const PREFIX_MIN: usize = 10;

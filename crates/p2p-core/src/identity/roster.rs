@@ -24,6 +24,8 @@ pub struct KnownPeer {
     pub since: u64,
     /// How we came to know it.
     pub origin: Origin,
+    /// What a person here has said for good about its offers.
+    pub standing: Option<Standing>,
 }
 
 /// How we came to know a peer; the later ones count for more.
@@ -36,6 +38,16 @@ pub enum Origin {
     SentTo,
     /// A person said so.
     Added,
+}
+
+/// What becomes of a peer's offers without a question, by a person's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// They are taken.
+    Always,
+    /// They are declined.
+    Never,
 }
 
 /// What the known peers say about a name that comes with an ID.
@@ -135,10 +147,51 @@ impl Roster {
     ) -> Result<Option<KnownPeer>, RosterFull> {
         let before = self.get(name);
         match self.peers.get_mut(name) {
-            Some(entry) if entry.id == id => entry.origin = Origin::Added,
+            Some(entry) if entry.id == id => {
+                entry.origin = Origin::Added;
+                // Whoever is added is not shut out any more.
+                entry.standing = entry.standing.filter(|it| *it == Standing::Always);
+            }
             _ => self.insert(name, id, Origin::Added, now_unix)?,
         }
         Ok(before)
+    }
+
+    /// Notes what is to become of this peer's offers; returns the name that this is noted under, which
+    /// [`Roster::remove`] takes to undo it.
+    ///
+    /// A name that is another's, or that nobody chose, as a host's is not, gets the ID's beginning: the
+    /// peer does not come to own it.
+    ///
+    /// # Errors
+    /// When the peer is new and the room is full.
+    pub fn set_standing(
+        &mut self,
+        (name, chosen): (&PeerName, bool),
+        id: PeerId,
+        standing: Standing,
+        now_unix: u64,
+    ) -> Result<PeerName, RosterFull> {
+        let known = self.peers.iter().find(|(_, entry)| entry.id == id);
+        let name = match known {
+            Some((known, _)) => known.clone(),
+            None if chosen && !self.peers.contains_key(name) => name.clone(),
+            None => PeerName::from_lossy(&format!("{name}-{}", id.short())),
+        };
+        if !self.peers.contains_key(&name) {
+            self.insert(&name, id, Origin::Seen, now_unix)?;
+        }
+        for entry in self.peers.values_mut().filter(|entry| entry.id == id) {
+            entry.standing = Some(standing);
+        }
+        Ok(name)
+    }
+
+    /// What a person has said about this peer's offers.
+    #[must_use]
+    pub fn standing(&self, id: PeerId) -> Option<Standing> {
+        let mut known = self.peers.values().filter(|entry| entry.id == id);
+        known.find_map(|entry| entry.standing)
     }
 
     /// Forgets the name; returns whose it was.
@@ -146,12 +199,17 @@ impl Roster {
         self.peers.remove(name).map(|entry| entry.to_peer(name))
     }
 
-    /// Whether a person added this peer, or sent something to it, under any name.
+    /// Whether a person added this peer, sent something to it, or always takes what it offers, under any
+    /// name.
     #[must_use]
     pub fn is_trusted(&self, id: PeerId) -> bool {
-        self.peers
-            .values()
-            .any(|entry| entry.id == id && entry.origin >= Origin::SentTo)
+        match self.standing(id) {
+            Some(standing) => standing == Standing::Always,
+            None => self
+                .peers
+                .values()
+                .any(|entry| entry.id == id && entry.origin >= Origin::SentTo),
+        }
     }
 
     /// Whose the name is.
@@ -181,7 +239,14 @@ impl Roster {
         if self.peers.len() >= Self::MAX && !self.peers.contains_key(name) {
             return Err(RosterFull);
         }
-        self.peers.insert(name.clone(), Entry { id, since, origin });
+        let standing = self.standing(id);
+        let entry = Entry {
+            id,
+            since,
+            origin,
+            standing,
+        };
+        self.peers.insert(name.clone(), entry);
         Ok(())
     }
 }
@@ -191,6 +256,8 @@ struct Entry {
     id: PeerId,
     since: u64,
     origin: Origin,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    standing: Option<Standing>,
 }
 
 impl Entry {
@@ -200,6 +267,7 @@ impl Entry {
             id: self.id,
             since: self.since,
             origin: self.origin,
+            standing: self.standing,
         }
     }
 }
@@ -236,6 +304,35 @@ mod tests {
         );
         roster.add(&name("carol"), a, 3).unwrap();
         assert_eq!(roster.iter().count(), 3);
+    }
+
+    #[test]
+    fn what_a_person_said_for_good_goes_with_the_key_and_owns_no_name() {
+        let [a, b, c] = [0xaa, 0xbb, 0xcc].map(|byte| PeerId::from_bytes([byte; 32]));
+        let name = |text: &str| text.parse::<PeerName>().unwrap();
+        let mut roster = Roster::default();
+        let mut say = |id, chosen, standing| {
+            let named = roster.set_standing((&name("bob"), chosen), id, standing, 1);
+            named.unwrap().to_string()
+        };
+        assert_eq!(say(a, true, Standing::Always), "bob");
+        assert_eq!(say(b, true, Standing::Never), format!("bob-{}", b.short()));
+        assert_eq!(say(c, false, Standing::Never), format!("bob-{}", c.short()));
+        assert!(roster.is_trusted(a) && !roster.is_trusted(b));
+        assert_eq!(roster.standing(b), Some(Standing::Never));
+        // It is undone by forgetting, and by adding.
+        roster.remove(&name("bob"));
+        assert!(!roster.is_trusted(a));
+        roster.pin(&name("b"), b, Origin::SentTo, 2).unwrap();
+        assert!(
+            !roster.is_trusted(b),
+            "that it was sent to does not let it in"
+        );
+        let text = serde_json::to_string(&roster).unwrap();
+        assert_eq!(serde_json::from_str::<Roster>(&text).unwrap(), roster);
+        let known = roster.iter().find(|peer| peer.id == b).unwrap();
+        roster.add(&known.name, b, 3).unwrap();
+        assert!(roster.is_trusted(b));
     }
 
     #[test]

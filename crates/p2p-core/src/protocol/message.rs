@@ -111,6 +111,12 @@ pub enum ServerToClient {
         /// The client's address, as far as a NAT shows it.
         address: SocketAddr,
     },
+    /// The relay is about to end: transfers that are under way may go on for so long, and none begins.
+    Draining {
+        /// Seconds from now after which it ends at the latest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within_secs: Option<u64>,
+    },
     /// A message type of a later version; ignored.
     #[serde(other)]
     Unknown,
@@ -166,6 +172,14 @@ pub enum PeerMessage {
     End {
         /// Files in the transfer: their indices are 0 to `files - 1`.
         files: u64,
+    },
+    /// Recipient to sender: a direct connection has ended within a file. From this chunk on, send it
+    /// again through the relay.
+    Again {
+        /// The file.
+        file: FileIndex,
+        /// The first chunk that is missing.
+        chunk: u32,
     },
     /// Either side, after an accepted offer: where I can be reached directly, sealed to the other.
     Path {
@@ -227,6 +241,8 @@ pub enum DeclineReason {
     Busy,
     /// The recipient wants one transfer only and has had it.
     Finished,
+    /// What the recipient keeps on its disk to receive by cannot be read or written.
+    Storage,
     /// A reason of a later version.
     #[serde(other)]
     Unknown,

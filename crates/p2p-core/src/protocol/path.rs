@@ -11,6 +11,7 @@
 mod error;
 mod link;
 mod name;
+mod replaced;
 mod windows;
 
 use std::{ffi::OsStr, fmt, str::FromStr};
@@ -89,8 +90,8 @@ impl RelativePath {
     /// The path under which a sender may send something, from the components that its own file
     /// system gives it.
     ///
-    /// Nothing is mapped to another name: what every recipient would refuse is refused here, by the
-    /// same rules, so that a person is told which file it is.
+    /// Nothing is mapped to another name, which [`RelativePath::top_replaced`] does: what every recipient
+    /// would refuse is refused here, by the same rules, so that a person is told which file it is.
     ///
     /// # Errors
     /// [`NameError`] for the first component that cannot be sent.

@@ -67,6 +67,15 @@ impl PeerName {
         &self.0
     }
 
+    /// What stands behind a name that mixes scripts, wherever people see it first; else nothing.
+    #[must_use]
+    pub fn caution(&self) -> &'static str {
+        match self.mixes_scripts() {
+            true => " (letters of several scripts)",
+            false => "",
+        }
+    }
+
     /// Whether letters of several scripts stand in the name, as where a Cyrillic `а` poses as a Latin `a`.
     ///
     /// Scripts that are written together, such as Han and Kana, count as one (Unicode Technical Standard #39).

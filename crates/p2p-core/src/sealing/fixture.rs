@@ -30,6 +30,7 @@ impl Peer {
             name: "bob".parse().unwrap(),
             chosen: true,
             hpke: Some(self.keys.current().public().clone()),
+            direct: false,
             hard_links: false,
             expires_unix: u64::MAX,
         }
@@ -67,6 +68,7 @@ pub(super) fn manifest() -> Manifest {
             size: Some(5),
         }],
         text: false,
+        renames: false,
     }
 }
 
@@ -110,6 +112,7 @@ pub(super) fn head(size: Option<u64>) -> Head {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
         mtime: Some(ModifiedTime(1, 2)),
         blake3: None,
     }

@@ -29,6 +29,9 @@ pub struct Head {
     /// Whether it may have further names, which come after it as hard links.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub linked: bool,
+    /// Whether characters of its path stand for others, which cannot be shown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
     /// When its content last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtime: Option<ModifiedTime>,
@@ -138,6 +141,7 @@ mod tests {
             mode: None,
             sparse: false,
             linked: false,
+            replaced: false,
             mtime: Some(ModifiedTime(-1, 999_999_999)),
             blake3: None,
         };

@@ -27,6 +27,9 @@ pub struct Manifest {
     /// Whether it is a message to show and not to store.
     #[serde(default)]
     pub text: bool,
+    /// Whether the sender understands that a file got another name ([`Outcome::Renamed`](super::Outcome)).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renames: bool,
 }
 
 /// A name in a manifest. The head of a file is what counts; this is to read.
@@ -51,6 +54,20 @@ impl Manifest {
     ///
     /// In base64 and with the offer's header, half of a control message.
     pub(super) const MAX: usize = 16 * 1024;
+
+    /// A manifest that says nothing but which job it is of.
+    #[must_use]
+    pub fn new(job: JobId) -> Self {
+        Self {
+            job,
+            files: None,
+            bytes: None,
+            room: None,
+            names: Vec::new(),
+            text: false,
+            renames: false,
+        }
+    }
 
     /// The manifest as it is sealed; of the names, only so many as fit.
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -131,6 +148,7 @@ mod tests {
             room: None,
             names: vec![entry; names],
             text: false,
+            renames: false,
         }
     }
 

@@ -33,6 +33,9 @@ pub enum Outcome {
     Stored = 0,
     /// It was there before.
     AlreadyThere = 1,
+    /// It was sent and stored under another name, as the one that it had was taken or cannot be held. Only
+    /// to senders whose manifest has `renames`.
+    Renamed = 2,
 }
 
 /// Signs and seals my receipts, in batches.
@@ -203,6 +206,7 @@ impl Receipt {
             outcome: match rest {
                 [0] => Outcome::Stored,
                 [1] => Outcome::AlreadyThere,
+                [2] => Outcome::Renamed,
                 _ => return None,
             },
         })

@@ -9,6 +9,8 @@ use crate::protocol::{FileIndex, PeerId, TransferId};
 pub(super) struct SeenTransfers {
     by_sender: HashMap<PeerId, HashSet<TransferId>>,
     len: usize,
+    /// The most of one sender.
+    most_of_one: usize,
 }
 
 /// The files of one transfer that have been opened, as ranges: they come nearly in order.
@@ -45,17 +47,25 @@ impl SeenTransfers {
         }
         self.by_sender.entry(sender).or_default().insert(transfer);
         self.len += 1;
+        self.most_of_one = self.most_of_one.max(of_sender + 1);
         Ok(())
     }
 
+    /// Whether half of what can be noted is, of all senders or of one: an honest one that sends often
+    /// is not to be refused either.
     pub(super) fn is_half_full(&self) -> bool {
-        self.len >= Self::MAX / 2
+        self.len >= Self::MAX / 2 || self.most_of_one >= Self::MAX_PER_SENDER / 2
     }
 }
 
 impl SeenFiles {
     /// Gaps come from files that the sender could not read; a hostile sender could make many.
     const MAX_RANGES: usize = 16 * 1024;
+
+    pub(super) fn contains(&self, FileIndex(file): FileIndex) -> bool {
+        let before = self.0.range(..=file).next_back();
+        before.is_some_and(|(_, end)| *end >= file)
+    }
 
     pub(super) fn insert(&mut self, FileIndex(file): FileIndex) -> Result<(), Replay> {
         let before = self.0.range(..=file).next_back().map(|(s, e)| (*s, *e));
@@ -113,7 +123,8 @@ mod tests {
         let next = transfer(SeenTransfers::MAX_PER_SENDER);
         assert_eq!(seen.insert(greedy, next), Err(Replay::Full));
         assert_eq!(seen.insert(honest, next), Ok(()));
-        assert!(!seen.is_half_full());
+        // Nor for long itself: it may be honest, and only send often.
+        assert!(seen.is_half_full());
     }
 
     #[test]
@@ -121,7 +132,9 @@ mod tests {
         let mut seen = SeenFiles::default();
         let order = [5, 3, 4, 0, u64::MAX, 2, 1, u64::MAX - 1, 6];
         for file in order {
+            assert!(!seen.contains(FileIndex(file)), "{file}");
             assert_eq!(seen.insert(FileIndex(file)), Ok(()), "{file}");
+            assert!(seen.contains(FileIndex(file)), "{file}");
         }
         for file in order {
             assert_eq!(seen.insert(FileIndex(file)), Err(Replay::Seen), "{file}");

@@ -41,6 +41,13 @@ impl TransferOpener {
         self.key.transfer()
     }
 
+    /// Whether the head of this file has been opened.
+    #[must_use]
+    pub fn has_opened(&self, file: FileIndex) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.contains(file)
+    }
+
     /// Opens the first frame of a file's stream: the head, and what opens the rest.
     ///
     /// The payload is opened in place and of no use afterwards.

@@ -146,10 +146,8 @@ fn identity_vectors() -> Value {
     let relay = "relay.example:4433".parse().unwrap();
     let invite = Invite::new(relay, alice.id(), room.clone());
     let signed = bundle(&bob).sign(&bob.identity, &room.member_key());
-    let announcement = Announcement {
-        peer: bob.identity.id(),
-        relay: alice.id(),
-    };
+    let (me, relay, key) = (&bob.identity, alice.id(), room.lan_key());
+    let announcement = Announcement::seal_with(me, relay, &key, &LAN, LAN_NONCE);
     let (private, public) = XWing::derive_keypair(&HPKE_IKM);
     json!({
         "identity": {
@@ -180,13 +178,13 @@ fn identity_vectors() -> Value {
             "mac": hex(signed.mac.0),
         },
         "announcement": {
-            "peer": bob.identity.id().to_string(),
+            "identity_seed": hex(BOB_SEED),
             "relay": alice.id().to_string(),
             "instance": LAN.instance,
             "port": LAN.port,
             "hour": LAN.hour,
             "nonce": hex(LAN_NONCE),
-            "sealed": hex(announcement.seal_with(&room.lan_key(), &LAN, LAN_NONCE)),
+            "sealed": hex(announcement),
         },
     })
 }

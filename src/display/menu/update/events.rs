@@ -7,10 +7,11 @@ use crate::{
         menu::{Arrival, Arrived, Job, Link, Mode, Movement, Outcome, Pane, State, state::KEPT},
         show::sanitise,
     },
-    transfer::{ErrorKind, Event},
+    protocol::DeclineReason,
+    transfer::Event,
 };
 
-pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
+pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
     let now = state.now;
     let job = |transfer| send.map_or(Job::Receive(transfer), Job::Send);
     match event {
@@ -82,9 +83,15 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
             };
             return arrive(state, arrival);
         }
-        // Said already, when it was declined here.
-        Event::Failed { failure, .. }
-            if send.is_none() && failure.kind() == ErrorKind::Declined => {}
+        // Said already, when a person here said no.
+        Event::Declined {
+            reason: DeclineReason::Refused,
+            ..
+        } => {}
+        Event::Declined { peer, failure, .. } => {
+            let reason = sanitise(&format!("{failure:#}")).into_owned();
+            state.warn(format!("declined {}: {reason}", peer.name));
+        }
         Event::Failed {
             transfer,
             peer,
@@ -108,7 +115,7 @@ pub(super) fn happened(state: &mut State, send: Option<u64>, event: Event) -> Ve
             let who = peer.map_or_else(String::new, |peer| format!("{}: ", peer.name));
             state.warn(format!("{who}{}; trying again", sanitise(&reason)));
         }
-        // A send goes on after a transfer that failed; its end is told by itself.
+        // A send goes on after a transfer that failed; its end is on_news by itself.
         Event::Done {
             transfer,
             failed,

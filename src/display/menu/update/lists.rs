@@ -10,7 +10,7 @@ use crate::display::menu::{Arrived, Audience, Job, Mode, Outcome, Pane, Picker, 
 /// Rows that a page key moves by.
 const PAGE: usize = 10;
 
-pub(super) fn keyed(state: &mut State, key: KeyEvent) -> Vec<Effect> {
+pub(super) fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     let last = state.rows(state.pane).saturating_sub(1);
     let cursor = state.cursor();
     match key.code {

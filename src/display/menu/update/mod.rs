@@ -21,7 +21,7 @@ use crate::{
     transfer::{Event, receive::OfferView},
 };
 
-/// Something that the menu is told.
+/// Something that the menu is on_news.
 #[derive(Debug)]
 pub enum Input {
     /// A key.
@@ -43,7 +43,7 @@ pub enum News {
     Offer(OfferView),
     /// Whoever asked does so no longer.
     OfferGone(TransferId),
-    /// Who is there, in the place of all that was told before.
+    /// Who is there, in the place of all that was on_news before.
     Peers(Vec<(PeerId, PeerName, PeerState)>),
     /// A peer came, changed, or went.
     Peer(PeerId, PeerName, PeerState),
@@ -68,6 +68,8 @@ pub enum News {
     NotJoined(String),
     /// The room cannot be entered, and why.
     NoRoom(String),
+    /// I go by this name now.
+    Named(PeerName),
     /// Files now go here.
     Folder(PathBuf),
     /// Something bad to know.
@@ -81,13 +83,15 @@ pub type Served = (PeerId, PeerName, Option<String>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Send this.
-    Send(u64, Audience, Parcel),
+    Send(u64, Audience, Content),
     /// Stop the send of this number.
     Stop(u64),
     /// Answer an offer.
     Answer(TransferId, bool),
     /// Read a folder.
     List(PathBuf),
+    /// Go by this name from now on.
+    Rename(String),
     /// Receive into another folder.
     Folder(PathBuf),
     /// Hand a text to the terminal's clipboard.
@@ -110,7 +114,7 @@ pub enum Effect {
 
 /// What is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Parcel {
+pub enum Content {
     /// Files and folders.
     Paths(Vec<PathBuf>),
     /// A message.
@@ -125,15 +129,15 @@ pub fn update(state: &mut State, input: Input) -> Vec<Effect> {
             if let Some(notice) = &mut state.notice {
                 notice.seen = true;
             }
-            keyed(state, key)
+            on_key(state, key)
         }
         Input::Paste(text) => pasted(state, &text),
         Input::Resized => lists::preview(state),
-        Input::News(news) => news::told(state, news),
+        Input::News(news) => news::on_news(state, news),
     }
 }
 
-fn keyed(state: &mut State, key: KeyEvent) -> Vec<Effect> {
+fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     if key.modifiers.contains(KeyModifiers::CONTROL) {
         match key.code {
             KeyCode::Char('c') => return vec![Effect::Quit(130)],
@@ -154,11 +158,11 @@ fn keyed(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         }
     }
     match std::mem::replace(&mut state.mode, Mode::Main) {
-        Mode::Main => lists::keyed(state, key),
-        Mode::Welcome(row) => welcome::keyed(state, key, row),
+        Mode::Main => lists::on_key(state, key),
+        Mode::Welcome(row) => welcome::on_key(state, key, row),
         Mode::Paste(text) => welcome::paste(state, key, text),
         Mode::Trying(text) => {
-            // Whatever comes of it will be told; until then there is nothing to do but wait.
+            // Whatever comes of it will be on_news; until then there is nothing to do but wait.
             state.mode = match key.code {
                 KeyCode::Esc => Mode::Paste(text),
                 _ => Mode::Trying(text),
@@ -166,9 +170,10 @@ fn keyed(state: &mut State, key: KeyEvent) -> Vec<Effect> {
             Vec::new()
         }
         Mode::Message(to, text) => panels::message(state, key, to, text),
-        Mode::Pick(picker) => pick::keyed(state, key, picker),
+        Mode::Pick(picker) => pick::on_key(state, key, picker),
         Mode::Invite(qr) => panels::invite(state, key, qr),
         Mode::Receive => panels::receive(state, key),
+        Mode::Name(text) => panels::name(state, key, text),
         Mode::Show(line) => panels::show(state, key, line),
         Mode::Keys(line) => {
             match key.code {
@@ -188,7 +193,9 @@ fn keyed(state: &mut State, key: KeyEvent) -> Vec<Effect> {
 fn pasted(state: &mut State, text: &str) -> Vec<Effect> {
     match &mut state.mode {
         Mode::Pick(_) => return pick::pasted(state, text),
-        Mode::Paste(field) | Mode::Message(_, field) => field::paste(field, text),
+        Mode::Paste(field) | Mode::Message(_, field) | Mode::Name(field) => {
+            field::paste(field, text);
+        }
         Mode::Welcome(_) => {
             let mut field = String::new();
             field::paste(&mut field, text);

@@ -1,4 +1,4 @@
-//! What the menu is told by others than the keyboard.
+//! What the menu is on_news by others than the keyboard.
 
 use super::{Effect, News, events, panels, pick, rows};
 use crate::{
@@ -10,9 +10,9 @@ use crate::{
 /// Offers that wait at once; a relay's connection carries no more transfers.
 const OFFERS_MAX: usize = 64;
 
-pub(super) fn told(state: &mut State, news: News) -> Vec<Effect> {
+pub(super) fn on_news(state: &mut State, news: News) -> Vec<Effect> {
     match news {
-        News::Transfer(send, event) => return events::happened(state, send, event),
+        News::Transfer(send, event) => return events::on_event(state, send, event),
         News::Offer(offer) if state.offers.len() >= OFFERS_MAX => {
             return vec![Effect::Answer(offer.transfer, false)];
         }
@@ -66,6 +66,10 @@ pub(super) fn told(state: &mut State, news: News) -> Vec<Effect> {
             state.warn(reason);
         }
         News::NoRoom(reason) => state.no_room(reason),
+        News::Named(name) => {
+            state.say(format!("others see this machine as {name}"));
+            state.name = name;
+        }
         News::Folder(folder) => {
             let text = format!("files go to {}", state.tilde(&folder));
             state.say(text);

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{Effect, Parcel, field, lists, rows};
+use super::{Content, Effect, field, lists, rows};
 use crate::{
     display::menu::{Audience, Job, Mode, Movement, Outcome, State, view},
     protocol::TransferId,
@@ -38,7 +38,7 @@ pub(super) fn message(
     match key.code {
         KeyCode::Esc => return Vec::new(),
         KeyCode::Enter if !text.trim().is_empty() => {
-            return rows::sending(state, to, "a message".to_owned(), Parcel::Text(text));
+            return rows::sending(state, to, "a message".to_owned(), Content::Text(text));
         }
         _ => field::edit(&mut text, key),
     }
@@ -75,9 +75,29 @@ pub(super) fn receive(state: &mut State, key: KeyEvent) -> Vec<Effect> {
             }
         }
         KeyCode::Char('f') => return lists::folder(state),
+        KeyCode::Char('n') if state.is_receiving() => {
+            state.warn("the name cannot change while something arrives");
+        }
+        KeyCode::Char('n') => state.mode = Mode::Name(String::new()),
         KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q' | 'r') => state.mode = Mode::Main,
         _ => {}
     }
+    Vec::new()
+}
+
+pub(super) fn name(state: &mut State, key: KeyEvent, mut text: String) -> Vec<Effect> {
+    match key.code {
+        KeyCode::Esc => {
+            state.mode = Mode::Receive;
+            return Vec::new();
+        }
+        KeyCode::Enter if !text.trim().is_empty() => {
+            state.mode = Mode::Receive;
+            return vec![Effect::Rename(text.trim().to_owned())];
+        }
+        _ => field::edit(&mut text, key),
+    }
+    state.mode = Mode::Name(text);
     Vec::new()
 }
 

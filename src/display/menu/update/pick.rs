@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{Effect, Parcel, rows};
+use super::{Content, Effect, rows};
 use crate::display::{
     menu::{Entry, Mode, Picker, Purpose, State},
     show::sanitise,
@@ -15,7 +15,7 @@ const PAGE: usize = 10;
 /// Keys that are kept while a folder is being read.
 const TYPED_MAX: usize = 256;
 
-pub(super) fn keyed(state: &mut State, key: KeyEvent, mut picker: Picker) -> Vec<Effect> {
+pub(super) fn on_key(state: &mut State, key: KeyEvent, mut picker: Picker) -> Vec<Effect> {
     if picker.reading && key.code != KeyCode::Esc {
         if picker.typed.len() < TYPED_MAX {
             picker.typed.push(key);
@@ -119,7 +119,7 @@ pub(super) fn listed(
     let typed = std::mem::take(&mut picker.typed);
     let mut effects = Vec::new();
     for key in typed {
-        effects.extend(super::keyed(state, key));
+        effects.extend(super::on_key(state, key));
     }
     effects
 }
@@ -143,7 +143,7 @@ fn picked(state: &mut State, picker: Picker) -> Vec<Effect> {
                 several => format!("{} items", several.len()),
             };
             state.browse.clone_from(&picker.folder);
-            rows::sending(state, to.clone(), what, Parcel::Paths(chosen))
+            rows::sending(state, to.clone(), what, Content::Paths(chosen))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The rows of what is sent and received.
 
-use super::{Effect, Parcel};
+use super::{Content, Effect};
 use crate::{
     display::menu::{Audience, Job, Movement, Pane, State, state::KEPT},
     transfer::PeerRef,
@@ -11,7 +11,7 @@ pub(super) fn sending(
     state: &mut State,
     to: Audience,
     what: String,
-    parcel: Parcel,
+    parcel: Content,
 ) -> Vec<Effect> {
     state.sends += 1;
     let number = state.sends;

@@ -24,7 +24,7 @@ fn transfer(n: u8) -> TransferId {
 /// A menu in its room, with these peers listening.
 fn menu(peers: &[&str]) -> State {
     let mut state = State::new(name("vera"), id(0), "/in".into(), false);
-    told(
+    on_news(
         &mut state,
         News::Entering {
             invite: "p2p://relay:4433/f#s".into(),
@@ -34,17 +34,17 @@ fn menu(peers: &[&str]) -> State {
     );
     let peers = peers.iter().zip(1..);
     let peers = peers.map(|(peer, n)| (id(n), name(peer), PeerState::Listening));
-    told(&mut state, News::Peers(peers.collect()));
+    on_news(&mut state, News::Peers(peers.collect()));
     let relay = "relay:4433".to_owned();
     let joined = Event::Joined {
         me: PeerRef::new(id(0), name("vera")),
         relay,
     };
-    told(&mut state, News::Transfer(None, joined));
+    on_news(&mut state, News::Transfer(None, joined));
     state
 }
 
-fn told(state: &mut State, news: News) -> Vec<Effect> {
+fn on_news(state: &mut State, news: News) -> Vec<Effect> {
     update(state, Input::News(news))
 }
 
@@ -63,6 +63,7 @@ fn offer(n: u8) -> OfferView {
         transfer: transfer(n),
         from: id(1),
         from_name: name("bob"),
+        from_chosen: true,
         files: Some(2),
         bytes: Some(300),
         names: vec![("a".into(), Some(100)), ("b".into(), Some(200))],
@@ -79,7 +80,7 @@ fn listed(state: &mut State, files: &[&str]) -> Vec<Effect> {
         .iter()
         .map(|file| Entry::new(file.into(), true, 1))
         .collect();
-    told(state, News::Listed(folder, Ok(entries)))
+    on_news(state, News::Listed(folder, Ok(entries)))
 }
 
 fn progress(n: u8, bytes: u64) -> Event {
@@ -98,12 +99,12 @@ fn progress(n: u8, bytes: u64) -> Event {
 fn a_key_meets_the_peer_that_was_seen_whoever_comes_and_goes() {
     let mut state = menu(&["bob", "carol"]);
     press(&mut state, KeyCode::Down);
-    told(
+    on_news(
         &mut state,
         News::Peer(id(9), name("anna"), PeerState::Listening),
     );
     assert_eq!(state.peer().unwrap().name, name("carol"));
-    told(&mut state, News::Peer(id(1), name("bob"), PeerState::Gone));
+    on_news(&mut state, News::Peer(id(1), name("bob"), PeerState::Gone));
     assert_eq!(state.peer().unwrap().name, name("carol"));
     press(&mut state, KeyCode::Char('s'));
     let Mode::Pick(picker) = &state.mode else {
@@ -121,9 +122,9 @@ fn marks_outlive_a_relay_that_was_lost_and_a_peer_that_stopped_listening_loses_i
         reason: "gone".into(),
         retry_in: Duration::ZERO,
     };
-    told(&mut state, News::Transfer(None, lost));
+    on_news(&mut state, News::Transfer(None, lost));
     assert_eq!(state.link, Link::Lost);
-    told(
+    on_news(
         &mut state,
         News::Peers(vec![
             (id(1), name("bob"), PeerState::Listening),
@@ -144,7 +145,7 @@ fn keys_pressed_while_a_folder_is_read_are_meant_for_what_is_in_it() {
     assert!(typed(&mut state, "rep").is_empty());
     assert!(press(&mut state, KeyCode::Enter).is_empty());
     let effects = listed(&mut state, &["letter", "report"]);
-    let Some(Effect::Send(1, _, Parcel::Paths(paths))) = effects.first() else {
+    let Some(Effect::Send(1, _, Content::Paths(paths))) = effects.first() else {
         panic!("{effects:?}")
     };
     assert_eq!(paths, &[Path::new("/in/report")]);
@@ -156,7 +157,7 @@ fn keys_pressed_while_a_folder_is_read_are_meant_for_what_is_in_it() {
 fn an_offer_is_answered_by_y_and_n_only_and_never_from_a_field() {
     let mut state = menu(&["bob"]);
     typed(&mut state, "m");
-    told(&mut state, News::Offer(offer(1)));
+    on_news(&mut state, News::Offer(offer(1)));
     assert!(typed(&mut state, "yn").is_empty());
     assert_eq!(state.offers.len(), 1);
     press(&mut state, KeyCode::Esc);
@@ -169,7 +170,7 @@ fn an_offer_is_answered_by_y_and_n_only_and_never_from_a_field() {
         assert!(press(&mut state, other).is_empty(), "{other:?}");
     }
     assert_eq!(typed(&mut state, "y"), [Effect::Answer(transfer(1), true)]);
-    told(&mut state, News::Offer(offer(2)));
+    on_news(&mut state, News::Offer(offer(2)));
     assert_eq!(typed(&mut state, "n"), [Effect::Answer(transfer(2), false)]);
     assert!(state.offers.is_empty());
 }
@@ -178,10 +179,10 @@ fn an_offer_is_answered_by_y_and_n_only_and_never_from_a_field() {
 fn offers_beyond_what_anyone_answers_are_declined_at_once() {
     let mut state = menu(&["bob"]);
     for n in 0..64 {
-        assert!(told(&mut state, News::Offer(offer(n))).is_empty());
+        assert!(on_news(&mut state, News::Offer(offer(n))).is_empty());
     }
     assert_eq!(
-        told(&mut state, News::Offer(offer(99))),
+        on_news(&mut state, News::Offer(offer(99))),
         [Effect::Answer(transfer(99), false)]
     );
 }
@@ -196,7 +197,7 @@ fn each_row_ends_with_what_became_of_its_own_peer() {
         (id(1), name("bob"), None),
         (id(2), name("carol"), Some("disk full".into())),
     ];
-    told(
+    on_news(
         &mut state,
         News::Sent(1, served, Some("1 of 2 recipients failed".into())),
     );
@@ -210,7 +211,7 @@ fn each_row_ends_with_what_became_of_its_own_peer() {
 #[test]
 fn a_file_that_fails_does_not_end_the_row_of_all_others() {
     let mut state = menu(&["bob"]);
-    told(&mut state, News::Offer(offer(1)));
+    on_news(&mut state, News::Offer(offer(1)));
     typed(&mut state, "y");
     let failed = Event::Failed {
         transfer: transfer(1),
@@ -218,7 +219,7 @@ fn a_file_that_fails_does_not_end_the_row_of_all_others() {
         file: Some("a\u{1b}[2J".into()),
         failure: Error::new(ErrorKind::LocalFile, "disk full"),
     };
-    told(&mut state, News::Transfer(None, failed));
+    on_news(&mut state, News::Transfer(None, failed));
     assert_eq!(state.movements[0].outcome, Outcome::Running);
     let notice = state.notice.clone().unwrap();
     assert!(notice.bad);
@@ -228,11 +229,11 @@ fn a_file_that_fails_does_not_end_the_row_of_all_others() {
 #[test]
 fn bad_news_stays_until_a_key_was_pressed() {
     let mut state = menu(&["bob"]);
-    told(&mut state, News::Warning("no".into()));
-    told(&mut state, News::Folder("/elsewhere".into()));
+    on_news(&mut state, News::Warning("no".into()));
+    on_news(&mut state, News::Folder("/elsewhere".into()));
     assert_eq!(state.notice.as_ref().unwrap().text, "no");
     press(&mut state, KeyCode::Down);
-    told(&mut state, News::Folder("/elsewhere".into()));
+    on_news(&mut state, News::Folder("/elsewhere".into()));
     assert_eq!(
         state.notice.as_ref().unwrap().text,
         "files go to /elsewhere"
@@ -252,12 +253,13 @@ fn what_is_looked_at_stays_while_more_arrives() {
         resumed_from: 0,
         already_there: false,
         road: Road::Relay,
+        ticket: None,
     };
-    let effects = told(&mut state, News::Transfer(None, received(1)));
+    let effects = on_news(&mut state, News::Transfer(None, received(1)));
     assert_eq!(effects, [Effect::Preview("/in/1".into())]);
     state.pane = Pane::Arrivals;
     press(&mut state, KeyCode::Enter);
-    told(&mut state, News::Transfer(None, received(2)));
+    on_news(&mut state, News::Transfer(None, received(2)));
     assert_eq!(state.arrival().unwrap().title, "1");
     assert_eq!(state.mode, Mode::Show(0));
 }
@@ -267,11 +269,11 @@ fn a_transfer_has_a_rate_and_a_time_that_is_left() {
     let mut state = menu(&["bob"]);
     let mut one = offer(1);
     (one.files, one.bytes) = (Some(1), Some(1000));
-    told(&mut state, News::Offer(one));
+    on_news(&mut state, News::Offer(one));
     typed(&mut state, "y");
     for second in 0..=4 {
         state.now = Duration::from_secs(second);
-        told(&mut state, News::Transfer(None, progress(1, second * 100)));
+        on_news(&mut state, News::Transfer(None, progress(1, second * 100)));
     }
     let movement = &state.movements[0];
     assert_eq!(movement.job, Job::Receive(transfer(1)));
@@ -288,11 +290,11 @@ fn a_pasted_invite_stays_in_its_field_until_the_relay_has_let_us_in() {
     assert_eq!(state.mode, Mode::Paste("p2p://relay:1/f#s".into()));
     let join = Effect::Join("p2p://relay:1/f#s".into());
     assert_eq!(press(&mut state, KeyCode::Enter), [join]);
-    told(&mut state, News::NotJoined("no answer".into()));
+    on_news(&mut state, News::NotJoined("no answer".into()));
     assert_eq!(state.mode, Mode::Paste("p2p://relay:1/f#s".into()));
     assert!(state.notice.as_ref().unwrap().bad);
     press(&mut state, KeyCode::Enter);
-    let reached = told(&mut state, News::Reached("p2p://relay:1/f#s".into()));
+    let reached = on_news(&mut state, News::Reached("p2p://relay:1/f#s".into()));
     assert_eq!(reached, [Effect::Enter("p2p://relay:1/f#s".into())]);
 }
 
@@ -303,7 +305,7 @@ fn nothing_that_others_tell_makes_the_state_grow_without_a_bound() {
         let mut bytes = [0; 32];
         bytes[..4].copy_from_slice(&n.to_be_bytes());
         let peer = PeerId::from_bytes(bytes);
-        told(
+        on_news(
             &mut state,
             News::Peer(peer, name("x"), PeerState::Listening),
         );
@@ -311,14 +313,14 @@ fn nothing_that_others_tell_makes_the_state_grow_without_a_bound() {
         if let Event::Progress { file, .. } = &mut event {
             *file = n.to_string();
         }
-        told(&mut state, News::Transfer(None, event));
+        on_news(&mut state, News::Transfer(None, event));
         let text = "x".repeat(10);
         let message = Event::Message {
             transfer: transfer(1),
             from: PeerRef::new(peer, name("x")),
             text,
         };
-        told(&mut state, News::Transfer(None, message));
+        on_news(&mut state, News::Transfer(None, message));
         let mut done = [0; 16];
         done[..4].copy_from_slice(&n.to_be_bytes());
         let failed = Event::Failed {
@@ -327,7 +329,7 @@ fn nothing_that_others_tell_makes_the_state_grow_without_a_bound() {
             file: None,
             failure: Error::new(ErrorKind::Other, "no"),
         };
-        told(&mut state, News::Transfer(None, failed));
+        on_news(&mut state, News::Transfer(None, failed));
     }
     assert!(state.peers.len() <= 4096, "{}", state.peers.len());
     assert!(state.movements.len() <= 201, "{}", state.movements.len());

@@ -8,7 +8,7 @@ use crate::display::menu::{Mode, State};
 /// Choices before there is an invite: to paste one, or to start a relay here.
 const CHOICES: usize = 2;
 
-pub(super) fn keyed(state: &mut State, key: KeyEvent, row: usize) -> Vec<Effect> {
+pub(super) fn on_key(state: &mut State, key: KeyEvent, row: usize) -> Vec<Effect> {
     // With an invite, it can be tried again as well.
     let rows = CHOICES + usize::from(state.invite.is_some());
     let chosen = match key.code {

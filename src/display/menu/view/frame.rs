@@ -168,6 +168,12 @@ pub(super) fn footer(state: &State, width: u16) -> Line<'static> {
                 },
             );
             key("f", "folder");
+            key("n", "name");
+            key("Esc", "back");
+        }
+        Mode::Name(_) => {
+            key("⏎", "use it");
+            key("Ctrl-U", "clear");
             key("Esc", "back");
         }
         Mode::Show(_) => {

@@ -51,6 +51,7 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
         Mode::Pick(picker) => picker::pick(state, picker, paint, frame, body),
         Mode::Invite(_) => panels::invite(state, paint, frame, body),
         Mode::Receive => panels::receive(state, paint, frame, body),
+        Mode::Name(text) => panels::name(state, text, paint, frame, body),
         Mode::Show(line) => shown::show(state, *line, paint, frame, body),
         Mode::Keys(line) => panels::keys(*line, paint, frame, body),
         Mode::Main | Mode::Quit => lists::all(state, paint, frame, body),

@@ -203,6 +203,19 @@ pub(super) fn receive(state: &State, paint: Paint, frame: &mut Frame<'_>, area: 
     );
 }
 
+pub(super) fn name(state: &State, text: &str, paint: Paint, frame: &mut Frame<'_>, area: Rect) {
+    let lines = vec![
+        Line::from(format!("{}▏", sanitise(text))),
+        Line::default(),
+        Line::styled(
+            format!("What others see, and send to. Now: {}", state.name),
+            paint.dim(),
+        ),
+    ];
+    let text = Paragraph::new(lines).wrap(Wrap { trim: false });
+    frame.render_widget(text.block(paint.block("Name of this machine")), area);
+}
+
 pub(super) fn keys(from: usize, paint: Paint, frame: &mut Frame<'_>, area: Rect) {
     const KEYS: [(&str, &str); 16] = [
         ("s", "send files to the marked"),

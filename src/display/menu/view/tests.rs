@@ -106,6 +106,7 @@ fn offer() -> OfferView {
         transfer: TransferId::from_bytes([1; 16]),
         from: id(1),
         from_name: name("bob"),
+        from_chosen: true,
         files: Some(12),
         bytes: Some(1_234_567),
         names: (0..12)
@@ -224,6 +225,7 @@ fn a_window_of_any_size_is_drawn_without_a_fault() {
         Mode::Invite(true),
         Mode::Show(99),
         Mode::Receive,
+        Mode::Name("vera".into()),
         Mode::Quit,
         Mode::Pick(Picker::new(Purpose::Folder, "/".into())),
     ];
@@ -271,6 +273,7 @@ fn nothing_from_outside_can_drive_the_terminal() {
         Mode::Show(0),
         Mode::Receive,
         Mode::Message(Audience::Everyone, EVIL.into()),
+        Mode::Name(EVIL.into()),
     ] {
         state.mode = mode;
         state.cursors[Pane::Arrivals as usize] = 1;

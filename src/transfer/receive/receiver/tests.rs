@@ -13,7 +13,7 @@ fn terms() -> Terms {
         files: Some(FILES),
         to_writer: false,
         compare: false,
-        road: Road::Relay,
+        renames: true,
     }
 }
 
@@ -26,12 +26,14 @@ fn stored(index: u64) -> Settlement {
         len: 10,
         hash: blake3::hash(b"x"),
         resumed_from: 0,
+        road: Road::Relay,
     };
     Settlement {
         index: FileIndex(index),
         result: Ok(Stored {
             whole,
             already_there: false,
+            is_renamed: false,
             is_user_visible: true,
         }),
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicU64};
 
 use super::{PartEnd, SealedStart};
 use crate::{
-    protocol::{FileClass, FileIndex, PeerId, PeerMessage},
+    protocol::{FileClass, FileIndex, PeerId, PeerMessage, Road},
     sealing::FileDigest,
     transfer::{Error, send::ledger::Delivered},
 };
@@ -43,6 +43,8 @@ pub(in crate::transfer::send) enum Effect {
         each: bool,
         /// Somebody has files of these names: hash each before its head is sealed.
         compare: bool,
+        /// Who takes part, if it is one alone.
+        sole: Option<PeerId>,
     },
     /// Send a file's content: everyone has said where it begins.
     Content { file: FileIndex, starts: FileStarts },
@@ -53,6 +55,8 @@ pub(in crate::transfer::send) enum Effect {
         bytes: u64,
         total: Option<u64>,
         resumed_from: u64,
+        /// The road that it takes, where that is not the relay's.
+        road: Option<Road>,
     },
     /// A recipient has signed for a file.
     Delivered { peer: PeerId, file: Delivered },
@@ -83,6 +87,8 @@ pub(in crate::transfer::send) enum FileNote {
     Hashing(FileIndex),
     /// A recipient has so many bytes of it already.
     Resumed(FileIndex, PeerId, u64),
+    /// It takes this road.
+    Took(FileIndex, Road),
     /// The content is known; its last frame leaves after this.
     Sealed(FileIndex, FileDigest),
     /// It cannot be sent whole.

@@ -144,6 +144,7 @@ impl Attempt {
                 bytes,
                 total,
                 resumed_from,
+                road: self.ledger.road(index),
             });
         }
     }

@@ -39,27 +39,18 @@ fn attempt(count: u32) -> (Attempt, Vec<Recipient>) {
         member_key: &member_key,
         suite: Suite::preferred(),
         recipients: NonZeroU32::new(count).unwrap(),
-        manifest: &Manifest {
-            job: JobId::generate(),
-            files: None,
-            bytes: None,
-            room: None,
-            names: vec![],
-            text: false,
-        },
+        manifest: &Manifest::new(JobId::generate()),
     });
     let mut parts = Vec::new();
     let mut recipients = Vec::new();
     for _ in 0..count {
         let (me, keys) = (Arc::new(Identity::generate()), OpenKeys::generate());
-        let bundle = Bundle {
-            key: me.public_key(),
-            name: "bob".parse().unwrap(),
-            chosen: true,
-            hpke: Some(keys.current().public().clone()),
-            hard_links: false,
-            expires_unix: u64::MAX,
-        };
+        let bundle = Bundle::new(
+            me.public_key(),
+            &Name::chosen("bob".parse().unwrap()),
+            Some(keys.current().public().clone()),
+            u64::MAX,
+        );
         let offer = sealer.offer_to(&bundle).unwrap();
         let inbox = Inbox {
             me: &me,
@@ -98,6 +89,7 @@ fn head(size: Option<u64>) -> Head {
         mode: None,
         sparse: false,
         linked: false,
+        replaced: false,
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    identity::{Bundle, Identity},
+    identity::{Bundle, Identity, Name},
     protocol::{FileIndex, PeerMessage, PeerState, Road},
     sealing::{FileDigest, OpenKeys},
     transfer::{ErrorKind, send::ledger::Delivered},
@@ -11,20 +11,21 @@ const PATIENCE: Patience = Patience {
     timeout: Duration::from_secs(30),
 };
 
+const RELAY: (WayId, Road) = (WayId::numbered(0), Road::Relay);
+const LAN: (WayId, Road) = (WayId::numbered(1), Road::Lan);
+
 fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 fn listener(name: &str) -> Peer {
     let identity = Identity::generate();
-    let bundle = Bundle {
-        key: identity.public_key(),
-        name: name.parse().unwrap(),
-        chosen: true,
-        hpke: Some(OpenKeys::generate().current().public().clone()),
-        hard_links: false,
-        expires_unix: u64::MAX,
-    };
+    let bundle = Bundle::new(
+        identity.public_key(),
+        &Name::chosen(name.parse().unwrap()),
+        Some(OpenKeys::generate().current().public().clone()),
+        u64::MAX,
+    );
     Peer {
         id: identity.id(),
         name: bundle.name.clone(),
@@ -37,8 +38,11 @@ fn listener(name: &str) -> Peer {
 /// A send to these, of whom the first so many are there.
 fn sender(peers: &[Peer], present: usize) -> Sender {
     let targets = peers.iter().map(|p| Target::new(p.id, p.name.clone()));
-    let there = peers[..present].iter().map(|p| (p.id, p.clone()));
-    Sender::new(targets.collect(), there.collect(), (PATIENCE, Road::Relay))
+    let mut there = Presence::default();
+    for peer in &peers[..present] {
+        there.on_peer(RELAY.0, peer.clone());
+    }
+    Sender::new(targets.collect(), there, PATIENCE)
 }
 
 fn transfer(number: u8) -> TransferId {
@@ -46,7 +50,7 @@ fn transfer(number: u8) -> TransferId {
 }
 
 fn begin(sender: &mut Sender, number: u8, recipients: &[usize]) {
-    sender.on_attempt((transfer(number), recipients), (None, None));
+    sender.on_attempt((transfer(number), recipients), RELAY, (None, None));
 }
 
 fn over(sender: &mut Sender, now: Duration, number: u8, peer: &Peer, end: PartEnd) {
@@ -83,7 +87,7 @@ fn failed(sender: &mut Sender) -> Vec<(PeerId, ErrorKind)> {
 fn who_is_there_is_served_at_once_and_who_is_not_fails_when_the_wait_is_over() {
     let peers = ["a", "b", "c"].map(listener);
     let mut sender = sender(&peers, 2);
-    assert_eq!(sender.next_attempt(at(0)), Some(vec![0, 1]));
+    assert_eq!(sender.next_attempt(at(0)), Some((RELAY.0, vec![0, 1])));
     begin(&mut sender, 1, &[0, 1]);
     assert_eq!(sender.next_attempt(at(0)), None);
     sender.on_tick(at(4));
@@ -104,14 +108,14 @@ fn who_comes_later_is_served_beside_the_others() {
     let peers = ["a", "b"].map(listener);
     let mut sender = sender(&peers, 1);
     begin(&mut sender, 1, &[0]);
-    sender.on_presence(peers[1].clone());
-    assert_eq!(sender.next_attempt(at(1)), Some(vec![1]));
+    sender.on_presence(RELAY.0, peers[1].clone());
+    assert_eq!(sender.next_attempt(at(1)), Some((RELAY.0, vec![1])));
     begin(&mut sender, 2, &[1]);
     // Who went away and is back does not wait for the other either.
     over(&mut sender, at(2), 2, &peers[1], again(Next::Later, true));
-    sender.on_attempt_over();
+    sender.on_attempt_over(transfer(2));
     assert_eq!(sender.next_attempt(at(2)), None, "after a pause");
-    assert_eq!(sender.next_attempt(at(6)), Some(vec![1]));
+    assert_eq!(sender.next_attempt(at(6)), Some((RELAY.0, vec![1])));
 }
 
 #[test]
@@ -122,20 +126,24 @@ fn after_a_loss_of_the_relay_those_who_are_back_share_an_attempt() {
     for peer in &peers {
         over(&mut sender, at(10), 1, peer, again(Next::Later, true));
     }
-    sender.on_attempt_over();
-    sender.on_connected(at(30), Road::Relay);
+    sender.on_attempt_over(transfer(1));
+    sender.on_way_lost(RELAY.0);
+    sender.on_connected(at(30));
     sender.on_tick(at(30));
     assert!(
         failed(&mut sender).is_empty(),
         "nobody could move meanwhile"
     );
-    sender.on_presence(peers[0].clone());
+    sender.on_presence(RELAY.0, peers[0].clone());
     assert_eq!(sender.next_attempt(at(30)), None);
-    sender.on_presence(peers[2].clone());
-    assert_eq!(sender.next_attempt(at(30) + GATHER), Some(vec![0, 2]));
+    sender.on_presence(RELAY.0, peers[2].clone());
+    assert_eq!(
+        sender.next_attempt(at(30) + GATHER),
+        Some((RELAY.0, vec![0, 2]))
+    );
     begin(&mut sender, 2, &[0, 2]);
-    sender.on_presence(peers[1].clone());
-    assert_eq!(sender.next_attempt(at(40)), Some(vec![1]));
+    sender.on_presence(RELAY.0, peers[1].clone());
+    assert_eq!(sender.next_attempt(at(40)), Some((RELAY.0, vec![1])));
 }
 
 #[test]
@@ -144,13 +152,13 @@ fn who_holds_up_others_is_served_alone_from_then_on() {
     let mut sender = sender(&peers, 2);
     begin(&mut sender, 1, &[0, 1]);
     over(&mut sender, at(1), 1, &peers[1], again(Next::Alone, false));
-    assert_eq!(sender.next_attempt(at(1)), Some(vec![1]));
+    assert_eq!(sender.next_attempt(at(1)), Some((RELAY.0, vec![1])));
     begin(&mut sender, 2, &[1]);
     for (number, peer) in [(1, &peers[0]), (2, &peers[1])] {
         over(&mut sender, at(2), number, peer, again(Next::Now, false));
-        sender.on_attempt_over();
+        sender.on_attempt_over(transfer(number));
     }
-    assert_eq!(sender.next_attempt(at(2)), Some(vec![1]));
+    assert_eq!(sender.next_attempt(at(2)), Some((RELAY.0, vec![1])));
 }
 
 #[test]
@@ -159,7 +167,7 @@ fn refusals_that_pass_are_waited_for_until_the_timeout() {
     let mut sender = sender(&peers, 1);
     let mut asked = 0;
     for second in 0..=30 {
-        if let Some(recipients) = sender.next_attempt(at(second)) {
+        if let Some((_, recipients)) = sender.next_attempt(at(second)) {
             asked += 1;
             begin(&mut sender, 1, &recipients);
             over(
@@ -169,7 +177,7 @@ fn refusals_that_pass_are_waited_for_until_the_timeout() {
                 &peers[0],
                 again(Next::Later, false),
             );
-            sender.on_attempt_over();
+            sender.on_attempt_over(transfer(1));
         }
         assert!(!sender.is_over(), "{second}");
         sender.on_tick(at(second));
@@ -193,6 +201,8 @@ fn a_file_is_shown_and_counted_once_over_all_attempts() {
                 blake3: [0; 32],
             },
             already_there: false,
+            renamed: false,
+            road: None,
         },
     };
     for number in 1..=3 {
@@ -205,7 +215,7 @@ fn a_file_is_shown_and_counted_once_over_all_attempts() {
             &peers[0],
             again(Next::Now, true),
         );
-        sender.on_attempt_over();
+        sender.on_attempt_over(transfer(number));
     }
     let shown = |event: &Event| matches!(event, Event::Delivered { .. });
     assert_eq!(sender.take_events().iter().filter(|e| shown(e)).count(), 1);
@@ -219,7 +229,7 @@ fn what_can_be_read_once_is_offered_once() {
     let mut sender = sender(&peers, 1);
     begin(&mut sender, 1, &[0]);
     sender.on_payload_taken_for_good();
-    sender.on_presence(peers[1].clone());
+    sender.on_presence(RELAY.0, peers[1].clone());
     assert_eq!(sender.next_attempt(at(1)), None);
     over(&mut sender, at(1), 1, &peers[0], again(Next::Now, true));
     sender.on_tick(at(1));
@@ -230,6 +240,7 @@ fn what_can_be_read_once_is_offered_once() {
 #[test]
 fn what_an_attempt_asks_for_comes_back_to_be_carried_out() {
     let mut sender = sender(&["a"].map(listener), 1);
+    begin(&mut sender, 1, &[0]);
     let effect = Effect::Send {
         to: None,
         message: PeerMessage::End { files: 1 },
@@ -242,4 +253,61 @@ fn what_an_attempt_asks_for_comes_back_to_be_carried_out() {
     };
     let effect = Effect::Content { file, starts };
     assert!(sender.on_effect(at(0), transfer(1), effect).is_some());
+}
+
+#[test]
+fn recipients_on_several_ways_are_served_side_by_side_each_on_its_own() {
+    let peers = ["a", "b", "c"].map(listener);
+    let mut sender = sender(&peers, 2);
+    sender.on_presence(LAN.0, peers[2].clone());
+    // Known by both: by the first that had it.
+    sender.on_presence(LAN.0, peers[1].clone());
+    assert_eq!(sender.next_attempt(at(0)), Some((RELAY.0, vec![0, 1])));
+    begin(&mut sender, 1, &[0, 1]);
+    assert_eq!(sender.next_attempt(at(0)), Some((LAN.0, vec![2])));
+    sender.on_attempt((transfer(2), &[2]), LAN, (None, None));
+    let progress = Effect::Progress {
+        peer: peers[2].id,
+        file: "x".into(),
+        bytes: 1,
+        total: None,
+        resumed_from: 0,
+        road: None,
+    };
+    sender.take_events();
+    sender.on_effect(at(1), transfer(2), progress);
+    let events = sender.take_events();
+    let road = match &events[..] {
+        [Event::Progress { road, .. }] => *road,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(road, Road::Lan);
+    // What could not be served by one way is served by the other.
+    over(&mut sender, at(2), 1, &peers[1], again(Next::Now, false));
+    sender.on_attempt_over(transfer(1));
+    assert_eq!(sender.next_attempt(at(2)), Some((LAN.0, vec![1])));
+    // And one that is lost leaves those who are known by another.
+    sender.on_way_lost(LAN.0);
+    assert_eq!(sender.next_attempt(at(2)), Some((RELAY.0, vec![1])));
+}
+
+#[test]
+fn a_crowd_of_ways_is_served_some_at_a_time() {
+    let peers: Vec<_> = (0..30).map(|n| listener(&format!("p{n}"))).collect();
+    let mut sender = sender(&peers, 0);
+    for (n, peer) in (1..).zip(&peers) {
+        sender.on_presence(WayId::numbered(n), peer.clone());
+    }
+    let mut begun = Vec::new();
+    while let Some((way, recipients)) = sender.next_attempt(at(0)) {
+        let number = u8::try_from(begun.len()).unwrap();
+        let on = (way, Road::Lan);
+        sender.on_attempt((transfer(number), &recipients), on, (None, None));
+        begun.push((number, recipients));
+    }
+    assert_eq!(begun.len(), ATTEMPTS_MAX);
+    let (number, first) = &begun[0];
+    over(&mut sender, at(1), *number, &peers[first[0]], PartEnd::Done);
+    sender.on_attempt_over(transfer(*number));
+    assert!(sender.next_attempt(at(1)).is_some());
 }

@@ -86,8 +86,13 @@ pub(super) fn check_component(name: &str, level: Level) -> Result<(), NameError>
 /// Persian and the Indic scripts spell with them, and emoji are composed by them: always after a
 /// character outside ASCII. Anywhere else they would only make two names look the same.
 fn is_showable(name: &str) -> bool {
+    shown_chars(name).all(|(_, is_shown)| is_shown)
+}
+
+/// Each character of a name, and whether it can be shown where it stands.
+pub(super) fn shown_chars(name: &str) -> impl Iterator<Item = (char, bool)> {
     let mut before = ' ';
-    name.chars().all(|c| {
+    name.chars().map(move |c| {
         let joins = match c {
             '\u{200c}' | '\u{200d}' => !before.is_ascii(),
             // Also in keycaps, as in `1️⃣`.
@@ -101,7 +106,7 @@ fn is_showable(name: &str) -> bool {
             _ if shown => c,
             _ => ' ',
         };
-        shown
+        (c, shown)
     })
 }
 

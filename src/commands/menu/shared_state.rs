@@ -17,7 +17,7 @@ use crate::{
 ///
 /// News changes the state where it arises: nothing queues up that a busy or hostile peer could
 /// make grow, since the state itself has bounds everywhere.
-pub(super) struct Board {
+pub(super) struct SharedState {
     inner: Mutex<Inner>,
     changed: Notify,
     opened: Instant,
@@ -30,7 +30,7 @@ struct Inner {
     preview: Option<PathBuf>,
 }
 
-impl Board {
+impl SharedState {
     pub(super) fn new(state: State) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(Inner {
@@ -58,7 +58,7 @@ impl Board {
     }
 
     /// Tells what happened elsewhere.
-    pub(super) fn tell(&self, news: News) {
+    pub(super) fn notify(&self, news: News) {
         self.put(Input::News(news));
     }
 
@@ -68,7 +68,7 @@ impl Board {
     }
 
     /// What is to be carried out.
-    pub(super) fn take(&self) -> Vec<Effect> {
+    pub(super) fn take_effects(&self) -> Vec<Effect> {
         let mut inner = self.lock();
         let preview = inner.preview.take().map(Effect::Preview);
         let mut effects = std::mem::take(&mut inner.effects);
@@ -77,10 +77,10 @@ impl Board {
     }
 
     /// Looks at the state as it is now.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+    pub(super) fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
         let mut inner = self.lock();
         inner.state.now = self.opened.elapsed();
-        look(&inner.state)
+        read(&inner.state)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -89,11 +89,11 @@ impl Board {
     }
 }
 
-/// Tells the board what happens in one of its sends, or in what it receives.
-pub(super) struct Observed(pub(super) Option<u64>, pub(super) Arc<Board>);
+/// Tells the shared what happens in one of its sends, or in what it receives.
+pub(super) struct Observed(pub(super) Option<u64>, pub(super) Arc<SharedState>);
 
 impl Observer for Observed {
     fn event(&self, event: Event) {
-        self.1.tell(News::Transfer(self.0, event));
+        self.1.notify(News::Transfer(self.0, event));
     }
 }

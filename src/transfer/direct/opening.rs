@@ -1,0 +1,176 @@
+//! The sender's end: finds a path, connects, and tries again when that ends.
+
+use std::time::{Duration, Instant};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{Conversation, Hub, hub::Place};
+use crate::{
+    direct::{Path, Policy, Probe, Punch},
+    protocol::{Code, PeerMessage},
+    quic::Link,
+    sealing::PathEnd,
+};
+
+/// How long after a path has ended, or none was found, the next is looked for: first so, then so, then every
+/// time so.
+const AGAIN: [Duration; 3] = [
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+];
+/// A connection that lasted so long makes the next pause a short one again.
+const STABLE: Duration = Duration::from_secs(10);
+/// Messages of the other end that wait.
+const NAMED: usize = 4;
+
+/// A direct path to one recipient, while it is looked for and used. Dropping it ends the connection.
+#[derive(Debug)]
+pub(in crate::transfer) struct Opening {
+    named: mpsc::Sender<Vec<u8>>,
+    link: watch::Receiver<Option<Link>>,
+    policy: Policy,
+    _over: DropGuard,
+}
+
+impl Opening {
+    /// The recipient has said, sealed, where it can be reached.
+    pub(in crate::transfer) fn on_path(&self, sealed: Vec<u8>) {
+        let _ = self.named.try_send(sealed);
+    }
+
+    /// The connection, while there is one.
+    pub(in crate::transfer) fn link(&self) -> watch::Receiver<Option<Link>> {
+        self.link.clone()
+    }
+
+    /// The recipient says that the connection is dead: other files need not find that out too.
+    pub(in crate::transfer) fn on_lost(&self) {
+        if let Some(link) = &*self.link.borrow() {
+            link.close(Code::PeerGone, "");
+        }
+    }
+
+    /// Whether files are to wait for it.
+    pub(in crate::transfer) fn is_only_road(&self) -> bool {
+        self.policy == Policy::Only
+    }
+}
+
+/// Looks for a direct path to the recipient of a transfer, which has accepted it.
+pub(in crate::transfer) fn open(hub: &Hub, conversation: Conversation) -> Opening {
+    let (named, names) = mpsc::channel(NAMED);
+    let (link, linked) = watch::channel(None);
+    let over = CancellationToken::new();
+    let task = {
+        let (hub, over) = (hub.clone(), over.clone());
+        async move {
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = keep(&hub, &conversation, names, &link) => {}
+            }
+        }
+    };
+    hub.spawn(task);
+    Opening {
+        named,
+        link: linked,
+        policy: hub.policy(),
+        _over: over.drop_guard(),
+    }
+}
+
+async fn keep(
+    hub: &Hub,
+    conversation: &Conversation,
+    mut names: mpsc::Receiver<Vec<u8>>,
+    current: &watch::Sender<Option<Link>>,
+) {
+    let peer = conversation.peer.id;
+    let Some(mut place) = hub.enter(&conversation.key, peer, PathEnd::Sender) else {
+        return;
+    };
+    let mut pauses = AGAIN.iter();
+    loop {
+        if let Some(link) = find(hub, conversation, &mut names, &mut place).await {
+            let (since, road, rtt) = (Instant::now(), link.road(), link.rtt());
+            conversation.changed(
+                road,
+                &format!("a path is open, {} ms away", rtt.as_millis()),
+            );
+            let open = Open { link, current };
+            current.send_replace(Some(open.link.clone()));
+            let ended = open.link.closed().await;
+            drop(open);
+            conversation.changed(
+                conversation.relay(),
+                &format!("the path has ended: {ended}"),
+            );
+            if since.elapsed() >= STABLE {
+                pauses = AGAIN.iter();
+            }
+        }
+        sleep(*pauses.next().unwrap_or(&AGAIN[AGAIN.len() - 1])).await;
+    }
+}
+
+/// A connection that is in use; closed when it is dropped.
+struct Open<'a> {
+    link: Link,
+    current: &'a watch::Sender<Option<Link>>,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.current.send_replace(None);
+        self.link.close(Code::Done, "");
+    }
+}
+
+/// Finds a path and connects; `None` where there is none.
+async fn find(
+    hub: &Hub,
+    conversation: &Conversation,
+    names: &mut mpsc::Receiver<Vec<u8>>,
+    place: &mut Place,
+) -> Option<Link> {
+    let key = &conversation.key;
+    let sealed = hub.candidates().seal(key, PathEnd::Sender).into();
+    conversation.say(PeerMessage::Path { sealed }).await;
+    let me = (PathEnd::Sender, hub.policy().reach());
+    let mut punch = Punch::new(me, Instant::now(), Probe::fresh_id);
+    loop {
+        let now = Instant::now();
+        while let Some((probe, to)) = punch.poll_transmit(now) {
+            hub.probe(key, &probe, to);
+        }
+        if let Some(path) = punch.path(now) {
+            return connect(hub, conversation, path).await;
+        }
+        let until = punch.next_timeout(now)?;
+        tokio::select! {
+            sealed = names.recv() => {
+                if let Some(named) = hub.open_candidates(key, PathEnd::Recipient, &sealed?) {
+                    punch.named(&named, Instant::now());
+                }
+            }
+            probed = place.probes.recv() => {
+                let (probe, from) = probed?;
+                punch.received(&probe, from, Instant::now());
+            }
+            () = tokio::time::sleep_until(until.into()) => {}
+        }
+    }
+}
+
+async fn connect(hub: &Hub, conversation: &Conversation, path: Path) -> Option<Link> {
+    let connecting = hub.connect(path.remote, conversation.peer.id, path.rtt);
+    let failed = |error: &crate::quic::ConnectError| {
+        tracing::debug!(%error, remote = %path.remote, "no direct connection");
+    };
+    connecting.await.inspect_err(failed).ok()
+}

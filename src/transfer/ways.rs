@@ -1,0 +1,492 @@
+//! All ways to the other members of the room: a channel through its relay, and one to each of its
+//! listeners on this LAN.
+//!
+//! Both are tried from the start, and tried again when they fail. Each listener on the LAN runs a relay of
+//! its own, so that each is a channel of its own; nobody but that listener is looked for there.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+
+use super::{Channel, EnterError, Member, Observer, Peer, PeerEvent};
+use crate::{
+    lan::{Found, Search},
+    protocol::{Code, PeerId, Road},
+    quic::LinkError,
+};
+
+/// Channels to listeners on the LAN that are open, or being opened, at the most.
+const ON_LAN_MAX: usize = 64;
+/// How often a listener on the LAN that cannot be reached, or was lost, is tried again.
+const LAN_TRIES: u32 = 4;
+/// The pause before that, which doubles.
+const LAN_PAUSE: Duration = Duration::from_millis(500);
+/// The pause before the relay is tried again, and the longest one.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
+/// How long the LAN may take to answer. Questions are asked at once, after one second, and after three;
+/// where a relay has answered, nobody waits for the second.
+const LAN_WINDOW: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(3));
+/// How long the relay may take to say who is there.
+const LIST_LIMIT: Duration = Duration::from_secs(10);
+/// How much longer it may take to connect to who has answered.
+const LAN_DIALLING: Duration = Duration::from_secs(1);
+
+/// Tells ways apart, also those that are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WayId(u32);
+
+#[cfg(test)]
+impl WayId {
+    /// The way of this number.
+    pub(super) const fn numbered(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// What happens on the ways to the others.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WayEvent {
+    /// A way is open; who is there is asked.
+    Opened {
+        /// Which.
+        way: WayId,
+        /// The road that it takes.
+        road: Road,
+    },
+    /// A way brings something.
+    Brought(WayId, PeerEvent),
+    /// A way is lost.
+    Lost {
+        /// Which.
+        way: WayId,
+        /// The road that it took.
+        road: Road,
+        /// Why.
+        reason: LinkError,
+    },
+    /// The relay cannot be entered.
+    Failed {
+        /// Why.
+        error: EnterError,
+        /// When it is tried again; `None` where that would not help.
+        retry_in: Option<Duration>,
+    },
+}
+
+/// Every way to the others, open or being opened.
+pub struct Ways<'a> {
+    member: &'a Member,
+    /// Whether every change is to be told, or only who is there.
+    watch: bool,
+    begun: Instant,
+    open: Vec<Way>,
+    next: u32,
+    search: Option<Search>,
+    relay: Relay,
+    found: HashMap<PeerId, OnLan>,
+    tasks: FuturesUnordered<Task<'a>>,
+    told: VecDeque<WayEvent>,
+}
+
+/// A way that is open.
+struct Way {
+    id: WayId,
+    channel: Channel,
+    /// The only listener that is looked for there, and its relay's key.
+    owner: Option<(PeerId, PeerId)>,
+}
+
+/// How it stands with the relay.
+struct Relay {
+    backoff: ExponentialBackoff,
+    /// Whether it has said who is there, or failed to, or there is none.
+    has_answered: bool,
+    /// Since when it has been connected to.
+    open_since: Option<Instant>,
+}
+
+/// A listener on the LAN.
+struct OnLan {
+    found: Found,
+    tries: u32,
+    is_dialling: bool,
+    is_open: bool,
+}
+
+type Task<'a> = Pin<Box<dyn Future<Output = Done> + Send + 'a>>;
+
+/// What a task has come to.
+enum Done {
+    Relay(Result<Channel, EnterError>),
+    Lan(PeerId, Result<Channel, EnterError>),
+    Ended(WayId, Road, LinkError),
+}
+
+impl<'a> Ways<'a> {
+    /// Begins to open every way that there is. Call it inside a tokio runtime.
+    ///
+    /// Who is there is asked on each; with `watch`, every later change arrives as well. The observer is
+    /// told when the relay takes long to answer.
+    #[must_use]
+    pub fn open(member: &'a Member, watch: bool, observer: &'a Arc<dyn Observer>) -> Self {
+        let search = member
+            .lan
+            .map(|mdns| mdns.search(member.invite.secret.lan_key()));
+        let ways = Self {
+            member,
+            watch,
+            begun: Instant::now(),
+            open: Vec::new(),
+            next: 0,
+            search,
+            relay: Relay {
+                backoff: new_backoff(),
+                has_answered: !member.has_relay(),
+                open_since: None,
+            },
+            found: HashMap::new(),
+            tasks: FuturesUnordered::new(),
+            told: VecDeque::new(),
+        };
+        if member.has_relay() {
+            ways.tasks.push(Box::pin(async move {
+                Done::Relay(member.enter_observed(None, &**observer).await)
+            }));
+        }
+        ways
+    }
+
+    /// What happens next; never, where there is no way and none can come.
+    ///
+    /// Cancel-safe.
+    pub async fn next(&mut self) -> WayEvent {
+        loop {
+            if let Some(event) = self.told.pop_front() {
+                return event;
+            }
+            let search = async {
+                match &mut self.search {
+                    Some(search) => search.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let open = &mut self.open;
+            tokio::select! {
+                Some(done) = self.tasks.next(), if !self.tasks.is_empty() => self.on_done(done),
+                (id, event) = poll_fn(|context| poll_any(open, context)) => self.on_event(id, event),
+                found = search => self.on_found(found),
+            }
+        }
+    }
+
+    /// The channel of a way, while it is open.
+    #[must_use]
+    pub fn channel(&self, id: WayId) -> Option<&Channel> {
+        let way = self.open.iter().find(|way| way.id == id)?;
+        Some(&way.channel)
+    }
+
+    /// Every way that is open.
+    pub fn channels(&self) -> impl Iterator<Item = (WayId, &Channel)> {
+        self.open.iter().map(|way| (way.id, &way.channel))
+    }
+
+    /// The road that a way takes, while it is open.
+    #[must_use]
+    pub fn road(&self, id: WayId) -> Option<Road> {
+        self.channel(id).map(Channel::road)
+    }
+
+    /// How long they have been tried.
+    #[must_use]
+    pub fn since(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// Whether the relay has said who is there, or cannot be reached, or there is none.
+    #[must_use]
+    pub fn relay_has_answered(&self) -> bool {
+        self.relay.has_answered
+    }
+
+    /// Whether any way is open.
+    #[must_use]
+    pub fn is_any_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Whether everyone who is there by now has been told of: the relay has answered, or has failed to,
+    /// and whoever is on the LAN has had time to answer.
+    #[must_use]
+    pub fn has_settled(&self) -> bool {
+        let since = self.relay.open_since.map(|since| since.elapsed());
+        let is_silent = since.is_some_and(|since| since > LIST_LIMIT);
+        (self.relay.has_answered || is_silent) && self.lan_has_settled()
+    }
+
+    /// Whether whoever is on the LAN has had time to answer.
+    #[must_use]
+    pub fn lan_has_settled(&self) -> bool {
+        if self.search.is_none() {
+            return true;
+        }
+        let window = match self.relay.open_since.is_some() {
+            true => LAN_WINDOW.0,
+            false => LAN_WINDOW.1,
+        };
+        let since = self.begun.elapsed();
+        let is_dialling = self
+            .found
+            .values()
+            .any(|it| it.is_dialling && it.tries == 0);
+        since >= window && (!is_dialling || since >= window + LAN_DIALLING)
+    }
+
+    /// Sends what still waits, then ends every way.
+    pub async fn close(self, code: Code) {
+        let closing = self.open.into_iter().map(|way| way.channel.close(code));
+        let mut closing: FuturesUnordered<_> = closing.collect();
+        while closing.next().await.is_some() {}
+    }
+
+    fn dial_relay(&mut self, pause: Duration) {
+        let member = self.member;
+        self.tasks.push(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            Done::Relay(member.enter(None).await)
+        }));
+    }
+
+    fn dial_lan(&mut self, relay: PeerId) {
+        let Some(it) = self.found.get_mut(&relay) else {
+            return;
+        };
+        it.is_dialling = true;
+        let pause = match it.tries {
+            0 => Duration::ZERO,
+            tries => LAN_PAUSE * 2_u32.pow(tries.min(8)),
+        };
+        let member = self.member.on_lan(relay, it.found.addresses.clone());
+        self.tasks.push(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            Done::Lan(relay, member.enter(None).await)
+        }));
+    }
+
+    fn on_found(&mut self, found: Found) {
+        let relay = found.announcement.relay;
+        if self.found.len() >= ON_LAN_MAX && !self.found.contains_key(&relay) {
+            // Those who are gone make room.
+            self.found.retain(|_, it| it.is_dialling || it.is_open);
+            if self.found.len() >= ON_LAN_MAX {
+                return;
+            }
+        }
+        let it = self.found.entry(relay).or_insert_with(|| OnLan {
+            found: found.clone(),
+            tries: 0,
+            is_dialling: false,
+            is_open: false,
+        });
+        it.found = found;
+        if !it.is_dialling && !it.is_open {
+            it.tries = 0;
+            self.dial_lan(relay);
+        }
+    }
+
+    fn on_done(&mut self, done: Done) {
+        match done {
+            Done::Relay(Ok(channel)) => {
+                self.relay.open_since = Some(Instant::now());
+                self.relay.backoff = new_backoff();
+                self.add(channel, None);
+            }
+            Done::Relay(Err(error)) => {
+                self.relay.has_answered = true;
+                let retry_in = error.is_passing().then(|| self.relay_pause());
+                if let Some(pause) = retry_in {
+                    self.dial_relay(pause);
+                }
+                self.told.push_back(WayEvent::Failed { error, retry_in });
+            }
+            Done::Lan(relay, Ok(channel)) => {
+                if let Some(it) = self.found.get_mut(&relay) {
+                    (it.is_dialling, it.is_open) = (false, true);
+                    let owner = it.found.announcement.peer;
+                    self.add(channel, Some((owner, relay)));
+                }
+            }
+            Done::Lan(relay, Err(error)) => {
+                tracing::debug!(%error, "a listener on the LAN cannot be reached");
+                self.again_on_lan(relay);
+            }
+            Done::Ended(way, road, reason) => {
+                self.told.push_back(WayEvent::Lost { way, road, reason });
+            }
+        }
+    }
+
+    fn again_on_lan(&mut self, relay: PeerId) {
+        if let Some(it) = self.found.get_mut(&relay) {
+            (it.is_dialling, it.is_open) = (false, false);
+            it.tries += 1;
+            if it.tries < LAN_TRIES {
+                self.dial_lan(relay);
+            }
+        }
+    }
+
+    fn relay_pause(&mut self) -> Duration {
+        self.relay
+            .backoff
+            .next()
+            .unwrap_or(BACKOFF.1)
+            .min(BACKOFF.1)
+    }
+
+    fn add(&mut self, channel: Channel, owner: Option<(PeerId, PeerId)>) {
+        let id = WayId(self.next);
+        self.next += 1;
+        let road = channel.road();
+        channel.ask(self.watch);
+        self.open.push(Way { id, channel, owner });
+        self.told.push_back(WayEvent::Opened { way: id, road });
+    }
+
+    fn on_event(&mut self, id: WayId, event: Option<PeerEvent>) {
+        let Some(place) = self.open.iter().position(|way| way.id == id) else {
+            return;
+        };
+        let Some(event) = event else {
+            let way = self.open.swap_remove(place);
+            match way.owner {
+                Some((_, relay)) => self.again_on_lan(relay),
+                None => {
+                    self.relay.open_since = None;
+                    self.relay.has_answered = true;
+                    let pause = self.relay_pause();
+                    self.dial_relay(pause);
+                }
+            }
+            self.tasks.push(Box::pin(async move {
+                let road = way.channel.road();
+                Done::Ended(id, road, way.channel.ended().await)
+            }));
+            return;
+        };
+        match (&event, self.open[place].owner) {
+            (PeerEvent::Listed, None) => self.relay.has_answered = true,
+            // Who else is said to be there is no business of that listener's relay.
+            (PeerEvent::Presence(peer), Some((owner, _))) if peer.id != owner => return,
+            (PeerEvent::Presence(_) | PeerEvent::Listed, Some((_, relay))) => {
+                if let Some(it) = self.found.get_mut(&relay) {
+                    it.tries = 0;
+                }
+            }
+            _ => {}
+        }
+        self.told.push_back(WayEvent::Brought(id, event));
+    }
+}
+
+/// The next event of any way; those behind it come first the next time.
+fn poll_any(open: &mut [Way], context: &mut Context<'_>) -> Poll<(WayId, Option<PeerEvent>)> {
+    for place in 0..open.len() {
+        if let Poll::Ready(event) = open[place].channel.poll_recv(context) {
+            let id = open[place].id;
+            open[place..].rotate_left(1);
+            return Poll::Ready((id, event));
+        }
+    }
+    Poll::Pending
+}
+
+fn new_backoff() -> ExponentialBackoff {
+    // Jitter, so that a hundred senders that have lost one relay do not come back at one moment.
+    ExponentialBuilder::new()
+        .with_min_delay(BACKOFF.0)
+        .with_max_delay(BACKOFF.1)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// Who listens, and by which ways: the first that had it first.
+#[derive(Debug, Default, Clone)]
+pub struct Presence(HashMap<PeerId, Vec<(WayId, Peer)>>);
+
+impl Presence {
+    /// A peer came, changed, or went, as one way says.
+    pub fn on_peer(&mut self, way: WayId, peer: Peer) {
+        let ways = self.0.entry(peer.id).or_default();
+        let known = ways.iter_mut().find(|(id, _)| *id == way);
+        match (peer.is_listening(), known) {
+            (true, Some(known)) => known.1 = peer,
+            (true, None) => ways.push((way, peer)),
+            (false, _) => {
+                ways.retain(|(id, _)| *id != way);
+                if ways.is_empty() {
+                    self.0.remove(&peer.id);
+                }
+            }
+        }
+    }
+
+    /// Nobody is there by this way any more.
+    pub fn on_lost(&mut self, way: WayId) {
+        self.0.retain(|_, ways| {
+            ways.retain(|(id, _)| *id != way);
+            !ways.is_empty()
+        });
+    }
+
+    /// It could not be served by this way: another comes first, if there is one.
+    pub fn on_failed(&mut self, way: WayId, peer: PeerId) {
+        if let Some(ways) = self.0.get_mut(&peer)
+            && ways.first().is_some_and(|(id, _)| *id == way)
+        {
+            ways.rotate_left(1);
+        }
+    }
+
+    /// By which way a peer is to be served.
+    #[must_use]
+    pub fn of(&self, peer: PeerId) -> Option<&(WayId, Peer)> {
+        self.0.get(&peer)?.first()
+    }
+
+    /// A peer as one way says that it is.
+    #[must_use]
+    pub fn by(&self, way: WayId, peer: PeerId) -> Option<&Peer> {
+        let mut ways = self.0.get(&peer)?.iter();
+        ways.find_map(|(id, peer)| (*id == way).then_some(peer))
+    }
+
+    /// Whether it listens.
+    #[must_use]
+    pub fn has(&self, peer: PeerId) -> bool {
+        self.0.contains_key(&peer)
+    }
+
+    /// Everyone who listens, once.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.0.values().filter_map(|ways| Some(&ways.first()?.1))
+    }
+
+    /// Lets these ways come first, where there is a choice.
+    pub fn prefer(&mut self, preferred: impl Fn(WayId) -> bool) {
+        for ways in self.0.values_mut() {
+            ways.sort_by_key(|(id, _)| !preferred(*id));
+        }
+    }
+}
