@@ -21,18 +21,6 @@ const IGNORED_MAX: usize = 8;
 pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandError> {
     let member = context.member()?;
     context.block_on(async {
-<<<<<<< HEAD
-        let signals = Signals::hear();
-        let cancel = signals.token();
-        let mut channel = context
-            .connecting(&member.invite, member.enter_and_list())
-            .await
-            .map_err(|e| enter_error(e, &member.invite))?;
-        let lost = || CommandError::new(ErrorKind::Unreachable, "lost the relay");
-        let mut peers = channel.peers(args.watch).await.ok_or_else(lost)?;
-        for line in channel.take_ignored() {
-            eprintln!("{line}");
-=======
         let signals = Signals::listen();
         let observer = context.observer();
         let mut ways = Ways::open(&member, args.watch, &observer);
@@ -48,7 +36,6 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
             }
             None if !ways.relay_has_answered() => return Err(lost()),
             None => {}
->>>>>>> main
         }
         for (peer, reason) in gathered.ignored.drain(..) {
             eprintln!("peer {} is left out: {reason}", peer.short());

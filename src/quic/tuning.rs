@@ -168,6 +168,7 @@ impl Tuning {
         let tuning = match is_internet(remote) {
             true => Self {
                 mtu: self.mtu.min(MTU_INTERNET),
+                ..self
             },
             false => self,
         };

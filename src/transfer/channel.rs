@@ -73,8 +73,6 @@ pub struct Channel {
     direct: Option<Hub>,
     called: Option<mpsc::Receiver<DirectFile>>,
     ignored: Vec<String>,
-    /// Whether the list was asked for with the greeting.
-    is_listing: bool,
 }
 
 impl Channel {
@@ -82,11 +80,7 @@ impl Channel {
         outgoing: mpsc::Sender<Outgoing>,
         events: mpsc::Receiver<PeerEvent>,
         road: RelayRoad,
-<<<<<<< HEAD
-        is_listing: bool,
-=======
         direct: Option<(Hub, mpsc::Receiver<DirectFile>)>,
->>>>>>> main
     ) -> Self {
         let (direct, called) = direct.unzip();
         Self {
@@ -96,7 +90,6 @@ impl Channel {
             direct,
             called,
             ignored: Vec::new(),
-            is_listing,
         }
     }
 
@@ -110,11 +103,6 @@ impl Channel {
     /// The same as a poll.
     pub(super) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<PeerEvent>> {
         self.events.poll_recv(context)
-    }
-
-    /// Asks who is there without waiting: nothing has been said before.
-    pub(super) fn ask(&self, watch: bool) {
-        self.messages().try_put(Outgoing::List { watch });
     }
 
     /// The way to send messages; cheap to clone, for tasks of their own.
@@ -202,10 +190,8 @@ impl Channel {
     }
 
     /// Asks for a [`PeerEvent::Presence`] for everyone who is there, and then one [`PeerEvent::Listed`].
-    pub async fn ask_who_is_there(&mut self, watch: bool) {
-        if !std::mem::take(&mut self.is_listing) {
-            self.messages().put(Outgoing::List { watch }).await;
-        }
+    pub async fn ask_who_is_there(&self, watch: bool) {
+        self.messages().put(Outgoing::List { watch }).await;
     }
 
     /// Whether the channel is over; its last events may not have been received yet.

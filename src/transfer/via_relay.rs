@@ -13,11 +13,8 @@ use super::{
     road::{REASON_LIMIT, RelayRoad},
 };
 use crate::{
-<<<<<<< HEAD
-    home::PathNote,
-=======
     direct::Policy,
->>>>>>> main
+    home::PathNote,
     identity::{HpkePublicKey, MemberKey},
     protocol::{ClientToServer, Code, Road, ServerToClient},
     quic::{
@@ -67,28 +64,29 @@ impl Member {
     /// # Errors
     /// See [`EnterError`].
     pub async fn enter(&self, hpke: Option<HpkePublicKey>) -> Result<Channel, EnterError> {
-        enter(self, hpke, false).await
+        enter(self, hpke, None).await
     }
 
-    /// Enters the room, and asks with the same packets who is there and for every later change: it saves
-    /// a round trip. [`Channel::peers`] or [`Channel::ask_who_is_there`] then ask no second time.
+    /// Enters the room, and asks with the same packets who is there, which saves a round trip; with
+    /// `watch`, every later change arrives as well.
     ///
     /// # Errors
     /// See [`EnterError`].
-    pub async fn enter_and_list(&self) -> Result<Channel, EnterError> {
-        enter(self, None, true).await
+    pub async fn enter_and_list(&self, watch: bool) -> Result<Channel, EnterError> {
+        enter(self, None, Some(watch)).await
     }
 
-    /// The same; says so once that takes long enough to wonder about.
+    /// Enters the room, asks who is there where `list` says with which changes, and says so once that takes long enough to wonder about.
     ///
     /// # Errors
     /// See [`EnterError`].
     pub async fn enter_observed(
         &self,
         hpke: Option<HpkePublicKey>,
+        list: Option<bool>,
         observer: &dyn Observer,
     ) -> Result<Channel, EnterError> {
-        let mut entering = std::pin::pin!(self.enter(hpke));
+        let mut entering = std::pin::pin!(enter(self, hpke, list));
         match tokio::time::timeout(SILENCE_MAX, &mut entering).await {
             Ok(entered) => entered,
             Err(_) => {
@@ -107,7 +105,7 @@ const SILENCE_MAX: Duration = Duration::from_millis(500);
 async fn enter(
     member: &Member,
     hpke: Option<HpkePublicKey>,
-    listing: bool,
+    list: Option<bool>,
 ) -> Result<Channel, EnterError> {
     let listening = hpke.is_some();
     let role = if listening {
@@ -126,7 +124,6 @@ async fn enter(
     {
         roads.tcp_after = Duration::ZERO;
     }
-<<<<<<< HEAD
     let mut tuning = member.tuning;
     if let Some(notes) = member.road_notes.as_ref().filter(|_| !listening) {
         let note = notes.rates().recall(&named, &network);
@@ -135,10 +132,7 @@ async fn enter(
             round_trip: note.round_trip,
         });
     }
-    let (endpoint, link) = ClientEndpoint::connect(
-=======
     let (mut endpoint, link) = ClientEndpoint::connect(
->>>>>>> main
         (relay.at.host(), relay.at.port()),
         relay.fingerprint,
         &credentials,
@@ -161,7 +155,7 @@ async fn enter(
         bundle: member.bundle_with(hpke, direct.is_some()),
         listening,
     };
-    match timeout(WELCOME_LIMIT, greet(&link, hello, listing)).await {
+    match timeout(WELCOME_LIMIT, greet(&link, hello, list)).await {
         Ok(Ok((sender, receiver, relay_now))) => {
             let (outgoing, queue) = mpsc::channel(QUEUE);
             let (events, received) = mpsc::channel(QUEUE);
@@ -176,11 +170,7 @@ async fn enter(
                     (member.member_key(), relay_now.map(Clock::against)),
                 )),
             };
-<<<<<<< HEAD
-            Ok(Channel::new(outgoing, received, road, listing))
-=======
             Ok(Channel::new(outgoing, received, road, direct))
->>>>>>> main
         }
         Ok(Err(_)) => {
             // The close may still be on its way behind the stream's end.
@@ -237,7 +227,7 @@ async fn is_udp_open(member: &Member) -> bool {
 async fn greet(
     link: &Link,
     hello: ClientToServer,
-    listing: bool,
+    list: Option<bool>,
 ) -> Result<
     (
         ControlSender<ClientToServer>,
@@ -248,8 +238,8 @@ async fn greet(
 > {
     let (mut sender, mut receiver) = link.open_control().await?;
     sender.send(&hello).await?;
-    if listing {
-        sender.send(&ClientToServer::Peers { watch: true }).await?;
+    if let Some(watch) = list {
+        sender.send(&ClientToServer::Peers { watch }).await?;
     }
     match receiver.receive().await? {
         Some(ServerToClient::Welcome { now_unix }) => Ok((sender, receiver, now_unix)),

@@ -153,7 +153,7 @@ fn lock(
 /// listener of the menu's own says so.
 async fn watch(member: &Member, shared: &SharedState, is_listening: bool) {
     loop {
-        if let Ok(mut channel) = member.enter_and_list().await {
+        if let Ok(mut channel) = member.enter(None).await {
             if !is_listening {
                 let me = PeerRef::new(member.id(), member.name.name.clone());
                 let relay = member.invite.place();

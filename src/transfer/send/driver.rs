@@ -81,49 +81,10 @@ impl Driver<'_> {
         cancel: &CancellationToken,
     ) -> Summary {
         let started = Instant::now();
-<<<<<<< HEAD
-        loop {
-            let mut run = Run::new(self, sender);
-            let end = run.until_lost(&mut channel, cancel).await;
-            match end {
-                End::Over | End::Cancelled => {
-                    self.member.note_rate(&channel);
-                    channel.close(Code::Done).await;
-                    break;
-                }
-                End::Lost => {}
-            }
-            let reason = channel.ended().await;
-            let error =
-                Error::from_source(ErrorKind::Unreachable, reason).context("the relay was lost");
-            run.on_lost(&error);
-            drop(run);
-            self.show(sender);
-            if sender.is_over() {
-                break;
-            }
-            let again = tokio::select! {
-                () = cancel.cancelled() => Err(interrupted()),
-                again = self.reconnect(error, self.timeout) => again,
-            };
-            match again {
-                Ok(fresh) => {
-                    channel = fresh;
-                    sender.on_connected(self.clock.now(), channel.road());
-                    channel.ask_who_is_there(true).await;
-                }
-                Err(error) => {
-                    sender.on_end(&error);
-                    break;
-                }
-            }
-        }
-=======
         Run::new(self, sender, &ways)
             .until_over(&mut ways, cancel)
             .await;
         ways.close(Code::Done).await;
->>>>>>> main
         let summary = sender.finish(started.elapsed());
         self.show(sender);
         summary

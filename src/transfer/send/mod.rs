@@ -80,18 +80,7 @@ pub async fn send(
         To::Peers(_) => None,
     };
     let beginning = async {
-<<<<<<< HEAD
-        let mut channel = match member.enter_and_list().await {
-            Ok(channel) => channel,
-            // Somebody who waits for a recipient waits for the relay as well.
-            Err(error) if error.is_passing() && !wait.is_zero() => {
-                driver.reconnect(error.into(), wait).await?
-            }
-            Err(error) => return Err(error.into()),
-        };
-=======
         let mut ways = Ways::open(member, true, observer);
->>>>>>> main
         let recipients = Recipients {
             me: member.id(),
             known: known.clone(),
