@@ -286,6 +286,13 @@ impl World {
             self.enters(index, packet);
         }
         let sender = &mut self.senders[index];
+        if !sender.flying.is_empty() && sender.checks.is_none() {
+            // All of them may be lost.
+            let next = now + sender.smoothed * 4;
+            sender.checks = Some(next);
+            self.at(next, Event::Check(index));
+        }
+        let sender = &mut self.senders[index];
         if sender.in_flight + PACKET <= window && sender.wakes.is_none() {
             // The pacer waits for a burst.
             let missing = (burst - sender.tokens).max(PACKET as f64).min(burst);

@@ -104,11 +104,11 @@ fn beside_bbr_each_keeps_a_share() {
 
 #[test]
 fn ours_share_the_path() {
-    let (count, seconds) = match shared_rate() {
-        100.0 => (10, 30),
-        _ => (4, 20),
+    let (rate, count, seconds) = match shared_rate() {
+        100.0 => (100.0, 10, 30),
+        _ => (50.0, 4, 15),
     };
-    let mut world = World::new(Path::new(shared_rate(), 20, 20, 0.0), 1);
+    let mut world = World::new(Path::new(rate, 20, 20, 0.0), 1);
     let start = |number: u64| Duration::from_millis(100 * number);
     let senders: Vec<_> = (0..count).map(|n| world.model(start(n))).collect();
     world.run(Duration::from_secs(seconds));
