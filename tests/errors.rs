@@ -349,7 +349,7 @@ fn signals_exit_130_and_143_and_say_what_was_delivered() {
             text(e, "file").contains(&code.to_string())
         });
         sender.signal(signal);
-        fails(sender, code, &["0 of 1"]);
+        fails(sender, code, &["no file has arrived whole"]);
         assert!(alice.events("received").is_empty(), "{count}");
     }
     assert!(lab.stored("alice").is_empty());

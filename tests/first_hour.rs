@@ -11,6 +11,8 @@ mod demo;
 mod endings;
 #[path = "first_hour/names.rs"]
 mod names;
+#[path = "first_hour/words.rs"]
+mod words;
 
 use std::{
     fs,

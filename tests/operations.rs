@@ -7,6 +7,8 @@ mod ending;
 mod http;
 #[path = "operations/metrics.rs"]
 mod metrics;
+#[path = "operations/packaging.rs"]
+mod packaging;
 #[path = "operations/records.rs"]
 mod records;
 #[path = "operations/reloading.rs"]

@@ -31,7 +31,7 @@ use crate::{
 /// Bytes of the broadcast file.
 const BROADCAST_BYTES: usize = 64 << 20;
 /// Bytes a second of the broadcast on a terminal, where somebody wants to see it happen.
-const BROADCAST_RATE: u64 = 40_000_000;
+const BROADCAST_RATE: u64 = 20_000_000;
 /// Files that are shown, of many.
 const SHOWN_MAX: usize = 5;
 /// The demo's own JSON.

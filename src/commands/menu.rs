@@ -237,9 +237,16 @@ impl Menu<'_> {
             Err(error) => return shared.notify(News::NotJoined(error.to_string())),
         };
         self.tasks.spawn(async move {
-            match member.enter(None).await {
+            // There is nothing to reach where members find each other.
+            let entered = match invite.relay {
+                Some(_) => member.enter(None).await.map(Some),
+                None => Ok(None),
+            };
+            match entered {
                 Ok(connection) => {
-                    connection.close(Code::Done).await;
+                    if let Some(connection) = connection {
+                        connection.close(Code::Done).await;
+                    }
                     match add_default(&home, &invite) {
                         Ok(()) => shared.notify(News::Reached(invite.to_string())),
                         Err(error) => shared.notify(News::NotJoined(error.to_string())),

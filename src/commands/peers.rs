@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context, args: &PeersArgs) -> Result<u8, CommandErro
         for (peer, reason) in gathered.ignored.drain(..) {
             eprintln!("peer {} is left out: {reason}", peer.short());
         }
-        let mut peers: Vec<_> = gathered.states.values().filter_map(Seen::best).collect();
+        let mut peers = gathered.peers();
         peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         for peer in &peers {
             print(context, peer)?;
@@ -85,7 +85,7 @@ async fn watch(
 
 /// Who is in the room, as all ways together say.
 #[derive(Default)]
-struct Gathering {
+pub(super) struct Gathering {
     states: HashMap<PeerId, Seen>,
     unreachable: Option<EnterError>,
     ignored: Vec<(PeerId, String)>,
@@ -114,8 +114,13 @@ impl Gathering {
         self
     }
 
+    /// Everyone who is there, once.
+    pub(super) fn peers(&self) -> Vec<&Peer> {
+        self.states.values().filter_map(Seen::best).collect()
+    }
+
     /// Takes in what happens; those for whom it changes something come back.
-    fn on_event(&mut self, event: WayEvent) -> Vec<Peer> {
+    pub(super) fn on_event(&mut self, event: WayEvent) -> Vec<Peer> {
         match event {
             WayEvent::Brought(way, PeerEvent::Presence(peer)) => {
                 let seen = self.states.entry(peer.id).or_default();

@@ -183,6 +183,7 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
     if let Some(code) = signal {
         let message = match summary.targets.as_slice() {
             [one] if delivered == 0 => match one.files {
+                0 => "interrupted: no file has arrived whole".to_owned(),
                 1 => "interrupted: 1 file has arrived".to_owned(),
                 files => format!("interrupted: {files} files have arrived"),
             },
@@ -252,7 +253,11 @@ fn explain(error: &Error, relay: &str) -> CommandError {
     if error.cause::<EnterError>().is_some() {
         return with_hint(entering(error, relay), error);
     }
-    let plain = CommandError::from_failure("cannot send", error);
+    // What is wrong with a path says so itself.
+    let plain = match format!("{error:#}") {
+        text if text.starts_with("cannot ") => CommandError::new(error.kind(), text),
+        _ => CommandError::from_failure("cannot send", error),
+    };
     match error.cause::<ResolveError>() {
         Some(ResolveError::KeyChanged { name, got, .. }) => plain.hint(format!(
             "if you know that {name} has a new key: `p2p trust add {name} {got}`"

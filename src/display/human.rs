@@ -1,22 +1,24 @@
 //! Events as lines for people, on standard error.
 
+mod phrases;
+mod tally;
+
 use std::{collections::HashSet, io, path::PathBuf, time::Duration};
 
 use console::{Style as Paint, measure_text_width};
 
+use self::{
+    phrases::{Declined, broken_off_by, declined, facts, what},
+    tally::{Tally, Totals},
+};
 use super::{
-    Bars, Stage, Style, bars::elide, bytes, duration, events::Printer, failed_list::FailedList,
-    rate, show::sanitise, stage::window,
+    Bars, Stage, Style, bars::elide, duration, events::Printer, rate, show::sanitise, stage::window,
 };
 use crate::{
-    protocol::{Code, DeclineReason, PeerName, Road, TransferId},
+    protocol::{PeerName, Road, TransferId},
     transfer::{Error, ErrorKind, Event, PeerRef},
 };
 
-/// Below this size and this time, a rate is mostly the time that answers take.
-const RATE_LEAST: (u64, Duration) = (1_000_000, Duration::from_secs(1));
-/// Files whose failures are shown one by one, of one transfer.
-const FAILED_SHOWN: u64 = 10;
 /// Columns of a name below which the numbers after it give way.
 const NAME_LEAST: usize = 16;
 
@@ -30,16 +32,9 @@ pub struct Human {
     shared_names: HashSet<PeerName>,
     /// Whether something is sent from here.
     is_sending: bool,
-    /// Files that failed since the last transfer ended.
-    failed_files: u64,
-    /// Those of them that were sent to nobody.
-    unsent_files: u64,
-    /// Files that a recipient has under another name.
-    renamed: u64,
     /// Whether it was said already, or will be, how many files came of what was broken off.
     is_told: bool,
-    /// Where all of them are listed, where they are many.
-    list: FailedList,
+    tally: Tally,
 }
 
 impl Human {
@@ -52,11 +47,8 @@ impl Human {
             stage,
             shared_names: HashSet::new(),
             is_sending: false,
-            failed_files: 0,
-            unsent_files: 0,
-            renamed: 0,
             is_told: false,
-            list: FailedList::new(lists),
+            tally: Tally::new(lists),
         }
     }
 
@@ -97,12 +89,7 @@ impl Human {
     /// What came of a transfer that the sender or the network broke off.
     fn broken_off(&self, transfer: TransferId, peer: &PeerRef, failure: &Error) -> String {
         let (cross, name) = (self.cross(), &peer.name);
-        let text = format!("{failure:#}");
-        let why = match text.as_str() {
-            text if text == Code::Cancelled.reason() => format!("{name} stopped"),
-            text if text == Code::PeerGone.reason() => format!("{name} went away"),
-            text => format!("{name}: {text}"),
-        };
+        let why = broken_off_by(name, failure);
         match self.bars.arrivals(transfer) {
             (arrived, Some(all)) if all > 1 => {
                 format!("{cross} {arrived} of {all} files arrived, then {why}")
@@ -123,27 +110,12 @@ impl Human {
         road: Road,
     ) {
         let Some(elapsed) = elapsed else { return };
-        let moved = size.saturating_sub(resumed_from);
-        let mut facts = vec![bytes(size)];
-        if already_there {
-            facts.push("was there already".to_owned());
-        } else {
-            if renamed {
-                facts.push("under another name".to_owned());
-            }
-            if resumed_from > 0 {
-                facts.push(format!("resumed from {}", bytes(resumed_from)));
-            }
-            if moved >= RATE_LEAST.0 || elapsed >= RATE_LEAST.1 {
-                facts.push(duration(elapsed));
-                facts.push(rate(moved, elapsed));
-            }
-            match road {
-                Road::Relay => {}
-                Road::Direct | Road::Lan => facts.push(road.to_string()),
-                road => facts.push(format!("by {road}")),
-            }
-        }
+        let mut facts = facts(
+            (size, resumed_from),
+            elapsed,
+            (already_there, renamed),
+            road,
+        );
         let mut name = name.to_owned();
         if self.style.terminal {
             let room = window().0.saturating_sub(3 + measure_text_width(&peer));
@@ -161,46 +133,6 @@ impl Human {
         }
         self.line(&line);
     }
-}
-
-/// `3 files, 1.2 MB`, as far as it is known.
-fn what(files: Option<u64>, size: Option<u64>) -> String {
-    let files = match files {
-        Some(0) => return "directories only".to_owned(),
-        Some(1) => "1 file".to_owned(),
-        Some(n) => format!("{n} files"),
-        None => "files".to_owned(),
-    };
-    match size {
-        Some(size) => format!("{files}, {}", bytes(size)),
-        None => files,
-    }
-}
-
-/// Why an offer was declined here, for whoever sits here, and what to do about it.
-struct Declined {
-    why: String,
-    hint: Option<String>,
-}
-
-fn declined(peer: &PeerRef, reason: DeclineReason, failure: &Error) -> Declined {
-    let PeerRef { id, name } = peer;
-    let text = format!("{failure:#}");
-    let (why, hint) = match reason {
-        DeclineReason::NotTrusted => (
-            ": not trusted here".to_owned(),
-            Some(format!("`p2p trust add {name} {id}` trusts it")),
-        ),
-        DeclineReason::KeyChanged => (
-            format!(": {text}"),
-            Some(format!(
-                "if you know that {name} has a new key: `p2p trust add {name} {id}`"
-            )),
-        ),
-        DeclineReason::Refused if text == "declined" => (String::new(), None),
-        _ => (format!(": {text}"), None),
-    };
-    Declined { why, hint }
 }
 
 impl Printer for Human {
@@ -241,9 +173,10 @@ impl Printer for Human {
                 from,
                 files,
                 bytes,
+                text,
             } => {
                 self.bars.offer(transfer, &from, files, bytes);
-                let what = what(files, bytes);
+                let what = what(files, bytes, text);
                 let caution = from.name.caution();
                 self.line(&self.dim(&format!("{}{caution} offers {what}", from.name)));
             }
@@ -251,6 +184,7 @@ impl Printer for Human {
                 mut to,
                 files,
                 bytes,
+                text,
                 ..
             } => {
                 self.is_sending = true;
@@ -266,7 +200,7 @@ impl Printer for Human {
                     several => format!("{} recipients", several.len()),
                 };
                 self.bars.offered(&to, files, bytes);
-                let what = what(files, bytes);
+                let what = what(files, bytes, text);
                 self.line(&self.dim(&format!("offering {what} to {whom}")));
             }
             Event::Progress {
@@ -315,7 +249,7 @@ impl Printer for Human {
                 ..
             } => {
                 let file = sanitise(&file);
-                self.renamed += u64::from(renamed);
+                self.tally.delivered(renamed);
                 let elapsed = self.bars.arrived(transfer, &peer, &file, bytes);
                 self.last_word(
                     (&file, format!(" → {}", self.name(&peer))),
@@ -335,12 +269,9 @@ impl Printer for Human {
                 file,
                 failure,
             } => {
-                self.failed_files += u64::from(file.is_some());
-                self.unsent_files += u64::from(file.is_some() && peer.is_none());
                 if let Some(file) = &file {
                     let peer = peer.as_ref().map(|peer| self.name(peer));
-                    self.list.add(file, peer.as_deref(), &failure);
-                    if self.failed_files > FAILED_SHOWN {
+                    if !self.tally.file_failed(file, peer.as_deref(), &failure) {
                         return Ok(());
                     }
                 }
@@ -418,29 +349,15 @@ impl Printer for Human {
                 failed,
                 ..
             } => {
-                let failed_files = std::mem::take(&mut self.failed_files);
-                let is_long = failed_files > FAILED_SHOWN;
-                let list = self.list.finish(is_long, self.is_sending);
-                if is_long {
-                    let what = match std::mem::take(&mut self.unsent_files) {
-                        unsent if unsent == failed_files => {
-                            format!("{unsent} of {} not sent", unsent + files)
-                        }
-                        _ => format!("{} more files failed", failed_files - FAILED_SHOWN),
-                    };
-                    let all = match list {
-                        Some(list) => format!("all of them are in {}", list.display()),
-                        None => "--json lists all of them".to_owned(),
-                    };
-                    let line = format!("{} {what}; {all}", self.cross());
-                    self.stage.line(&line);
+                let Totals {
+                    failed_files,
+                    renamed,
+                    not_shown,
+                } = self.tally.take(files, self.is_sending);
+                if let Some(not_shown) = not_shown {
+                    self.stage.line(&format!("{} {not_shown}", self.cross()));
                 }
                 let is_summed_up = self.bars.end(transfer);
-                let renamed = match std::mem::take(&mut self.renamed) {
-                    0 => String::new(),
-                    1 => ", 1 under another name".to_owned(),
-                    n => format!(", {n} under other names"),
-                };
                 if files == 0 && failed == 0 && failed_files == 0 {
                     self.line(&format!("{} directories only", self.tick()));
                 } else if is_summed_up && !std::mem::take(&mut self.is_told) {
@@ -451,7 +368,7 @@ impl Printer for Human {
                     };
                     self.line(&format!(
                         "{mark} {} in {}, {}{renamed}",
-                        what(Some(files), Some(bytes)),
+                        what(Some(files), Some(bytes), false),
                         duration(elapsed),
                         rate(bytes, elapsed)
                     ));

@@ -14,6 +14,7 @@ mod pace;
 mod stage;
 
 pub use bars::Bars;
+pub(crate) use bars::TOLD_MAX;
 pub use events::Events;
 pub use json::{print_json, print_line};
 pub use log::Log;

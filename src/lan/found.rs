@@ -1,6 +1,9 @@
 //! Listeners that were found, and what is believed of what is heard.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use data_encoding::{BASE32_NOPAD, BASE64_NOPAD};
 
@@ -64,6 +67,12 @@ pub(super) fn seal(me: &Identity, relay: PeerId, key: &LanKey, at: &AnnouncedAt<
 /// The hour since 1970, in which announcements hold.
 pub(super) fn hour_of(unix: u64) -> u64 {
     unix / 3600
+}
+
+/// Seconds since 1970.
+pub(super) fn unix_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map(|since| since.as_secs()).unwrap_or_default()
 }
 
 impl Heard<'_> {

@@ -1,33 +1,22 @@
-//! Multicast DNS, by a daemon on a thread of its own.
+//! Announces a listener by multicast DNS, by a daemon on a thread of its own.
+//!
+//! That daemon does not search as well: it keeps every record that is sent to one who searches, as long as the
+//! record says, and reads nothing else while more comes.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
-use mdns_sd::{IfKind, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent, ServiceInfo};
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use mdns_sd::{IfKind, ServiceDaemon, ServiceInfo};
+use tokio::{task::JoinHandle, time::timeout};
 
-use super::found::{
-    Found, Heard, SEALED, SERVICE, VERSION, VERSION_NOW, hour_of, new_instance, seal,
+use super::{
+    found::{SEALED, SERVICE, VERSION, VERSION_NOW, hour_of, new_instance, seal, unix_now},
+    search::Search,
 };
 use crate::{
     identity::{AnnouncedAt, Identity, LanKey},
     protocol::PeerId,
 };
 
-/// Listeners of the room that are remembered as told.
-const FOUND_MAX: usize = 64;
-/// Listeners that were found and nobody has taken yet.
-const QUEUE: usize = 16;
-/// Records of whoever is on the LAN that are kept at the most: 64 listeners have 400.
-const RECORDS_MAX: i64 = 4096;
-/// How often that is looked at. What a LAN can bring meanwhile is a few megabytes.
-const LOOK: Duration = Duration::from_millis(250);
-/// The pause before a search that was flooded begins anew.
-const PAUSE: Duration = Duration::from_secs(2);
 /// How often the hour is looked at; a machine that slept has missed its change.
 const HOUR_LOOK: Duration = Duration::from_secs(20);
 /// How long it may take to say goodbye.
@@ -115,25 +104,7 @@ impl Mdns {
     /// Searches for listeners of the room, until the search is dropped. Call it inside a tokio runtime.
     #[must_use]
     pub fn search(self, key: LanKey) -> Search {
-        let (tell, found) = mpsc::channel(QUEUE);
-        let searching = tokio::spawn(async move {
-            let mut told = HashMap::new();
-            loop {
-                match self.daemon() {
-                    Ok(daemon) => match listen(&daemon, &key, &tell, &mut told).await {
-                        Over::Dropped => return,
-                        Over::Flooded => tracing::debug!("too much is announced on this LAN"),
-                        Over::Failed(error) => tracing::debug!(%error, "the search ended"),
-                    },
-                    Err(error) => tracing::debug!(%error, "no search on this LAN"),
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(PAUSE) => {}
-                    () = tell.closed() => return,
-                }
-            }
-        });
-        Search { found, searching }
+        Search::start(key, (self.port, self.loopback))
     }
 }
 
@@ -157,31 +128,6 @@ impl Announcer {
 impl Drop for Announcer {
     fn drop(&mut self) {
         self.renewing.abort();
-    }
-}
-
-/// A search for listeners of one room.
-#[derive(Debug)]
-pub struct Search {
-    found: mpsc::Receiver<Found>,
-    searching: JoinHandle<()>,
-}
-
-impl Search {
-    /// The next listener that is found, or whose addresses have changed.
-    ///
-    /// Cancel-safe.
-    pub async fn next(&mut self) -> Found {
-        match self.found.recv().await {
-            Some(found) => found,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-impl Drop for Search {
-    fn drop(&mut self) {
-        self.searching.abort();
     }
 }
 
@@ -219,101 +165,6 @@ fn service(
     // A name of 16 random bytes is nobody else's: asking first would take a second.
     info.set_requires_probe(false);
     Ok(info.enable_addr_auto())
-}
-
-/// Why a daemon is searched with no longer.
-enum Over {
-    Dropped,
-    Flooded,
-    Failed(LanError),
-}
-
-/// Tells of everyone who is found, until too much is heard or nobody wants to know.
-async fn listen(
-    daemon: &Daemon,
-    key: &LanKey,
-    tell: &mpsc::Sender<Found>,
-    told: &mut HashMap<PeerId, Vec<SocketAddr>>,
-) -> Over {
-    let events = match daemon.0.browse(SERVICE) {
-        Ok(events) => events,
-        Err(error) => return Over::Failed(error.into()),
-    };
-    let mut look = tokio::time::interval(LOOK);
-    loop {
-        let service = tokio::select! {
-            event = events.recv_async() => match event {
-                Ok(ServiceEvent::ServiceResolved(service)) => service,
-                Ok(_) => continue,
-                // The daemon has dropped whoever reads too slowly.
-                Err(_) => return Over::Flooded,
-            },
-            () = tell.closed() => return Over::Dropped,
-            _ = look.tick() => match records(daemon).await {
-                Some(records) if records > RECORDS_MAX => return Over::Flooded,
-                _ => continue,
-            },
-        };
-        let Some(found) = heard(&service).judge(key, unix_now()) else {
-            continue;
-        };
-        let relay = found.announcement.relay;
-        if told.get(&relay) == Some(&found.addresses) {
-            continue;
-        }
-        if told.len() >= FOUND_MAX {
-            // Of who is still there, it is told again: that does no harm.
-            told.clear();
-        }
-        told.insert(relay, found.addresses.clone());
-        if tell.send(found).await.is_err() {
-            return Over::Dropped;
-        }
-    }
-}
-
-/// How many records the daemon keeps, where it says so in time.
-async fn records(daemon: &Daemon) -> Option<i64> {
-    let metrics = daemon.0.get_metrics().ok()?;
-    let metrics = timeout(LOOK, metrics.recv_async()).await.ok()?.ok()?;
-    let cached = metrics
-        .iter()
-        .filter(|(name, _)| name.starts_with("cached-"));
-    Some(cached.map(|(_, count)| count).sum())
-}
-
-fn heard(service: &ResolvedService) -> Heard<'_> {
-    let value = |key| service.get_property_val(key).flatten();
-    Heard {
-        name: &service.fullname,
-        port: service.port,
-        version: value(VERSION),
-        sealed: value(SEALED),
-        addresses: service
-            .addresses
-            .iter()
-            .filter_map(|ip| address(ip, service.port))
-            .collect(),
-    }
-}
-
-fn address(ip: &ScopedIp, port: u16) -> Option<SocketAddr> {
-    match ip {
-        ScopedIp::V4(v4) => Some((*v4.addr(), port).into()),
-        ScopedIp::V6(v6) => {
-            let scope = match v6.addr().is_unicast_link_local() {
-                true => v6.scope_id().index,
-                false => 0,
-            };
-            Some(std::net::SocketAddrV6::new(*v6.addr(), port, 0, scope).into())
-        }
-        _ => None,
-    }
-}
-
-fn unix_now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map(|since| since.as_secs()).unwrap_or_default()
 }
 
 #[cfg(test)]

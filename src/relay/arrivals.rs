@@ -1,7 +1,7 @@
 //! Connections that are not admitted yet.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -31,7 +31,8 @@ const REMEMBERED_MAX: usize = 4096;
 ///
 /// A handshake that stops half-way, or a client that says no hello, holds a seat until somebody else
 /// needs it: then the oldest of the network with most of them goes first. While there are none free,
-/// who was let in least often, from its address and port, comes first, and of these the newest. So a
+/// who comes from a network without its share of seats comes first, then who was let in least often from
+/// its address and port, and of these the newest. So a
 /// flood of handshakes that lead nowhere soon stands behind everyone who is new. Who keeps to the
 /// protocol needs its seat for two round trips, and is out of all this then.
 #[derive(Debug)]
@@ -77,21 +78,37 @@ impl<I: Newcomer> Arrivals<I> {
             return newcomer.ignore();
         }
         if self.waiting.len() >= WAITING
-            && let Some(oldest) = self.waiting.pop_front()
+            && let Some(oldest) = self.oldest_of_most()
+            && let Some(oldest) = self.waiting.remove(oldest)
         {
             oldest.ignore();
         }
         self.waiting.push_back(newcomer);
     }
 
-    /// Which of those who wait comes first.
+    /// The oldest of those who wait from the network of which most do.
+    fn oldest_of_most(&self) -> Option<usize> {
+        let prefix = |newcomer: &I| Prefix::of(newcomer.address().ip());
+        let mut count = HashMap::new();
+        for newcomer in &self.waiting {
+            *count.entry(prefix(newcomer)).or_insert(0) += 1;
+        }
+        let (most, _) = count.into_iter().max_by_key(|(_, count)| *count)?;
+        self.waiting.iter().position(|other| prefix(other) == most)
+    }
+
+    /// Which of those who wait comes first: whose network has a seat to spare, before the others.
     fn first(&self) -> Option<usize> {
-        let often = |(index, newcomer): &(usize, &I)| {
-            let known = self.let_in.get(&newcomer.address());
-            (known.map_or(0, |known| known.0), std::cmp::Reverse(*index))
+        let crowded = self.seats.crowded();
+        let rank = |(index, newcomer): &(usize, &I)| {
+            let address = newcomer.address();
+            let known = self.let_in.get(&address);
+            let often = known.map_or(0, |known| known.0);
+            let is_crowded = crowded.contains(&Prefix::of(address.ip()));
+            (is_crowded, often, std::cmp::Reverse(*index))
         };
         let waiting = self.waiting.iter().enumerate();
-        waiting.min_by_key(often).map(|(index, _)| index)
+        waiting.min_by_key(rank).map(|(index, _)| index)
     }
 
     fn remember(&mut self, address: SocketAddr) {
@@ -192,6 +209,15 @@ impl Seats {
         inner.taken.len() < SEATS && inner.of(prefix) < SEATS_OF_ONE
     }
 
+    /// The networks that have their share.
+    fn crowded(&self) -> HashSet<Prefix> {
+        let inner = self.lock();
+        let all = inner.by_prefix.iter();
+        all.filter(|(_, seats)| seats.len() >= SEATS_OF_ONE)
+            .map(|(prefix, _)| *prefix)
+            .collect()
+    }
+
     fn take(self: Arc<Self>, prefix: Prefix) -> Seat {
         let mut inner = self.lock();
         inner.last += 1;
@@ -290,6 +316,20 @@ mod tests {
             arrivals.push(Client("192.0.2.1"));
         }
         assert_eq!(arrivals.waiting.len(), WAITING_OF_ONE, "of one, so many");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_one_network_does_not_stand_before_another_network() {
+        let mut arrivals = Arrivals::new();
+        let _held = fill(&mut arrivals, "192.0.2.1", SEATS_OF_ONE);
+        arrivals.push(Client("198.51.100.1"));
+        let flood: Vec<&'static str> = (0..250).map(|n| &*format!("192.0.2.{n}").leak()).collect();
+        for from in flood.iter().chain(&flood) {
+            arrivals.push(Client(from));
+        }
+        assert_eq!(arrivals.waiting.len(), WAITING);
+        // At once: there is a seat for it, and nobody's is taken.
+        assert_eq!(arrivals.next().unwrap().0, Client("198.51.100.1"));
     }
 
     #[tokio::test(start_paused = true)]

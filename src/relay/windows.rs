@@ -9,6 +9,9 @@ use super::budget::{Lease, Purpose, Share};
 use crate::quic::{HeldMemory, Link, STREAMS_MAX, Tuning};
 
 /// What any admitted peer may send before it is read, in bytes: a few messages.
+///
+/// Not counted as memory for transfers, of which 1,000 idle listeners would take it all: it is a part of
+/// what a connection takes at most, as its state is, and bounded by how many there may be.
 const CONTROL_WINDOW: u64 = 32 << 10;
 /// What one that sends files may, whatever else is held, in bytes.
 const SENDER_WINDOW_LEAST: u64 = 48 << 10;
@@ -21,8 +24,8 @@ const STREAMS_FIRST: u32 = 128;
 ///
 /// A stranger gets what a `hello` needs (see [`Tuning::unadmitted`]); a member what messages need. Who
 /// has offered a transfer gets streams, and a window that doubles whenever it was used up within two
-/// round trips, or half of it from afar: a link that can use a large window gets one, and who sends nothing pins nothing.
-/// Every byte of a sender's window counts as memory.
+/// round trips, or half of it from afar: a link that can use a large window gets one, and who sends
+/// nothing pins nothing. Every byte of a sender's window beyond that counts as memory.
 #[derive(Debug)]
 pub(super) struct Windows {
     link: Link,
@@ -47,8 +50,7 @@ struct State {
 impl Windows {
     /// For a peer that was just admitted.
     pub(super) fn new(link: Link, share: &Share) -> Self {
-        let mut lease = share.lease(Purpose::Windows);
-        lease.force(CONTROL_WINDOW as usize);
+        let lease = share.lease(Purpose::Windows);
         link.set_receive_window(CONTROL_WINDOW);
         link.count_held(Arc::new(OutOfOrder {
             share: share.clone(),

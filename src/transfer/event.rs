@@ -101,6 +101,8 @@ pub enum Event {
         files: Option<u64>,
         /// How many bytes, where the sender knows.
         bytes: Option<u64>,
+        /// Whether it is a message to show, and no file.
+        text: bool,
     },
     /// A transfer of mine was offered; files begin to move once recipients answer.
     Offered {
@@ -113,6 +115,8 @@ pub enum Event {
         files: Option<u64>,
         /// How many bytes, where it is known.
         bytes: Option<u64>,
+        /// Whether it is a message to show, and no file.
+        text: bool,
     },
     /// A recipient has stored more of a file.
     Progress {

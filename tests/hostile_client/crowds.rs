@@ -1,12 +1,13 @@
 //! Many connections at once, and clients that keep others out.
 
 use std::{
+    collections::VecDeque,
     io,
-    net::UdpSocket,
+    net::{Ipv4Addr, UdpSocket},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use p2p::{
@@ -20,7 +21,7 @@ use quinn::{
 use tokio::time::timeout;
 
 use super::{
-    common::MIB,
+    common::{MIB, scaled},
     siege::Siege,
     wire::{self, Attacker, bundle, garbage_offer, tell, transfer},
 };
@@ -62,29 +63,40 @@ fn rooms_that_are_not_admitted_take_no_places() {
 
 #[test]
 fn half_open_handshakes_keep_nobody_out() {
+    // Fifteen hundred at the same address as the honest peers, and held.
+    half_open_handshakes(Ipv4Addr::LOCALHOST, 1500, Duration::from_millis(500));
+}
+
+#[test]
+fn half_open_handshakes_of_another_network_go_unnoticed() {
+    // Without end; in full for a minute.
+    let count = usize::try_from(scaled(2_000, 80_000)).unwrap();
+    half_open_handshakes(Ipv4Addr::new(127, 9, 9, 9), count, Duration::ZERO);
+}
+
+fn half_open_handshakes(from: Ipv4Addr, count: usize, then: Duration) {
     let siege = Siege::new(&[]);
-    let seen = siege.under(|invite| async move {
-        let endpoints: Vec<_> = (0..50).map(|_| half_open()).collect();
-        let mut open = Vec::new();
-        for number in 0..1500 {
+    let seen = siege.during(|invite| async move {
+        // Each from a port of its own, as from machines behind one address.
+        let endpoints: Vec<_> = (0..1500).map(|_| half_open(from)).collect();
+        let mut open = VecDeque::new();
+        for number in 0..count {
             let endpoint = &endpoints[number % endpoints.len()];
             let dialled = endpoint.connect(wire::address(&invite), "p2p.invalid");
-            open.push(tokio::spawn(dialled.unwrap().into_future()));
-            if open.len() % 50 == 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            open.push_back(tokio::spawn(dialled.unwrap().into_future()));
+            if open.len() > endpoints.len() {
+                open.pop_front().unwrap().abort();
+            }
+            if number % 50 == 0 {
+                tokio::time::sleep(Duration::from_millis(60)).await;
             }
         }
-        // One more newcomer, from the same address.
-        let start = Instant::now();
-        let newcomer = timeout(Duration::from_secs(10), Attacker::member(&invite, false)).await;
-        println!("a newcomer took {:?}", start.elapsed());
-        // Half a second on an idle machine.
-        assert!(newcomer.is_ok() && start.elapsed() < Duration::from_secs(5));
+        tokio::time::sleep(then).await;
         open.retain(|attempt| !attempt.is_finished());
         assert!(open.len() > 50, "the attack is under way: {}", open.len());
-        (endpoints, open)
     });
-    seen.harmless(32 * MIB);
+    // Two seconds at most in an optimised build; this one spends most of its time on the handshakes.
+    seen.harmless_within(32 * MIB, Duration::from_secs(30));
 }
 
 #[test]
@@ -165,9 +177,9 @@ fn a_flood_of_garbage_offers_is_the_flooders_loss_and_not_the_listeners() {
 }
 
 /// A client's endpoint whose handshakes answer a Retry and then stop.
-fn half_open() -> quinn::Endpoint {
+fn half_open(from: Ipv4Addr) -> quinn::Endpoint {
     let identity = Identity::generate();
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind((from, 0)).unwrap();
     let socket = TokioRuntime.wrap_udp_socket(socket).unwrap();
     let mut endpoint = quinn::Endpoint::new_with_abstract_socket(
         quinn::EndpointConfig::default(),

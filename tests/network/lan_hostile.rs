@@ -259,7 +259,7 @@ fn a_flood_of_services_takes_a_bounded_share_of_memory() {
     }
     let lan = Lan::new(3);
     let alice = lan.listen(1, "alice", &[]);
-    for attack in ["flood"] {
+    for attack in ["flood", "stuff"] {
         let watch = lan.run(2, "bob", &["peers", "--watch"]);
         watch.wait_where("peer", 1, |peer| peer["name"] == "alice");
         let (before, listening) = (watch.rss(), alice.rss());

@@ -21,7 +21,7 @@ Examples:
   p2p listen --notify                     the desktop says what has come
   p2p listen --exec 'mv -t ~/Sorted'      each file's path comes last")]
 pub struct ListenArgs {
-    /// What others call this machine [default: the host name]; remembered.
+    /// The name that others see, from now on [default: the host name].
     #[arg(long)]
     pub name: Option<PeerName>,
     /// Where files go; `-` writes one file to standard output.
@@ -97,7 +97,7 @@ pub enum Accept {
     All,
     /// Those that you have added with `p2p trust add`, or sent something to by name.
     Trusted,
-    /// You are asked each time.
+    /// Ask each time.
     Ask,
 }
 

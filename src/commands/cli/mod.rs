@@ -48,7 +48,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Where all state is: key, invite, known peers, unfinished transfers.
+    /// Directory of all state: key, invite, known peers, unfinished transfers.
     #[arg(long, global = true, value_name = "DIR", env = "P2P_HOME", value_hint = ValueHint::DirPath, value_parser = any_path())]
     pub home: Option<PathBuf>,
     /// Use this room, by its name in `p2p rooms`, instead of the default one.
@@ -63,13 +63,13 @@ pub struct Global {
         hide_env_values = true
     )]
     pub server: Option<InviteText>,
-    /// One JSON object a line on standard output, and nothing else there.
+    /// Print one JSON object per line on standard output, and nothing else there.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Say less: errors only.
+    /// Print errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more; repeat it for still more.
+    /// Print more; repeat for more still.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// When to use colour.
@@ -121,9 +121,9 @@ pub enum Command {
     Server(Box<ServerArgs>),
     /// Save an invite after reaching its relay
     Join(JoinArgs),
-    /// The rooms that this machine has joined
+    /// List the rooms that this machine has joined, choose the default, or forget one
     Rooms(RoomsArgs),
-    /// Make a room of your own
+    /// Create a room of your own
     #[command(
         subcommand,
         after_help = "\
@@ -138,23 +138,23 @@ Examples:
     Send(SendArgs),
     /// Send to every listening peer of the room
     Broadcast(BroadcastArgs),
-    /// Who is in the room
+    /// List who is in the room
     Peers(PeersArgs),
-    /// My peer ID and name
+    /// Print this machine's peer ID and name, or change its name
     #[command(after_help = "\
 Examples:
   p2p id                              what others give to `p2p trust add`
   p2p id --name alice                 what others call this machine from now on
   p2p id --qr                         to be read by a camera")]
     Id(IdArgs),
-    /// The saved invite
+    /// Print the saved invite
     #[command(after_help = "\
 Examples:
   p2p invite                          it lets whoever has it into the room: pass it on with care
   p2p invite --qr                     to be read by a camera
   p2p invite | ssh nas p2p join -     another machine joins the same room")]
     Invite(QrArgs),
-    /// Known peers: which name belongs to which ID
+    /// Manage known peers: which name belongs to which ID, and whom you trust
     #[command(
         subcommand,
         after_help = "\
@@ -166,7 +166,7 @@ Examples:
     Trust(TrustCommand),
     /// Show JSON, CSV or an image in the terminal, as listen does
     Show(ShowArgs),
-    /// A relay, two listeners, a relayed JSON, CSV and picture, a broadcast: all on this machine
+    /// Run a relay and two listeners on this machine, and send and broadcast to them
     Demo(DemoArgs),
     /// Print a shell's completion script
     #[command(after_help = "\

@@ -20,7 +20,7 @@ pub struct JoinArgs {
     /// The invite; `-` asks for it, or reads a line from standard input: no process list shows it.
     #[arg(value_name = "INVITE")]
     pub invite: InviteText,
-    /// What others call this machine [default: the host name]; remembered.
+    /// The name that others see, from now on [default: the host name].
     #[arg(long)]
     pub name: Option<PeerName>,
 }
@@ -72,7 +72,7 @@ Examples:
   p2p peers --watch                   and who comes and goes
   p2p --json peers | jq -r .name      for scripts")]
 pub struct PeersArgs {
-    /// Stay, and tell every change.
+    /// Keep running, and print every change.
     #[arg(long)]
     pub watch: bool,
 }
@@ -80,10 +80,10 @@ pub struct PeersArgs {
 /// `p2p id`
 #[derive(Debug, Args)]
 pub struct IdArgs {
-    /// Call this machine so from now on.
+    /// Set this machine's name.
     #[arg(long)]
     pub name: Option<PeerName>,
-    /// As a QR code too.
+    /// Print a QR code as well.
     #[arg(long)]
     pub qr: bool,
 }
@@ -91,7 +91,7 @@ pub struct IdArgs {
 /// `p2p invite`
 #[derive(Debug, Args)]
 pub struct QrArgs {
-    /// As a QR code too.
+    /// Print a QR code as well.
     #[arg(long)]
     pub qr: bool,
 }
@@ -105,7 +105,7 @@ Examples:
   p2p trust ls                        name, trusted or not, since when, ID
   p2p --json trust ls | jq -r .id     for scripts")]
     Ls,
-    /// Trust this name to be this peer, also where it was another
+    /// Trust a peer under this name, whoever had the name before
     #[command(after_help = "\
 Examples:
   p2p trust add alice k7m2qx-…        her whole ID, as `p2p id` prints it on her machine")]
@@ -118,7 +118,7 @@ Examples:
     /// Forget a name
     #[command(after_help = "\
 Examples:
-  p2p trust rm alice                  the next peer of that name is a new acquaintance")]
+  p2p trust rm alice                  the next peer of that name counts as new")]
     Rm {
         /// The name.
         name: PeerName,

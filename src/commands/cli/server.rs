@@ -44,7 +44,7 @@ pub struct ServerArgs {
 /// What else there is to do about a relay.
 #[derive(Debug, Subcommand)]
 pub enum ServerCommand {
-    /// Say how the relay is that runs under this home
+    /// Print the status of the relay that runs under this home
     Status(StatusArgs),
 }
 
@@ -121,17 +121,17 @@ pub struct ServerSettings {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Limits")]
     #[serde(deserialize_with = "rate")]
     pub limit: Option<u64>,
-    /// Where to serve `/metrics` (OpenMetrics), `/healthz` and `/readyz` over HTTP; port 0 picks one.
+    /// Address to serve `/metrics` (OpenMetrics), `/healthz` and `/readyz` over HTTP; port 0 picks one.
     #[arg(long, value_name = "ADDR", help_heading = "Operation")]
     pub metrics: Option<SocketAddr>,
     /// How long transfers that are under way may go on after SIGTERM [default: 60s].
     #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "Operation")]
     #[serde(deserialize_with = "period")]
     pub drain: Option<Duration>,
-    /// How log lines look on standard error [default: text].
+    /// Format of log lines on standard error [default: text].
     #[arg(long, value_name = "FORMAT", help_heading = "Operation")]
     pub log: Option<LogFormat>,
-    /// How important they must be: error, warn, info, debug, trace [default: warn, or as -q and -v say].
+    /// The least important level to log: error, warn, info, debug, trace [default: warn, or as -q and -v say].
     #[arg(long, value_name = "LEVEL", help_heading = "Operation")]
     #[serde(deserialize_with = "from_text")]
     pub log_level: Option<Level>,

@@ -59,7 +59,7 @@ Examples:
   p2p demo                            nothing is left behind, nothing leaves this machine
   p2p demo report.json photo.png      with files of your own")]
 pub struct DemoArgs {
-    /// Relay these instead of the demo's own JSON, CSV and picture.
+    /// Send these files and directories instead of the demo's own JSON, CSV and picture.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
 }

@@ -16,7 +16,7 @@ use crate::{
         context::Context,
         show,
     },
-    display::{Events, Stage},
+    display::{Events, Stage, TOLD_MAX, show::sanitise},
     storage::crash_point,
     transfer::receive::ReceivedFile,
 };
@@ -139,12 +139,20 @@ impl Worker {
             let events = self.events.clone();
             let flushing = tokio::task::spawn_blocking(move || events.flush(Some(SHOW_LIMIT)));
             let _ = flushing.await;
+            if file.files.is_some_and(|files| files > TOLD_MAX) {
+                let path = file.path.display().to_string();
+                self.stage.line(&sanitise(&path));
+            }
             let _pause = self.stage.pause();
             show_file(&file.path, self.may_ask).await;
         }
         if let Some(command) = &self.exec {
-            let _pause = self.stage.pause();
-            run(command, file, self.json).await;
+            let pause = self.stage.pause();
+            let said = run(command, file, self.json).await;
+            drop(pause);
+            if let Some(said) = said {
+                self.stage.line(&sanitise(&said));
+            }
         }
     }
 
@@ -172,8 +180,8 @@ async fn show_file(path: &Path, may_ask: bool) {
     }
 }
 
-/// Runs the program with the path as its last argument; no shell reads it.
-async fn run(command: &CommandLine, file: &ReceivedFile, json: bool) {
+/// Runs the program with the path as its last argument; no shell reads it. What failed, if anything.
+async fn run(command: &CommandLine, file: &ReceivedFile, json: bool) -> Option<String> {
     let (program, arguments) = command.0.split_first().expect("parsed to have a program");
     let ticket = file.ticket.as_ref();
     let mut child = hook::process(program, ticket);
@@ -209,8 +217,11 @@ async fn run(command: &CommandLine, file: &ReceivedFile, json: bool) {
         Err(error) => Err(error),
     };
     match ended {
-        Ok(status) if status.success() => {}
-        Ok(status) => tracing::warn!("{program} failed ({status}) on {}", file.path.display()),
-        Err(error) => tracing::warn!("cannot run {program}: {error}"),
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(format!(
+            "{program} failed on {} ({status})",
+            file.path.display()
+        )),
+        Err(error) => Some(format!("cannot run {program}: {error}")),
     }
 }

@@ -15,19 +15,18 @@ use super::{
     shared_state::{Observed, SharedState},
 };
 use crate::{
+    commands::{lan, peers::Gathering},
     display::menu::News,
     home::{KnownPeers, ListenLock, ListenLockError},
     identity::Invite,
-    protocol::{Code, DeclineReason, TransferId},
+    protocol::{DeclineReason, TransferId},
     storage::Target,
     transfer::{
-        ErrorKind, Event, Member, PeerEvent, PeerRef,
-        receive::{Answer, ListenConfig, OfferPolicy, OfferView, Refusal, Verdict, listen},
+        ErrorKind, Event, Member, Observer, PeerEvent, PeerRef, WayEvent, Ways,
+        receive::{Answer, ListenConfig, OfferPolicy, OfferView, Refusal, Verdict, listen_at},
     },
 };
 
-/// The pause before the relay is asked again who is there.
-const WATCH_PAUSE: Duration = Duration::from_secs(2);
 /// The pause before a relay that did not answer at all is tried again.
 const ENTER_PAUSE: Duration = Duration::from_secs(5);
 
@@ -76,23 +75,25 @@ impl Room {
         let is_listening = lock.is_some();
         let listening = async move {
             let observer = Arc::new(Observed(None, telling.clone()));
+            let (seats, on_lan) = match lan::seats(&listening, false) {
+                Ok(seats) => seats,
+                Err(error) => return telling.notify(News::NoRoom(error.to_string())),
+            };
             // A relay that was reached once is tried again by the listener itself.
-            while let Err(failure) = listen(
-                listening.clone(),
-                config(),
-                observer.clone(),
-                ending.clone(),
-            )
-            .await
+            while let Err(failure) =
+                listen_at(seats.clone(), config(), observer.clone(), ending.clone()).await
             {
                 telling.notify(News::NoRoom(format!("{failure:#}")));
                 if failure.kind() != ErrorKind::Unreachable {
-                    return;
+                    break;
                 }
                 tokio::select! {
-                    () = ending.cancelled() => return,
+                    () = ending.cancelled() => break,
                     () = tokio::time::sleep(ENTER_PAUSE) => {}
                 }
+            }
+            if let Some(on_lan) = on_lan {
+                on_lan.end().await;
             }
         };
         if is_listening {
@@ -152,28 +153,38 @@ fn lock(
 /// Tells who is there, for as long as it is polled; also that the room was entered, where no
 /// listener of the menu's own says so.
 async fn watch(member: &Member, shared: &SharedState, is_listening: bool) {
+    let silent: Arc<dyn Observer> = Arc::new(Silent);
+    let mut ways = Ways::open(member, true, &silent);
+    let mut gathered = Gathering::default();
+    let mut is_in = is_listening;
     loop {
-        if let Ok(mut channel) = member.enter(None).await {
-            if !is_listening {
-                let me = PeerRef::new(member.id(), member.name.name.clone());
-                let relay = member.invite.place();
-                shared.notify(News::Transfer(None, Event::Joined { me, relay }));
-                let text = "`p2p listen` is running here and receives; this menu only sends";
-                shared.notify(News::Warning(text.to_owned()));
-            }
-            if let Some(peers) = channel.peers(true).await {
-                let peers = peers.into_iter().map(|it| (it.id, it.name, it.state));
-                shared.notify(News::Peers(peers.collect()));
-                while let Some(event) = channel.recv().await {
-                    if let PeerEvent::Presence(peer) = event {
-                        shared.notify(News::Peer(peer.id, peer.name, peer.state));
-                    }
-                }
-            }
-            channel.close(Code::Done).await;
+        let event = ways.next().await;
+        let is_list = matches!(event, WayEvent::Brought(_, PeerEvent::Listed));
+        if let WayEvent::Opened { .. } = event
+            && !std::mem::replace(&mut is_in, true)
+        {
+            let me = PeerRef::new(member.id(), member.name.name.clone());
+            let relay = member.invite.place();
+            shared.notify(News::Transfer(None, Event::Joined { me, relay }));
+            let text = "`p2p listen` is running here and receives; this menu only sends";
+            shared.notify(News::Warning(text.to_owned()));
         }
-        tokio::time::sleep(WATCH_PAUSE).await;
+        for peer in gathered.on_event(event) {
+            shared.notify(News::Peer(peer.id, peer.name, peer.state));
+        }
+        if is_list {
+            let peers = gathered.peers().into_iter();
+            let peers = peers.map(|it| (it.id, it.name.clone(), it.state));
+            shared.notify(News::Peers(peers.collect()));
+        }
     }
+}
+
+/// Shows nothing: the menu's listener says how it stands with the relay.
+struct Silent;
+
+impl Observer for Silent {
+    fn event(&self, _event: Event) {}
 }
 
 /// Asks the person at the menu.

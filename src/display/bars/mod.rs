@@ -40,7 +40,7 @@ pub struct Bars {
 const FRAME: Duration = Duration::from_millis(100);
 
 /// Of a job of more files than this, taken over all peers, not every one is told.
-const TOLD_MAX: u64 = 20;
+pub(crate) const TOLD_MAX: u64 = 20;
 
 impl Bars {
     /// Bars on a stage, or none.

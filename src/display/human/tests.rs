@@ -61,12 +61,14 @@ fn hostile_events() -> Vec<Event> {
             from: peer(),
             files: Some(1),
             bytes: Some(9),
+            text: false,
         },
         Event::Offered {
             transfer,
             to: vec![peer()],
             files: Some(1),
             bytes: Some(9),
+            text: false,
         },
         Event::Progress {
             transfer,

@@ -114,6 +114,7 @@ impl Shared {
                 blake3: done.blake3,
                 from,
                 transfer: news.transfer,
+                files: None,
                 ticket: program,
             };
             let _ = after.send(file).await;

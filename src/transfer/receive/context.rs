@@ -32,6 +32,8 @@ pub(super) struct Context {
     /// Where this transfer's files go: never into a directory that was there before its job.
     pub(super) destination: Destination,
     pub(super) transfer: TransferId,
+    /// How many files were announced.
+    pub(super) files: Option<u64>,
     /// The sender.
     pub(super) from: PeerRef,
     pub(super) opener: TransferOpener,
@@ -184,6 +186,7 @@ impl Context {
                 blake3: hash,
                 from: self.from.clone(),
                 transfer: self.transfer,
+                files: self.files,
                 ticket: program,
             });
         }

@@ -87,6 +87,7 @@ impl Driver {
             from: offer.from.clone(),
             files: offer.manifest.files,
             bytes: offer.manifest.bytes,
+            text: offer.manifest.text,
         });
         let mut driver = Self {
             shared,
@@ -152,6 +153,7 @@ impl Driver {
             shared: self.shared.clone(),
             destination: journal.destination(&self.shared.config),
             transfer: self.offer.transfer,
+            files: self.offer.manifest.files,
             from: self.offer.from.clone(),
             opener,
             messages: self.messages.clone(),

@@ -126,6 +126,8 @@ pub struct ReceivedFile {
     pub from: PeerRef,
     /// The transfer.
     pub transfer: TransferId,
+    /// How many files its transfer has, where that is known.
+    pub files: Option<u64>,
     /// The right to run the program on it, where one is run and that could be noted.
     pub ticket: Option<Ticket>,
 }

@@ -201,7 +201,7 @@ impl<'d, 'a> Run<'d, 'a> {
         });
         let transfer = sealer.transfer();
         let extent = self.driver.payload.extent(link);
-        let known = (extent.files, extent.bytes);
+        let known = (extent.files, extent.bytes, self.driver.payload.text);
         self.sender
             .on_attempt((transfer, recipients), (way, road), known);
         let mut parts = Vec::with_capacity(recipients.len());

@@ -17,7 +17,7 @@ const COUNT_LIMIT: (u64, Duration) = (200_000, Duration::from_millis(500));
 pub(super) struct Payload {
     kind: PayloadKind,
     pub(super) job: Job,
-    text: bool,
+    pub(super) text: bool,
     /// What there is for recipients who take each name for a file.
     all: Extent,
     /// The same for those who know hard links, where there are any.

@@ -63,6 +63,7 @@ impl Recipients {
         let observer = driver.observer;
         let mut search = Search::default();
         let mut had_settled = false;
+        let mut is_told = false;
         loop {
             let has_settled = self.has_settled(&search, ways);
             search.look |= has_settled && !had_settled;
@@ -89,6 +90,10 @@ impl Recipients {
                         let failure = unreachable.unwrap_or(missing);
                         if left.is_zero() || failure.kind() == ErrorKind::NotTrusted {
                             return Err(failure);
+                        }
+                        if !std::mem::replace(&mut is_told, true) {
+                            let text = format!("{failure:#}; waiting");
+                            observer.event(Event::Notice { text });
                         }
                         search.unreachable =
                             (failure.kind() == ErrorKind::Unreachable).then_some(failure);
@@ -148,6 +153,11 @@ impl Recipients {
                 text: "the relay does not answer: only those on this LAN get it".to_owned(),
             }),
             _ => {}
+        }
+        let is_away = |target: &&Target| target.is_pending() && !present.has(target.id);
+        for target in targets.iter().filter(is_away).filter(|_| !wait.is_zero()) {
+            let text = format!("{} is not listening; waiting", target.name);
+            observer.event(Event::Notice { text });
         }
         Ok(Found { targets, present })
     }

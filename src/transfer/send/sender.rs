@@ -174,7 +174,7 @@ impl Sender {
         &mut self,
         (transfer, recipients): (TransferId, &[usize]),
         (way, road): (WayId, Road),
-        (files, bytes): (Option<u64>, Option<u64>),
+        (files, bytes, text): (Option<u64>, Option<u64>, bool),
     ) {
         self.roads.insert(transfer, (way, road));
         self.transfer.get_or_insert(transfer);
@@ -190,6 +190,7 @@ impl Sender {
             to,
             files,
             bytes,
+            text,
         });
     }
 

@@ -50,7 +50,7 @@ fn transfer(number: u8) -> TransferId {
 }
 
 fn begin(sender: &mut Sender, number: u8, recipients: &[usize]) {
-    sender.on_attempt((transfer(number), recipients), RELAY, (None, None));
+    sender.on_attempt((transfer(number), recipients), RELAY, (None, None, false));
 }
 
 fn over(sender: &mut Sender, now: Duration, number: u8, peer: &Peer, end: PartEnd) {
@@ -265,7 +265,7 @@ fn recipients_on_several_ways_are_served_side_by_side_each_on_its_own() {
     assert_eq!(sender.next_attempt(at(0)), Some((RELAY.0, vec![0, 1])));
     begin(&mut sender, 1, &[0, 1]);
     assert_eq!(sender.next_attempt(at(0)), Some((LAN.0, vec![2])));
-    sender.on_attempt((transfer(2), &[2]), LAN, (None, None));
+    sender.on_attempt((transfer(2), &[2]), LAN, (None, None, false));
     let progress = Effect::Progress {
         peer: peers[2].id,
         file: "x".into(),
@@ -302,7 +302,7 @@ fn a_crowd_of_ways_is_served_some_at_a_time() {
     while let Some((way, recipients)) = sender.next_attempt(at(0)) {
         let number = u8::try_from(begun.len()).unwrap();
         let on = (way, Road::Lan);
-        sender.on_attempt((transfer(number), &recipients), on, (None, None));
+        sender.on_attempt((transfer(number), &recipients), on, (None, None, false));
         begun.push((number, recipients));
     }
     assert_eq!(begun.len(), ATTEMPTS_MAX);
