@@ -27,6 +27,8 @@ mod lan_hostile;
 #[cfg(target_os = "linux")]
 #[path = "network/long_links.rs"]
 mod long_links;
+#[path = "network/moves.rs"]
+mod moves;
 #[path = "network/namespace.rs"]
 mod namespace;
 #[path = "network/nat.rs"]

@@ -237,6 +237,7 @@ fn ten() {
         let flows: Vec<_> = (0..10)
             .map(|n| {
                 let mut command = far.lab.command(&format!("sender{n}"));
+                command.env("P2P_ROAD", "relay");
                 command.args([
                     "--json",
                     "send",
@@ -293,6 +294,7 @@ fn one_is_slow() {
             let far_off = with_slow.then(|| far.listen("slow"));
             let file = far.file("file", scaled(100_000_000));
             let mut command = far.lab.command("sender");
+            command.env("P2P_ROAD", "relay");
             command.args(["--json", "broadcast"]).arg(&file);
             let start = Instant::now();
             let sending = Proc::start(far.sender.inside(&command));

@@ -174,6 +174,7 @@ impl Far {
     /// The same, elsewhere.
     pub fn listen_at(&self, place: &Namespace, name: &str) -> Proc {
         let mut command = self.lab.command(name);
+        command.env("P2P_ROAD", "relay");
         command.args([
             "--json",
             "listen",
@@ -192,6 +193,7 @@ impl Far {
     /// `p2p send` from the sender's end.
     pub fn send(&self, options: &[&str], path: &Path) -> Command {
         let mut command = self.lab.command("sender");
+        command.env("P2P_ROAD", "relay");
         command
             .args(["--json", "send", "--to", "alice"])
             .args(options)
