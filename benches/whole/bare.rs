@@ -74,7 +74,27 @@ pub fn run(folder: &Path, mtu: u16, bytes: u64, receivers: usize) -> Run {
     }
 }
 
-/// Plays one of the three parts, in a process that [`run`] has started.
+/// Sends `bytes` to one receiver without a relay; how long that takes.
+pub fn one_hop(folder: &Path, mtu: u16, bytes: u64) -> Duration {
+    let certificate = folder.join("bare.der");
+    let _ = fs::remove_file(&certificate);
+    let child = |role: &str, rest: &[String]| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["bare", role]).arg(&certificate).args(rest);
+        command.env("P2P_MTU", mtu.to_string());
+        Lines::spawn(command)
+    };
+    let mut sink = child("sink", &[]);
+    let address = sink.line();
+    let mut sender = child("send", &[address, bytes.to_string()]);
+    assert_eq!(sender.line(), "connected");
+    let start = Instant::now();
+    sender.say("go");
+    assert_eq!(sink.line(), bytes.to_string());
+    start.elapsed()
+}
+
+/// Plays one of the parts, in a process that [`run`] has started.
 pub fn play(args: &[String]) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -87,6 +107,7 @@ pub fn play(args: &[String]) {
     runtime.block_on(async {
         match (role.as_str(), rest) {
             ("relay", [receivers]) => relay(certificate, receivers.parse().unwrap()).await,
+            ("sink", []) => sink(certificate).await,
             ("receive", [relay]) => receive(certificate, relay.parse().unwrap()).await,
             ("send", [relay, bytes]) => {
                 send(certificate, relay.parse().unwrap(), bytes.parse().unwrap()).await;
@@ -96,8 +117,8 @@ pub fn play(args: &[String]) {
     });
 }
 
-/// Takes so many receivers, then one sender, and passes on its stream.
-async fn relay(certificate: &Path, receivers: usize) {
+/// An endpoint that others connect to, whose address is told.
+fn server(certificate: &Path) -> quinn::Endpoint {
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()));
     let mut crypto = rustls::ServerConfig::builder_with_provider(provider())
@@ -113,7 +134,26 @@ async fn relay(certificate: &Path, receivers: usize) {
     let endpoint = endpoint(Some(config));
     fs::write(certificate, key.cert.der()).unwrap();
     say(endpoint.local_addr().unwrap());
+    endpoint
+}
 
+/// Takes one sender's stream to its end.
+async fn sink(certificate: &Path) {
+    let endpoint = server(certificate);
+    let sender = endpoint.accept().await.unwrap().await.unwrap();
+    let mut inlet = sender.accept_uni().await.unwrap();
+    let mut received = 0;
+    let mut chunks = vec![Bytes::new(); CHUNKS];
+    while let Some(count) = inlet.read_chunks(&mut chunks).await.unwrap() {
+        received += chunks[..count].iter().map(Bytes::len).sum::<usize>();
+    }
+    say(received);
+    std::future::pending::<()>().await;
+}
+
+/// Takes so many receivers, then one sender, and passes on its stream.
+async fn relay(certificate: &Path, receivers: usize) {
+    let endpoint = server(certificate);
     let mut outs = Vec::new();
     for _ in 0..receivers {
         let connection = endpoint.accept().await.unwrap().await.unwrap();

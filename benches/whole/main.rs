@@ -7,6 +7,7 @@
 
 mod bare;
 mod cases;
+mod direct;
 mod idle;
 mod machine;
 mod others;
@@ -16,9 +17,10 @@ mod world;
 /// A case's name on the command line, and what runs it.
 type Case = (&'static str, fn());
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     ("one", cases::one_file),
     ("fanout", cases::fan_out),
+    ("direct", direct::one_file),
     ("others", others::one_file),
     ("small", others::small_files),
     ("stalled", cases::stalled),

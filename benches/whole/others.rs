@@ -127,7 +127,7 @@ fn compare(what: &str, aim: Option<f64>, p2p: impl Fn() -> Duration, other: impl
     );
 }
 
-fn with_tool(name: &str, run: impl FnOnce(PathBuf)) {
+pub fn with_tool(name: &str, run: impl FnOnce(PathBuf)) {
     match find(name) {
         Some(path) => run(path),
         None => skipped(name, "it is not installed"),
@@ -143,7 +143,7 @@ fn find(name: &str) -> Option<PathBuf> {
 }
 
 /// An SSH server of our own on loopback, with keys made for this run.
-struct Ssh {
+pub struct Ssh {
     _server: Lines,
     options: Vec<String>,
     port: u16,
@@ -151,7 +151,7 @@ struct Ssh {
 }
 
 impl Ssh {
-    fn start(folder: &Path) -> Result<Self, String> {
+    pub fn start(folder: &Path) -> Result<Self, String> {
         let sshd = find("sshd").ok_or("sshd is not installed")?;
         let folder = folder.join("ssh");
         fs::create_dir_all(&folder).unwrap();
@@ -220,7 +220,7 @@ impl Ssh {
         format!("{}@127.0.0.1", self.user)
     }
 
-    fn scp(&self, from: &Path, to: &Path) -> Duration {
+    pub fn scp(&self, from: &Path, to: &Path) -> Duration {
         let mut command = Command::new("scp");
         command
             .arg("-q")
@@ -331,7 +331,7 @@ impl Wormhole {
 }
 
 /// From the receiver's start to its end; the sender has the file hashed by then.
-fn sendme(tool: &Path, file: &Path, folder: &Path) -> Duration {
+pub fn sendme(tool: &Path, file: &Path, folder: &Path) -> Duration {
     let out = folder.join("sendme");
     let _ = fs::remove_dir_all(&out);
     fs::create_dir_all(&out).unwrap();

@@ -60,7 +60,13 @@ impl World {
 
     /// Starts a listener, and waits until it has joined.
     pub fn listen(&self, name: &str) -> Lines {
+        self.listen_with(name, &[])
+    }
+
+    /// The same, with these variables.
+    pub fn listen_with(&self, name: &str, variables: &[(&str, &str)]) -> Lines {
         let mut command = self.command(name);
+        command.envs(variables.iter().copied());
         command.args(["listen", "--conflict", "overwrite", "--name", name, "--out"]);
         command.arg(self.folder().join(name).join("out"));
         let mut listener = Lines::spawn(command);
@@ -136,7 +142,7 @@ pub fn fill(path: &Path, bytes: u64) {
 fn command(folder: &Path, who: &str, mtu: Option<u16>, invite: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_p2p"));
     command.arg("--json").arg("--home").arg(folder.join(who));
-    command.env_remove("P2P_MTU");
+    command.env_remove("P2P_MTU").env_remove("P2P_ROAD");
     if let Some(mtu) = mtu {
         command.env("P2P_MTU", mtu.to_string());
     }

@@ -193,8 +193,9 @@ impl Tuning {
             // Each end pings only where nothing else was sent; the relay leaves it to its peers.
             Role::Relay => (None, Duration::from_secs(20)),
             // Below the 30 s after which many NATs forget a UDP mapping; 1,000 listeners make 100
-            // pings a second. A listener that was killed is gone before a sender's usual
-            // patience of 30 s ends, so that the sender hears why.
+            // pings a second. A relay that was killed and is back answers the next ping with a reset, so
+            // that an idle listener knows after 10 s at most. A listener that was killed is gone before
+            // a sender's usual patience of 30 s ends, so that the sender hears why.
             Role::Listener => (Some(Duration::from_secs(10)), Duration::from_secs(20)),
             Role::Sender => (Some(Duration::from_secs(4)), Duration::from_secs(12)),
             // A ping that is lost is repeated in time.

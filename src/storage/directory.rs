@@ -192,7 +192,7 @@ impl Tree {
             if !unsynced.iter().any(|d| Arc::ptr_eq(d, directory)) {
                 unsynced.push(directory.clone());
             }
-            unsynced.len() >= UNSYNCED_MAX
+            unsynced.len() >= os::handles(UNSYNCED_MAX)
         };
         if many { self.sync() } else { Ok(()) }
     }
@@ -267,7 +267,7 @@ impl Tree {
         if recent.iter().any(|(known, _)| known == path) {
             return;
         }
-        if recent.len() >= RECENT_MAX {
+        if recent.len() >= os::handles(RECENT_MAX) {
             recent.remove(0);
         }
         recent.push((path.to_owned(), directory.clone()));

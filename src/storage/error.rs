@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::os;
 use crate::protocol::NameError;
 
 /// Why something could not be read, stored, or noted.
@@ -151,6 +152,9 @@ impl StorageError {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
+            Self::Io { error, .. } if os::is_out_of_files(error) => {
+                "too many files are open there (ulimit -n)".to_owned()
+            }
             Self::Io { error, .. } => error.kind().to_string(),
             Self::NotADirectory { .. } => "a file is in the way of a directory".to_owned(),
             Self::IsADirectory { .. } => "a directory is in the way of a file".to_owned(),

@@ -3,31 +3,30 @@
 mod clean;
 mod line;
 mod marks;
+mod open;
 mod pending;
 mod retire;
 mod told;
 
 use std::{
     collections::{HashMap, HashSet},
-    fs::{File, OpenOptions},
-    io::{self, Seek, Write},
+    fs::File,
+    io::{Seek, Write},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-use data_encoding::HEXLOWER;
-use fs4::FileExt;
-
 pub use clean::Cleaned;
-pub use line::News;
+pub use line::{Done, Named, News};
 pub use marks::{Telling, claim};
 pub use pending::{Pending, pending};
 pub use told::Ticket;
 
-use super::{LocalPath, Modified, Partial, StorageError, Target, incoming::hash_file, os};
+use super::{Modified, Partial, StorageError, Target, incoming::hash_file, os};
 use crate::protocol::{PeerId, RelativePath};
 use line::{DoneLine, FinishedLine, LINE_MAX, Line, NamedLine, PartialLine, TopLine, each_line};
 use marks::make_marks;
+use open::open_for;
 use retire::remove;
 use told::Told;
 
@@ -72,32 +71,6 @@ pub struct Journal {
 /// A partial file: the target, and the path below it.
 type Part = (String, String);
 
-/// A file that was stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
-    /// Where, below the target directory.
-    pub stored: LocalPath,
-    /// How many bytes.
-    pub len: u64,
-    /// The hash of its content.
-    pub blake3: blake3::Hash,
-}
-
-/// A verified file that is about to get its name: what the sender says of it, and what it is.
-#[derive(Debug)]
-pub struct Named<'a> {
-    /// What the sender calls it.
-    pub path: &'a RelativePath,
-    /// Its announced length.
-    pub size: Option<u64>,
-    /// When it was last modified, by the sender's word.
-    pub modified: Option<Modified>,
-    /// How many bytes.
-    pub len: u64,
-    /// The hash of its content.
-    pub blake3: blake3::Hash,
-}
-
 impl Journal {
     /// Opens the journal of one job of one sender; says whether an earlier attempt left something
     /// in it.
@@ -112,31 +85,7 @@ impl Journal {
         sender: &PeerId,
         job: &[u8; 16],
     ) -> Result<(Self, bool), StorageError> {
-        std::fs::create_dir_all(directory)
-            .map_err(StorageError::io("create the journal", directory))?;
-        let mut hasher = blake3::Hasher::new_derive_key("p2p 2026-11 journal");
-        hasher.update(sender.as_bytes()).update(job);
-        let mut key = [0; 16];
-        hasher.finalize_xof().fill(&mut key);
-        let name = HEXLOWER.encode(&key);
-
-        let path = directory.join(format!("{name}.{EXTENSION}"));
-        let file = open_log(&path).map_err(StorageError::io("open the journal", &path))?;
-        let free = file.filter(|file| {
-            let locked = FileExt::try_lock(file);
-            !matches!(locked, Err(fs4::TryLockError::WouldBlock))
-        });
-        let Some(file) = free else {
-            p2p_core::crypto::random(&mut key);
-            let own = format!("{name}-{}.{EXTENSION}", HEXLOWER.encode(&key));
-            let path = directory.join(own);
-            let taken =
-                || StorageError::io("open the journal", &path)(io::ErrorKind::AlreadyExists.into());
-            let file = open_log(&path).map_err(StorageError::io("open the journal", &path))?;
-            let file = file.ok_or_else(taken)?;
-            let _ = FileExt::try_lock(&file);
-            return Self::of(file, path);
-        };
+        let (file, path) = open_for(directory, sender, job)?;
         Self::of(file, path)
     }
 
@@ -421,24 +370,6 @@ fn remove_part((out, path): &Part) {
     let soon = SystemTime::now() + Duration::from_secs(60);
     if let Ok(target) = Target::open_existing(Path::new(out)) {
         let _ = target.remove_abandoned(path, soon);
-    }
-}
-
-/// Opens or makes a file of notes; `None` if what has the name is no regular file.
-fn open_log(path: &Path) -> io::Result<Option<File>> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options
-            .mode(0o600)
-            .custom_flags(os::NONBLOCK | os::NOFOLLOW);
-    }
-    match options.open(path) {
-        Ok(file) => Ok(file.metadata()?.is_file().then_some(file)),
-        Err(_) if path.symlink_metadata().is_ok_and(|there| !there.is_file()) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -50,7 +50,7 @@ pub use local::LocalPath;
 pub use open_source::OpenSource;
 pub use partial::Partial;
 pub use source::{Source, Totals};
-pub use sync::store_all;
+pub use sync::{batch_size, store_all};
 pub use target::Target;
 pub use time::Modified;
 pub use walk::{Entry, EntryKind, Walk};

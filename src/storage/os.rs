@@ -116,6 +116,32 @@ pub(super) fn never_wait(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
+/// `most`, or less where this process may have few files open at once: a third of what is left beside
+/// sockets and notes.
+pub(super) fn handles(most: usize) -> usize {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit};
+        if let Some(limit) = getrlimit(Resource::Nofile).current {
+            let left = usize::try_from(limit).unwrap_or(usize::MAX);
+            return (left.saturating_sub(FILES_BESIDE) / 3).clamp(2, most);
+        }
+    }
+    most
+}
+
+/// Files that a process has open beside those that it stores.
+#[cfg(unix)]
+const FILES_BESIDE: usize = 36;
+
+/// Whether a call failed since this process has as many files open as it may.
+pub(super) fn is_out_of_files(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::MFILE);
+    #[cfg(not(unix))]
+    return false;
+}
+
 /// The same for a file that is opened by its path; with `follow` unset, a link is not followed.
 pub(super) fn open_by_path(path: &std::path::Path, follow: bool) -> io::Result<File> {
     let mut options = std::fs::OpenOptions::new();

@@ -8,6 +8,14 @@ use super::{
     os,
 };
 
+/// How many files to store at once: more gain nothing, and each is an open file.
+#[must_use]
+pub fn batch_size() -> usize {
+    os::handles(BATCH)
+}
+
+const BATCH: usize = 256;
+
 /// Makes complete files durable and gives them their final names; one result for each, in order.
 ///
 /// Three steps, each for the whole batch before the next: data synced, names given, directories
@@ -15,7 +23,7 @@ use super::{
 /// (`syncfs` on Linux), so 10,000 small files do not cost 10,000 waits. Success says that file and
 /// name survive a loss of power.
 ///
-/// Each file of the batch is an open file: batches of some 256 are as good as larger ones.
+/// Each file of the batch is an open file: [`batch_size`] says how many are good.
 ///
 /// # Errors
 /// Per file: it is not of the announced size, cannot be synced, or cannot be given a name; it then

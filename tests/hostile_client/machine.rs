@@ -1,7 +1,9 @@
 //! What the relay's machine does to it: file limits, full pipes, read-only mounts, few descriptors.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -10,10 +12,37 @@ use tokio::time::timeout;
 
 use super::{
     common::{Lab, MIB, Proc, assert_same},
-    memory::head,
+    memory::{fill, head, sender_and_sink},
     siege::Siege,
     wire::{Attacker, file_header, transfer},
 };
+
+/// What somebody runs, by a shell that does `first` before it.
+fn after(lab: &Lab, who: &str, first: &str, args: &[&str]) -> Command {
+    let plain = lab.command(who);
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("{first} && exec \"$0\" \"$@\""))
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .arg("--json")
+        .args(args)
+        .current_dir(lab.folder())
+        .stdin(Stdio::null())
+        .env_remove("P2P_HOME")
+        .env("P2P_SERVER", lab.invite());
+    command
+}
+
+/// A listener of the name `alice` that is started so.
+fn listener_after(lab: &Lab, first: &str) -> Proc {
+    let out = lab.out("alice");
+    let args = ["listen", "--name", "alice", "--out", out.to_str().unwrap()];
+    let listener = Proc::start(after(lab, "alice", first, &args));
+    listener.wait_event("joined");
+    listener
+}
 
 /// Starts a relay by a shell that does `first` before it.
 fn relay_after(lab: &mut Lab, shell: &str, first: &str, options: &[&str]) -> Proc {
@@ -173,4 +202,80 @@ fn few_descriptors_are_budgeted_and_the_line_names_the_limit() {
     seen.harmless(32 * MIB);
     let said = siege.relay.stderr();
     assert!(said.contains("open files") && said.contains("24"), "{said}");
+}
+
+#[test]
+fn a_listener_at_a_file_size_limit_says_so_and_goes_on() {
+    let (lab, _relay) = Lab::new();
+    // 512 bytes a block, or 1 KiB.
+    let alice = listener_after(&lab, "ulimit -f 1000");
+    let large = lab.file("large.bin", 3 * MIB);
+    let mut sender = lab.send("sender", &["--to", "alice"], &[&large]);
+    sender.expect(7);
+    alice.wait_where("failed", 1, |e| e["code"] == 7);
+    let small = lab.file("small.bin", 100_000);
+    lab.send("sender", &["--to", "alice"], &[&small]).expect(0);
+    assert_same(&small, &lab.out("alice").join("small.bin"));
+}
+
+#[test]
+fn few_descriptors_are_enough_for_a_listener_and_a_sender() {
+    let (lab, _relay) = Lab::new();
+    let _alice = listener_after(&lab, "ulimit -n 64");
+    for i in 0..400 {
+        lab.file(&format!("tree/{}/{i}", i % 20), 3000);
+    }
+    lab.file("tree/large.bin", 2 * MIB);
+    let args = ["send", "--to", "alice", "tree"];
+    let mut sender = Proc::start(after(&lab, "sender", "ulimit -n 64", &args));
+    sender.expect(0);
+    assert_eq!(lab.stored("alice").len(), 401);
+}
+
+/// A control group of so many bytes; removed with the test, once its processes are gone.
+struct Group(PathBuf);
+
+impl Group {
+    fn make(limit: u64) -> Option<Self> {
+        let name = format!("p2p-test-{}", std::process::id());
+        let versions = [
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            ("/sys/fs/cgroup", "memory.max"),
+        ];
+        versions.iter().find_map(|(root, file)| {
+            let group = Self(Path::new(root).join(&name));
+            fs::create_dir(&group.0).ok()?;
+            fs::write(group.0.join(file), limit.to_string()).ok()?;
+            Some(group)
+        })
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_relay_in_a_small_control_group_is_not_killed() {
+    let Some(group) = Group::make(64 * MIB) else {
+        println!("skipped: no control group with a memory limit can be made here");
+        return;
+    };
+    let mut lab = Lab::empty();
+    let enter = format!("echo $$ > {}/cgroup.procs", group.0.display());
+    let relay = relay_after(&mut lab, "sh", &enter, &[]);
+    let siege = Siege::with(lab, relay);
+    // Its own choice of a limit holds against whoever wants all of it.
+    siege.under(|invite| async move {
+        let pairs = (0..16).map(async |number| {
+            let pair = sender_and_sink(&invite, number).await;
+            let header = file_header(transfer(number), 0);
+            let streams = fill(&pair.0, 12 << 20, &[header, head()].concat()).await;
+            (pair, streams)
+        });
+        futures_util::future::join_all(pairs).await
+    });
+    drop(siege);
 }

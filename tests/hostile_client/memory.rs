@@ -20,7 +20,7 @@ const LIMIT: u64 = 32 * MIB;
 const FULL: Duration = Duration::from_secs(2);
 
 /// Writes to new streams for as long as the relay takes anything; the streams, to be held.
-async fn fill(attacker: &Attacker, most: usize, header: &[u8]) -> Vec<quinn::SendStream> {
+pub async fn fill(attacker: &Attacker, most: usize, header: &[u8]) -> Vec<quinn::SendStream> {
     let mut streams = Vec::new();
     let piece = vec![7; 64 * 1024];
     let filling = async {
@@ -59,7 +59,10 @@ pub fn head() -> Vec<u8> {
 }
 
 /// A sender whose accomplice has accepted a transfer and reads nothing of it.
-async fn sender_and_sink(invite: &Invite, number: u64) -> (Attacker, Control, Attacker, Control) {
+pub async fn sender_and_sink(
+    invite: &Invite,
+    number: u64,
+) -> (Attacker, Control, Attacker, Control) {
     // It takes so little that all the rest stays with the relay.
     let mut transport = quinn::TransportConfig::default();
     transport
@@ -120,6 +123,49 @@ fn senders_beside_sinks_that_never_read_pin_no_more_than_the_limit() {
         join_all(pairs).await
     });
     seen.harmless(LIMIT);
+}
+
+/// The memory of a fan-out by what the process has, not by its own account: a file of twice the limit to
+/// one that reads all of it, and three that read nothing.
+#[test]
+fn a_file_to_one_reader_and_three_sinks_takes_no_more_than_the_limit() {
+    let siege = Siege::new(&["--memory-limit", "32Mi", "--spool-limit", "256Mi"]);
+    let seen = siege.under(|invite| async move {
+        let (reader, mut reads) = Attacker::member(&invite, true).await;
+        let mut sinks = Vec::new();
+        for _ in 0..3 {
+            sinks.push(Attacker::member(&invite, true).await);
+        }
+        let (sender, mut control) = Attacker::member(&invite, false).await;
+        let mut to = vec![reader.identity.id()];
+        to.extend(sinks.iter().map(|(sink, _)| sink.identity.id()));
+        let accept = join_all(sinks.iter_mut().map(|(_, control)| control.accept()));
+        tokio::join!(control.begin_with(&to, transfer(1)), reads.accept(), accept);
+        let mut stream = sender.connection.open_uni().await.unwrap();
+        stream.write_all(&file_header(1)).await.unwrap();
+        stream.write_all(&head()).await.unwrap();
+        let mut file = reader.connection.accept_uni().await.unwrap();
+        let pump = async {
+            for _ in 0..64 * 16 {
+                if stream.write_all(&[7; 64 * 1024]).await.is_err() {
+                    break;
+                }
+            }
+            let _ = stream.finish();
+        };
+        let drain = async {
+            let mut taken = 0;
+            while let Ok(Some(chunk)) = file.read_chunk(usize::MAX, true).await {
+                taken += chunk.bytes.len() as u64;
+            }
+            taken
+        };
+        let both = async { tokio::join!(pump, drain) };
+        let ((), taken) = timeout(Duration::from_secs(60), both).await.unwrap();
+        assert!(taken > 60 * MIB, "the reader got nearly all: {taken}");
+        (reader, reads, sinks, sender, control)
+    });
+    seen.harmless(32 * MIB);
 }
 
 #[test]

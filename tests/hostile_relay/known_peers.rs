@@ -71,7 +71,7 @@ async fn a_name_that_two_peers_hold_means_neither_until_it_is_known() {
     assert!(matches!(cause, Some(ResolveError::Ambiguous { .. })));
     for id in [one.id(), two.id()] {
         assert!(
-            ambiguous.to_string().contains(&id.to_string()),
+            ambiguous.to_string().contains(&id.to_string()[..13]),
             "{ambiguous}"
         );
     }

@@ -224,8 +224,10 @@ impl Listening {
 
     /// Waits for a failure of this kind, and forgets everything that happened before it.
     pub async fn fails_with(&self, expected: ErrorKind) -> String {
-        let failed = |event: &Event| matches!(event, Event::Failed { .. });
-        let Event::Failed { failure, .. } = self.events.take(failed).await else {
+        let failed = |event: &Event| matches!(event, Event::Failed { .. } | Event::Declined { .. });
+        let (Event::Failed { failure, .. } | Event::Declined { failure, .. }) =
+            self.events.take(failed).await
+        else {
             unreachable!("that is what was waited for");
         };
         assert_eq!(failure.kind(), expected, "{failure}");

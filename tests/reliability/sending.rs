@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::common::{Lab, MIB, Proc, Signal, assert_same, text};
+use super::common::{Lab, MIB, Proc, Signal, assert_same, scaled, text};
 
 #[test]
 fn a_sender_that_was_stopped_for_longer_than_its_timeout_goes_on() {
@@ -22,6 +22,54 @@ fn a_sender_that_was_stopped_for_longer_than_its_timeout_goes_on() {
     sender.expect(0);
     assert_same(&file, &lab.out("alice").join("x.bin"));
     assert_ne!(alice.wait_event("received")["resumed_from"], 0);
+}
+
+#[test]
+fn a_relay_or_a_listener_that_was_stopped_for_a_while_is_no_failure() {
+    // In full for longer than any end takes silence; under the default --timeout.
+    let pause = Duration::from_secs(scaled(2, 40));
+    std::thread::scope(|scope| {
+        for stop_relay in [true, false] {
+            scope.spawn(move || {
+                let (lab, relay) = Lab::new();
+                let alice = lab.listen("alice", &[]);
+                let file = lab.file("x.bin", 4 * MIB);
+                let mut sender = lab.send("sender", &["--to", "alice", "--limit", "2Mi"], &[&file]);
+                alice.wait_event("progress");
+                let stopped = if stop_relay { &relay } else { &alice };
+                stopped.signal(Signal::STOP);
+                std::thread::sleep(pause);
+                stopped.signal(Signal::CONT);
+                sender.expect(0);
+                assert_same(&file, &lab.out("alice").join("x.bin"));
+                assert_eq!(sender.events("delivered").len(), 1);
+            });
+        }
+    });
+}
+
+#[test]
+fn listeners_are_back_soon_after_many_quick_kills_of_the_relay() {
+    let (mut lab, mut relay) = Lab::new();
+    let names = ["alice", "bob", "carol"];
+    let listeners = names.map(|name| lab.listen(name, &[]));
+    for _ in 0..scaled(3, 12) {
+        relay.kill();
+        relay = lab.relay(&[]);
+    }
+    let start = Instant::now();
+    let file = lab.file("x.bin", MIB);
+    let to = names.map(|name| ["--to", name]).concat();
+    let options = [&to[..], &["--wait", "30s"]].concat();
+    lab.send("sender", &options, &[&file]).expect(0);
+    let took = start.elapsed();
+    println!("all were served {took:.1?} after the relay's return");
+    // An idle listener pings every ten seconds, and hears of the restart by that; and a busy machine.
+    assert!(took < Duration::from_secs(25), "{took:?}");
+    for name in names {
+        assert_same(&file, &lab.out(name).join("x.bin"));
+    }
+    drop(listeners);
 }
 
 #[test]

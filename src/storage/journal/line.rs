@@ -106,3 +106,29 @@ pub(super) fn each_line(file: &File, mut act: impl FnMut(u64, Line)) -> io::Resu
 
 /// The longest line: two paths of 4 KiB, each character escaped, and room.
 pub(super) const LINE_MAX: usize = 64 * 1024;
+
+/// A file that was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Where, below the target directory.
+    pub stored: LocalPath,
+    /// How many bytes.
+    pub len: u64,
+    /// The hash of its content.
+    pub blake3: blake3::Hash,
+}
+
+/// A verified file that is about to get its name: what the sender says of it, and what it is.
+#[derive(Debug)]
+pub struct Named<'a> {
+    /// What the sender calls it.
+    pub path: &'a RelativePath,
+    /// Its announced length.
+    pub size: Option<u64>,
+    /// When it was last modified, by the sender's word.
+    pub modified: Option<Modified>,
+    /// How many bytes.
+    pub len: u64,
+    /// The hash of its content.
+    pub blake3: blake3::Hash,
+}

@@ -23,6 +23,9 @@ const AGAIN: [Duration; 3] = [
     Duration::from_secs(15),
     Duration::from_secs(60),
 ];
+/// How long a path takes to open on a local network: a message through the relay and its answer, a ping, and a
+/// handshake.
+const EXPECTED: Duration = Duration::from_millis(100);
 /// A connection that lasted so long makes the next pause a short one again.
 const STABLE: Duration = Duration::from_secs(10);
 /// Messages of the other end that wait.
@@ -34,6 +37,7 @@ pub(in crate::transfer) struct Opening {
     named: mpsc::Sender<Vec<u8>>,
     link: watch::Receiver<Option<Link>>,
     policy: Policy,
+    began: Instant,
     _over: DropGuard,
 }
 
@@ -53,6 +57,11 @@ impl Opening {
         if let Some(link) = &*self.link.borrow() {
             link.close(Code::PeerGone, "");
         }
+    }
+
+    /// Until when a path is likely to be found, where one is near.
+    pub(in crate::transfer) fn expected_until(&self) -> tokio::time::Instant {
+        (self.began + EXPECTED).into()
     }
 
     /// Whether files are to wait for it.
@@ -80,6 +89,7 @@ pub(in crate::transfer) fn open(hub: &Hub, conversation: Conversation) -> Openin
         named,
         link: linked,
         policy: hub.policy(),
+        began: Instant::now(),
         _over: over.drop_guard(),
     }
 }

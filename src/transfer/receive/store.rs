@@ -16,14 +16,12 @@ use super::{
 use crate::{
     protocol::{Code, FileIndex, FrameHeader, FrameKind, RelativePath, Road},
     sealing::{FileDigest, FileOpener, Head, HeadKind, OpenError},
-    storage::{Modified, Named, Outcome, Partial, Target, crash_point, store_all},
+    storage::{Modified, Named, Outcome, Partial, Target, batch_size, crash_point, store_all},
     transfer::{Event, buffers::Buffer},
 };
 
 /// Files that wait to be stored: at most so many chunks in memory.
 const QUEUE: usize = 64;
-/// Files in one batch.
-const BATCH: usize = 256;
 /// Directories of one transfer that get the times they had at the sender.
 const DIRECTORIES: usize = 64 * 1024;
 
@@ -53,8 +51,9 @@ pub(super) fn start(context: Arc<Context>) -> mpsc::Sender<Job> {
             context,
             directories: BTreeMap::new(),
         };
-        let mut batch = Vec::with_capacity(BATCH);
-        while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let size = batch_size();
+        let mut batch = Vec::with_capacity(size);
+        while queue.blocking_recv_many(&mut batch, size) > 0 {
             store.store(batch.drain(..));
         }
         store.set_directory_times();

@@ -5,6 +5,7 @@ use std::{collections::HashMap, future::poll_fn, sync::Arc, task::Poll, time::Du
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
+    time::Instant,
 };
 
 use super::{
@@ -174,6 +175,7 @@ impl Running {
                 relay: channel.streams(),
                 direct: direct.map(Opening::link),
                 only_direct: direct.is_some_and(Opening::is_only_road),
+                expected_until: direct.map_or_else(Instant::now, Opening::expected_until),
             },
             again,
             limit,
