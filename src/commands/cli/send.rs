@@ -88,12 +88,15 @@ pub enum Compress {
 
 /// `p2p send`
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    override_usage = "p2p send [OPTIONS] --to <ID> [PATH]...",
+    after_help = "\
 Examples:
   p2p send --to alice report.csv
   p2p send --to alice --to id:k7m2qx-hw3u photos/ notes.md
   tar c . | p2p send --to alice --name backup.tar -
-  p2p send --to alice --text 'the build is done'")]
+  p2p send --to alice --text 'the build is done'"
+)]
 pub struct SendArgs {
     /// A name, a peer ID, or `id:` and at least 10 characters of one; repeatable.
     #[arg(long, value_name = "ID", required = true)]
