@@ -14,8 +14,8 @@ use super::congestion::{Congestion, PathRate};
 /// File streams that one end may have open towards the other.
 ///
 /// Small files travel one per stream, so this is how many of them are under way in one round trip:
-/// 512 make 6,400 files a second at 80 ms. It also bounds what a hostile peer can pin.
-pub const STREAMS_MAX: u32 = 512;
+/// 256 make 3,200 files a second at 80 ms. It also bounds what a hostile peer can pin.
+pub const STREAMS_MAX: u32 = 256;
 
 /// What a stream's sender may send before the receiver has read any of it, in bytes.
 ///

@@ -35,14 +35,13 @@ fn a_listener_that_only_receives_is_followed_to_another_address() {
 
     let file = lab.file("file", 12 * MIB);
     let mut command = lab.command("sender");
-    command.args([
-        "--json", "--direct", "never", "send", "--to", "alice", "--limit", "2Mi",
-    ]);
+    command.env("P2P_ROAD", "relay");
+    command.args(["--json", "send", "--to", "alice", "--limit", "2Mi"]);
     command.arg(&file);
     let mut send = Proc::start(hub.inside(&command));
     send.wait_count("progress", 2);
-    end.ip(&format!("addr add 10.8.1.3/16 dev {device}"));
     end.ip(&format!("addr del 10.8.1.2/16 dev {device}"));
+    end.ip(&format!("addr add 10.8.1.3/16 dev {device}"));
     let moved = Instant::now();
     let before = send.events("progress").len();
     send.wait_count("progress", before + 3);

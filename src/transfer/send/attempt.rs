@@ -51,8 +51,9 @@ const HELD_SHARE: u32 = 10;
 /// files as the relay has memory for.
 const AHEAD_MAX: usize = 2048;
 /// So many times the places of small files there are while those under way hold little: over a long way,
-/// it is how many there are that decides how fast they arrive.
-const SMALL_TIMES: usize = 3;
+/// it is how many there are that decides how fast they arrive. Fewer than there are streams, so that bulk has
+/// a place.
+const SMALL_TIMES: (usize, usize) = (7, 4);
 /// What little is, in bytes.
 const SMALL_BYTES: u64 = 8 << 20;
 /// For how long a recipient is not looked at after it has moved.
@@ -137,7 +138,7 @@ impl Attempt {
         let room = match class {
             FileClass::Small => {
                 let few = self.under_way.small < self.places.small;
-                few || (self.under_way.small < SMALL_TIMES * self.places.small
+                few || (self.under_way.small < self.places.small * SMALL_TIMES.0 / SMALL_TIMES.1
                     && self.small.values().sum::<u64>() < SMALL_BYTES)
             }
             FileClass::Bulk => self.under_way.bulk < self.places.bulk,

@@ -335,7 +335,7 @@ fn a_full_listener_is_asked_again_and_a_no_is_a_no() {
 fn no_more_files_are_under_way_than_there_are_places() {
     let (mut attempt, to) = attempt(1);
     attempt.on_message(at(1), to[0].id, accept(false));
-    let small = PLACES.small * SMALL_TIMES;
+    let small = PLACES.small * SMALL_TIMES.0 / SMALL_TIMES.1;
     for index in 0..small as u64 {
         assert!(attempt.has_room_for(FileClass::Small));
         attempt.on_launch(FileIndex(index), &head(Some(3)), FileClass::Small);
