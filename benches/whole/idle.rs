@@ -32,6 +32,8 @@ use super::{
 const WATCHED: Duration = Duration::from_secs(24);
 /// From one listener to the next: a crowd that comes as fast as it can is measured with the restart.
 const BETWEEN: Duration = Duration::from_millis(2);
+/// A broadcast goes to no more than this: in one process, each listener that receives takes threads.
+const BROADCAST_TO: u64 = 2_000;
 /// What is sent to all of them, in bytes.
 const BROADCAST: u64 = 1 << 20;
 
@@ -84,17 +86,19 @@ fn with_packets(mtu: Option<u16>) {
         share < goal,
         "of one core",
     );
-    let file = world.file("broadcast.bin", BROADCAST);
-    let took = world.time(&["broadcast", "--timeout", "10m"], &file);
-    assert_eq!(crowd.line(), "all received");
-    let served = each(&world);
-    row(
-        &format!("the same, after a broadcast of 1 MiB to {peers}"),
-        &format!("{served:.1} KiB"),
-        "<60 KiB",
-        served < 60.0,
-        &format!("{details}; it took {:.1} s", took.as_secs_f64()),
-    );
+    if peers <= BROADCAST_TO {
+        let file = world.file("broadcast.bin", BROADCAST);
+        let took = world.time(&["broadcast", "--timeout", "10m"], &file);
+        assert_eq!(crowd.line(), "all received");
+        let served = each(&world);
+        row(
+            &format!("the same, after a broadcast of 1 MiB to {peers}"),
+            &format!("{served:.1} KiB"),
+            "<60 KiB",
+            served < 60.0,
+            &format!("{details}; it took {:.1} s", took.as_secs_f64()),
+        );
+    }
     world.restart();
     let start = Instant::now();
     assert_eq!(crowd.line(), "all here");
@@ -120,7 +124,11 @@ pub fn play(args: &[String]) {
         received: AtomicU64::new(0),
     });
     let folder = tempfile::tempdir().unwrap();
+    // Each listener that receives has a thread for its disk.
+    let threads = usize::try_from(4 * peers.min(BROADCAST_TO)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(threads)
+        .thread_stack_size(256 << 10)
         .enable_all()
         .build()
         .unwrap();
@@ -135,7 +143,10 @@ pub fn play(args: &[String]) {
             let mut member = Member::new(identity, name, invite.clone());
             member.tuning = Tuning::from_env();
             let room = invite.secret.room_id();
-            let known = KnownPeers::new(folder.path().join("known"), room);
+            // Each a home of its own, as on machines of their own.
+            let own = folder.path().join(number.to_string());
+            std::fs::create_dir(&own).unwrap();
+            let known = KnownPeers::new(own.join("known"), room);
             let sink = Destination::Writer(SharedWriter::new(std::io::sink()));
             let config = ListenConfig {
                 destination: sink,
@@ -143,7 +154,7 @@ pub fn play(args: &[String]) {
                 conflict: Conflict::Rename,
                 max_size: None,
                 once: false,
-                journal: folder.path().join("journal"),
+                journal: own.join("journal"),
                 policy: Arc::new(AcceptAll),
                 known,
                 after: None,

@@ -485,11 +485,4 @@ impl Presence {
     pub fn peers(&self) -> impl Iterator<Item = &Peer> {
         self.0.values().filter_map(|ways| Some(&ways.first()?.1))
     }
-
-    /// Lets these ways come first, where there is a choice.
-    pub fn prefer(&mut self, preferred: impl Fn(WayId) -> bool) {
-        for ways in self.0.values_mut() {
-            ways.sort_by_key(|(id, _)| !preferred(*id));
-        }
-    }
 }

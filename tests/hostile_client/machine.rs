@@ -268,7 +268,7 @@ fn a_relay_in_a_small_control_group_is_not_killed() {
     let relay = relay_after(&mut lab, "sh", &enter, &[]);
     let siege = Siege::with(lab, relay);
     // Its own choice of a limit holds against whoever wants all of it.
-    siege.under(|invite| async move {
+    let seen = siege.under(|invite| async move {
         let pairs = (0..16).map(async |number| {
             let pair = sender_and_sink(&invite, number).await;
             let header = file_header(transfer(number), 0);
@@ -277,5 +277,10 @@ fn a_relay_in_a_small_control_group_is_not_killed() {
         });
         futures_util::future::join_all(pairs).await
     });
+    seen.harmless(16 * MIB);
+    let mut status = siege.lab.run("relay", ["server", "status"]);
+    status.expect(0);
+    // Half of what the group leaves beside the program.
+    assert_eq!(status.wait_event("status")["memory_limit"], 16 * MIB);
     drop(siege);
 }

@@ -253,3 +253,32 @@ impl Drop for Killed {
         let _ = self.0.wait();
     }
 }
+
+#[test]
+fn with_four_threads_nothing_is_lost_and_each_is_watched_over() {
+    let (lab, relay) = Lab::with_relay(&[&METRICS[..], &["--threads", "4"]].concat());
+    let names = ["ann", "ben", "cat", "dan", "eve"];
+    let listeners = names.map(|name| lab.listen(name, &[]));
+    let files: Vec<_> = (0..4)
+        .map(|number| lab.file(&format!("{number}.bin"), 3 * MIB + number))
+        .collect();
+    let senders = ["one", "two", "three"].map(|who| {
+        let args = ["broadcast"].iter().map(std::ffi::OsStr::new);
+        lab.run(who, args.chain(files.iter().map(|file| file.as_os_str())))
+    });
+    for mut sender in senders {
+        sender.expect(0);
+    }
+    for (name, listener) in names.iter().zip(&listeners) {
+        listener.wait_count("received", 3 * files.len());
+        for file in &files {
+            assert_same(file, &lab.out(name).join(file.file_name().unwrap()));
+        }
+    }
+    for worker in 0..4 {
+        let series = format!("p2p_relay_worker_tick_seconds{{worker=\"{worker}\"}}");
+        wait_sample(&relay, &series, |age| age < 30.0);
+    }
+    let failed = "p2p_relay_file_deliveries_total{code=\"peer_gone\"}";
+    assert_eq!(sample(&get(&relay, "/metrics").1, failed), Some(0.0));
+}
