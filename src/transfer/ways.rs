@@ -159,7 +159,7 @@ impl<'a> Ways<'a> {
         };
         if member.has_relay() {
             ways.tasks.push(Box::pin(async move {
-                Done::Relay(member.enter_observed(None, &**observer).await)
+                Done::Relay(member.enter_observed(None, Some(watch), &**observer).await)
             }));
         }
         ways
@@ -253,16 +253,19 @@ impl<'a> Ways<'a> {
 
     /// Sends what still waits, then ends every way.
     pub async fn close(self, code: Code) {
+        for way in self.open.iter().filter(|way| way.owner.is_none()) {
+            self.member.note_rate(&way.channel);
+        }
         let closing = self.open.into_iter().map(|way| way.channel.close(code));
         let mut closing: FuturesUnordered<_> = closing.collect();
         while closing.next().await.is_some() {}
     }
 
     fn dial_relay(&mut self, pause: Duration) {
-        let member = self.member;
+        let (member, watch) = (self.member, self.watch);
         self.tasks.push(Box::pin(async move {
             tokio::time::sleep(pause).await;
-            Done::Relay(member.enter(None).await)
+            Done::Relay(member.enter_and_list(watch).await)
         }));
     }
 
@@ -276,9 +279,10 @@ impl<'a> Ways<'a> {
             tries => LAN_PAUSE * 2_u32.pow(tries.min(8)),
         };
         let member = self.member.on_lan(relay, it.found.addresses.clone());
+        let watch = self.watch;
         self.tasks.push(Box::pin(async move {
             tokio::time::sleep(pause).await;
-            Done::Lan(relay, member.enter(None).await)
+            Done::Lan(relay, member.enter_and_list(watch).await)
         }));
     }
 
@@ -358,7 +362,6 @@ impl<'a> Ways<'a> {
         let id = WayId(self.next);
         self.next += 1;
         let road = channel.road();
-        channel.ask(self.watch);
         self.open.push(Way { id, channel, owner });
         self.told.push_back(WayEvent::Opened { way: id, road });
     }
