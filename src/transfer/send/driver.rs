@@ -3,44 +3,40 @@
 //! One task owns all of it, so that nothing is locked. Files are tasks of their own, and what
 //! computes or reads is on threads; both report through one bounded queue.
 
+mod start;
+
 use std::{
     collections::HashMap,
-    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Summary,
-    attempt::{Attempt, Effect, FileNote, PartEnd, Places},
+    attempt::{Effect, FileNote, PartEnd},
     clock::Clock,
     file::Notes,
     interrupted,
-    keys::AttemptKeys,
     outbox::{Outbox, Outgoing, any_has_room},
     payload::Payload,
     producer::Produced,
+    replaced::ReplacedNames,
     running::{Running, next_produced},
     sender::Sender,
 };
 use crate::{
     protocol::{Code, PeerMessage, Road, TransferId},
     quic::RateLimit,
-    sealing::{Compression, NewTransfer, Suite, TransferSealer},
-    transfer::{
-        Channel, Error, ErrorKind, Event, Member, Observer, PeerEvent, PeerRef, WayEvent, WayId,
-        Ways,
-    },
+    sealing::Compression,
+    transfer::{Error, ErrorKind, Event, Member, Observer, PeerEvent, WayEvent, WayId, Ways},
 };
 
 /// What files' tasks have found out and nobody has taken yet.
 const NOTES: usize = 512;
-/// Names that were replaced and are told one by one.
-const REPLACED_SHOWN: u64 = 5;
 /// How often time limits are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -53,8 +49,7 @@ pub(super) struct Driver<'a> {
     pub(super) limit: Option<Arc<RateLimit>>,
     pub(super) compression: Compression,
     pub(super) clock: Clock,
-    /// How many names were replaced, once an attempt counts them.
-    pub(super) replaced: Option<u64>,
+    pub(super) replaced: ReplacedNames,
 }
 
 /// One send on its way.
@@ -90,22 +85,8 @@ impl Driver<'_> {
         summary
     }
 
-    fn on_replaced(&mut self, from: &str, to: &str) {
-        let replaced = self.replaced.get_or_insert(0);
-        *replaced += 1;
-        if *replaced <= REPLACED_SHOWN {
-            let text = format!("{from} is sent as {to}");
-            self.observer.event(Event::Notice { text });
-        }
-    }
-
-    fn on_all_replaced(&mut self) {
-        let more = self
-            .replaced
-            .get_or_insert(0)
-            .saturating_sub(REPLACED_SHOWN);
-        if more > 0 {
-            let text = format!("{more} more names are sent with %XX for what cannot be shown");
+    fn notice(&self, text: Option<String>) {
+        if let Some(text) = text {
             self.observer.event(Event::Notice { text });
         }
     }
@@ -169,90 +150,6 @@ impl<'d, 'a> Run<'d, 'a> {
                 }
             }
         }
-    }
-
-    /// Offers the payload to these, in an attempt with fresh keys.
-    fn start(&mut self, now: Duration, (way, ways): (WayId, &Ways<'_>), recipients: &[usize]) {
-        let (Some(road), Some(outbox)) = (ways.road(way), self.outboxes.get_mut(&way)) else {
-            return;
-        };
-        let Some(walk) = self.driver.payload.take() else {
-            return;
-        };
-        if !self.driver.payload.can_be_sent_again() {
-            self.sender.on_payload_taken_for_good();
-        }
-        let member = self.driver.member;
-        let link = recipients.iter().all(|place| {
-            let peer = self.sender.present(way, self.sender.target(*place).id);
-            peer.is_none_or(|peer| peer.bundle.hard_links)
-        });
-        let count = u32::try_from(recipients.len())
-            .ok()
-            .and_then(NonZeroU32::new);
-        let sealer = TransferSealer::new(&NewTransfer {
-            identity: &member.identity,
-            name: &member.name,
-            room: member.room(),
-            member_key: &member.member_key(),
-            suite: Suite::preferred(),
-            recipients: count.expect("an attempt has recipients, and not four billion"),
-            manifest: &self.driver.payload.manifest(link),
-        });
-        let transfer = sealer.transfer();
-        let extent = self.driver.payload.extent(link);
-        let known = (extent.files, extent.bytes, self.driver.payload.text);
-        self.sender
-            .on_attempt((transfer, recipients), (way, road), known);
-        let mut parts = Vec::with_capacity(recipients.len());
-        let mut paths = HashMap::new();
-        let takes_direct = ways.channel(way).is_some_and(Channel::takes_direct);
-        for place in recipients {
-            let peer = self.sender.target(*place).id;
-            let Some(bundle) = self.sender.present(way, peer).map(|peer| &peer.bundle) else {
-                continue;
-            };
-            match sealer.offer_and_path(bundle) {
-                Ok((offer, path)) => {
-                    if bundle.direct && takes_direct {
-                        let name = bundle.name.clone();
-                        paths.insert(peer, (PeerRef::new(peer, name), path));
-                    }
-                    parts.push((peer, sealer.receipts(bundle.key)));
-                    let message = PeerMessage::Offer { offer };
-                    outbox.message(transfer, Some(peer), message);
-                }
-                Err(error) => {
-                    let error = Error::from_source(ErrorKind::NoSuchPeer, error);
-                    self.sender.on_not_offered(now, *place, error);
-                }
-            }
-        }
-        let is_first = self.running.values().all(|running| running.way != way);
-        let places = match is_first {
-            true => Places::FIRST,
-            false => Places::BESIDE,
-        };
-        let running = Running {
-            attempt: Attempt::new(parts, (self.driver.timeout, places), now),
-            way,
-            keys: Arc::new(AttemptKeys {
-                sealer,
-                compression: self.driver.compression,
-            }),
-            walk: Some(walk),
-            link,
-            announce: self.driver.replaced.is_none(),
-            produced: None,
-            held: None,
-            starts: HashMap::new(),
-            tasks: JoinSet::new(),
-            paths,
-            direct: None,
-            again: HashMap::new(),
-            done: Vec::new(),
-        };
-        self.running.insert(transfer, running);
     }
 
     /// Carries out everything that has become due, and ends attempts that are over.
@@ -430,7 +327,10 @@ impl<'d, 'a> Run<'d, 'a> {
                 }
             }
             Some(Produced::Hashing) => running.attempt.on_hashing(now),
-            Some(Produced::Replaced(from, to)) => self.driver.on_replaced(&from, &to),
+            Some(Produced::Replaced(from, to)) => {
+                let text = self.driver.replaced.add(&from, &to);
+                self.driver.notice(text);
+            }
             Some(Produced::Unreadable(path, error)) => {
                 self.sender.on_unreadable(transfer, path, error);
             }
@@ -438,7 +338,8 @@ impl<'d, 'a> Run<'d, 'a> {
                 running.produced = None;
                 running.attempt.on_all_found(now, files);
                 if running.announce {
-                    self.driver.on_all_replaced();
+                    let text = self.driver.replaced.finish();
+                    self.driver.notice(text);
                 }
             }
             None => running.produced = None,

@@ -26,6 +26,7 @@ mod outbox;
 mod payload;
 mod producer;
 mod recipients;
+mod replaced;
 mod request;
 mod running;
 mod sender;
@@ -39,8 +40,8 @@ pub use request::{SendRequest, SourceSpec, To};
 pub use target::{Status, Summary, Target};
 
 use self::{
-    clock::Clock, driver::Driver, payload::Payload, recipients::Recipients, sender::Sender,
-    target::Patience,
+    clock::Clock, driver::Driver, payload::Payload, recipients::Recipients,
+    replaced::ReplacedNames, sender::Sender, target::Patience,
 };
 use super::{Error, ErrorKind, Member, Observer, Ways};
 use crate::{home::KnownPeers, protocol::Code, quic::RateLimit, sealing::Compression};
@@ -72,7 +73,7 @@ pub async fn send(
             Compression::Never
         },
         clock: Clock::start(),
-        replaced: None,
+        replaced: ReplacedNames::default(),
     };
     let (to, wait) = (&request.to, request.wait);
     let mut record = match to {
