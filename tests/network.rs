@@ -5,6 +5,12 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "common/far.rs"]
+mod far;
+#[cfg(target_os = "linux")]
+#[path = "common/link.rs"]
+mod link;
 
 #[path = "network/back.rs"]
 mod back;
@@ -18,6 +24,11 @@ mod hostile;
 mod lan;
 #[path = "network/lan_hostile.rs"]
 mod lan_hostile;
+#[cfg(target_os = "linux")]
+#[path = "network/long_links.rs"]
+mod long_links;
+#[path = "network/moves.rs"]
+mod moves;
 #[path = "network/namespace.rs"]
 mod namespace;
 #[path = "network/nat.rs"]

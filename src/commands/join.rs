@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, args: &JoinArgs) -> Result<u8, CommandError
     let entered = context.block_on(async {
         // There is nothing to reach where members find each other.
         if invite.relay.is_some() {
-            let channel = member.enter_observed(None, &*observer).await?;
+            let channel = member.enter_observed(None, None, &*observer).await?;
             channel.close(Code::Done).await;
         }
         Ok::<_, EnterError>(())

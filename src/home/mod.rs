@@ -20,6 +20,7 @@ mod invite_file;
 mod known_peers;
 mod listen_lock;
 mod private_file;
+mod rate_notes;
 mod road_notes;
 mod rooms;
 
@@ -28,6 +29,7 @@ pub use invite_file::{InviteFileError, load_invite, save_invite};
 pub use known_peers::{KnownError, KnownPeers};
 pub use listen_lock::{ListenLock, ListenLockError};
 pub use private_file::PrivateFileError;
+pub use rate_notes::{PathNote, RateNotes};
 pub use road_notes::RoadNotes;
 pub use rooms::{RoomName, RoomNameError, Rooms, RoomsError, SavedRoom};
 

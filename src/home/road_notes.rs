@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::private_file;
+use super::{private_file, rate_notes::RateNotes};
 
 /// For how long a note holds: networks change, and so do their firewalls.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -37,6 +37,12 @@ impl RoadNotes {
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self { path }
+    }
+
+    /// What the ways to relays carried, beside this file.
+    #[must_use]
+    pub fn rates(&self) -> RateNotes {
+        RateNotes::new(self.path.with_file_name("rates.json"))
     }
 
     /// Whether UDP did not reach this relay from this network within the last hour.

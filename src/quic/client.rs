@@ -9,13 +9,14 @@ use std::{
 
 use quinn::TokioRuntime;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     ConnectError, Credentials, Datagrams, DirectSocket, Link, LinkError, Roads, Role,
     SocketBuffers, Tuning,
     direct::shared_endpoint,
     endpoint_config::endpoint_config,
+    network,
     stagger::{BETWEEN_ADDRESSES, first, interleave},
     tls, tunnel,
 };
@@ -32,6 +33,8 @@ pub struct ClientEndpoint {
     endpoint: quinn::Endpoint,
     buffers: Option<SocketBuffers>,
     direct: Option<(DirectSocket, Datagrams)>,
+    /// Follows this machine from network to network, where packets travel over UDP.
+    _following: Option<AbortOnDropHandle<()>>,
 }
 
 impl ClientEndpoint {
@@ -98,6 +101,16 @@ impl ClientEndpoint {
     pub async fn close(self, code: Code) {
         self.endpoint.close(code.number().into(), b"");
         let _ = timeout(CLOSE_LIMIT, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// Whenever this machine has another address, says so to the other ends at once: who only receives would
+/// be looked for at the old one until its next ping.
+async fn follow(socket: DirectSocket, remote: IpAddr) {
+    loop {
+        network::changed(remote).await;
+        tracing::debug!("this machine's address has changed");
+        socket.announce();
     }
 }
 
@@ -189,8 +202,10 @@ impl Attempt<'_> {
         let named = address.to_string();
         let link = timeout(self.limit, self.handshake(&endpoint, address, &named, None));
         let link = link.await.unwrap_or_else(|_| Err(self.silent(&named)))?;
+        let following = tokio::spawn(follow(direct.clone(), address.ip()));
         let endpoint = ClientEndpoint {
             endpoint,
+            _following: Some(AbortOnDropHandle::new(following)),
             buffers: Some(buffers),
             direct: Some((direct, datagrams)),
         };
@@ -218,6 +233,7 @@ impl Attempt<'_> {
             let link = link.await?;
             let endpoint = ClientEndpoint {
                 endpoint,
+                _following: None,
                 buffers: None,
                 direct: None,
             };

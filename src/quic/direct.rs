@@ -108,6 +108,15 @@ impl DirectSocket {
         }
     }
 
+    /// Sends a packet on every connection, so that the other ends learn of a new address of this machine.
+    ///
+    /// The socket stays: it is bound to no address, and NATs know its port.
+    pub(super) fn announce(&self) {
+        if let Err(error) = self.endpoint.rebind_abstract(self.socket.clone()) {
+            tracing::debug!(%error, "a new address is not announced");
+        }
+    }
+
     /// Lets peers connect from now on.
     ///
     /// # Errors

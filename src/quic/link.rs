@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError,
+    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, PathRate, congestion,
     reassembly::{Held, HeldMemory},
     stagger::canonical,
     tls,
@@ -122,6 +122,12 @@ impl Link {
     #[must_use]
     pub fn rtt(&self) -> Duration {
         self.connection.rtt()
+    }
+
+    /// What the way to the other end carries, where it is long and enough was sent to tell.
+    #[must_use]
+    pub fn measured(&self) -> Option<PathRate> {
+        congestion::measured(self.connection.congestion_state())
     }
 
     /// Packets sent, packets lost, and the current MTU in bytes, for logs.

@@ -32,6 +32,7 @@ mod workers;
 pub use batches::batching;
 pub use certificate::Certificate;
 pub use client::ClientEndpoint;
+pub use congestion::PathRate;
 pub use control::{ControlReceiver, ControlSender};
 pub use direct::{Caller, Datagrams, DirectSocket};
 pub use endpoint::{Incoming, RelayEndpoint};

@@ -1,6 +1,50 @@
 //! Which network this machine is on, as far as it can tell by itself.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant, SystemTime},
+};
+
+/// How often it is looked whether packets leave from another address.
+///
+/// Two system calls; an address that changes is noticed by connections within this and a round trip.
+const LOOK: Duration = Duration::from_secs(1);
+/// By how much the clock on the wall must be ahead of the one that stops while the machine sleeps.
+const SLEPT: Duration = Duration::from_secs(3);
+
+/// Counts how often this machine has changed its network.
+static EPOCH: AtomicU64 = AtomicU64::new(0);
+
+/// A number that changes with the machine's network; what was measured before is of another path.
+pub(super) fn epoch() -> u64 {
+    EPOCH.load(Ordering::Relaxed)
+}
+
+/// Waits until packets to `remote` leave from another address than they do now, or the machine has
+/// slept.
+///
+/// Being without a network for a while is no change: only what comes after it can be. Cancel-safe.
+pub(super) async fn changed(remote: IpAddr) {
+    let local = match remote {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let mut before = source_towards(local, remote);
+    let mut clocks = (Instant::now(), SystemTime::now());
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let (ran, passed) = (clocks.0.elapsed(), clocks.1.elapsed().unwrap_or_default());
+        clocks = (Instant::now(), SystemTime::now());
+        let now = source_towards(local, remote);
+        let moved = now.is_some() && before.is_some() && now != before;
+        before = now.or(before);
+        if moved || passed > ran + SLEPT {
+            EPOCH.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+    }
+}
 
 /// A name for the networks by which this machine reaches others; it changes when they do.
 ///

@@ -9,7 +9,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
-use super::congestion::Congestion;
+use super::congestion::{Congestion, PathRate};
 
 /// File streams that one end may have open towards the other.
 ///
@@ -103,11 +103,16 @@ pub enum Role {
 pub struct Tuning {
     /// The largest UDP payload to try, in bytes.
     pub mtu: u16,
+    /// What the path to the other end carried lately.
+    pub known: Option<PathRate>,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { mtu: MTU_MAX }
+        Self {
+            mtu: MTU_MAX,
+            known: None,
+        }
     }
 }
 
@@ -122,6 +127,7 @@ impl Tuning {
             .and_then(|text| text.parse().ok());
         Self {
             mtu: wanted.unwrap_or(MTU_MAX).clamp(MTU_MIN, MTU_MAX),
+            known: None,
         }
     }
 
@@ -170,6 +176,7 @@ impl Tuning {
         let tuning = match is_internet(remote) {
             true => Self {
                 mtu: self.mtu.min(MTU_INTERNET),
+                ..self
             },
             false => self,
         };
@@ -206,7 +213,7 @@ impl Tuning {
             .send_window(SEND_WINDOW)
             .packet_threshold(PACKET_THRESHOLD)
             .time_threshold(TIME_THRESHOLD)
-            .congestion_controller_factory(Arc::new(Congestion::default()))
+            .congestion_controller_factory(Arc::new(Congestion { known: self.known }))
             // Round-robin among files of one priority would finish them all late.
             .send_fairness(false)
             .mtu_discovery_config(Some(discovery))

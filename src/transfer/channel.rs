@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     protocol::{Code, FileClass, PeerId, PeerMessage, Road, SignedBundle, TransferId},
-    quic::{FileReceiver, FileSender, Link, LinkError, StreamError},
+    quic::{FileReceiver, FileSender, Link, LinkError, PathRate, StreamError},
 };
 
 /// Messages that wait in either direction.
@@ -105,11 +105,6 @@ impl Channel {
         self.events.poll_recv(context)
     }
 
-    /// Asks who is there without waiting: nothing has been said before.
-    pub(super) fn ask(&self, watch: bool) {
-        self.messages().try_put(Outgoing::List { watch });
-    }
-
     /// The way to send messages; cheap to clone, for tasks of their own.
     #[must_use]
     pub fn messages(&self) -> MessageSender {
@@ -147,6 +142,11 @@ impl Channel {
     #[must_use]
     pub fn road(&self) -> Road {
         self.road.link().road()
+    }
+
+    /// What the way to the relay carries, where it is long, over UDP, and was in use.
+    pub(super) fn measured(&self) -> Option<PathRate> {
+        self.road.link().measured()
     }
 
     /// Settles who takes part in a transfer of mine: who has accepted by now.

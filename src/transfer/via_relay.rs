@@ -14,11 +14,12 @@ use super::{
 };
 use crate::{
     direct::Policy,
+    home::PathNote,
     identity::{HpkePublicKey, MemberKey},
     protocol::{ClientToServer, Code, Road, ServerToClient},
     quic::{
         Certificate, ClientEndpoint, ControlReceiver, ControlSender, Credentials, Link, LinkError,
-        Role, StreamError, network_name,
+        PathRate, Role, StreamError, network_name,
     },
 };
 
@@ -43,24 +44,49 @@ impl Member {
         }
     }
 
+    /// Notes what the way to the relay carries, for the next time.
+    pub(super) fn note_rate(&self, channel: &Channel) {
+        let (Some(notes), Some(relay)) = (&self.road_notes, &self.invite.relay) else {
+            return;
+        };
+        if let Some(found) = channel.measured() {
+            let found = PathNote {
+                rate: found.rate,
+                round_trip: found.round_trip,
+            };
+            let relay = relay.at.to_string();
+            notes.rates().note(&relay, &network_name(), found);
+        }
+    }
+
     /// Enters the room; as a listener when there is a key to seal to.
     ///
     /// # Errors
     /// See [`EnterError`].
     pub async fn enter(&self, hpke: Option<HpkePublicKey>) -> Result<Channel, EnterError> {
-        enter(self, hpke).await
+        enter(self, hpke, None).await
     }
 
-    /// The same; says so once that takes long enough to wonder about.
+    /// Enters the room, and asks with the same packets who is there, which saves a round trip; with
+    /// `watch`, every later change arrives as well.
+    ///
+    /// # Errors
+    /// See [`EnterError`].
+    pub async fn enter_and_list(&self, watch: bool) -> Result<Channel, EnterError> {
+        enter(self, None, Some(watch)).await
+    }
+
+    /// Enters the room, asks who is there where `list` says with which changes, and says so once that takes long enough to wonder about.
     ///
     /// # Errors
     /// See [`EnterError`].
     pub async fn enter_observed(
         &self,
         hpke: Option<HpkePublicKey>,
+        list: Option<bool>,
         observer: &dyn Observer,
     ) -> Result<Channel, EnterError> {
-        let mut entering = std::pin::pin!(self.enter(hpke));
+        let mut entering = std::pin::pin!(enter(self, hpke, list));
         match tokio::time::timeout(SILENCE_MAX, &mut entering).await {
             Ok(entered) => entered,
             Err(_) => {
@@ -76,7 +102,11 @@ impl Member {
 const SILENCE_MAX: Duration = Duration::from_millis(500);
 
 /// Connects to the member's relay and enters the room; as a listener when there is a key to seal to.
-async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, EnterError> {
+async fn enter(
+    member: &Member,
+    hpke: Option<HpkePublicKey>,
+    list: Option<bool>,
+) -> Result<Channel, EnterError> {
     let listening = hpke.is_some();
     let role = if listening {
         Role::Listener
@@ -94,11 +124,19 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
     {
         roads.tcp_after = Duration::ZERO;
     }
+    let mut tuning = member.tuning;
+    if let Some(notes) = member.road_notes.as_ref().filter(|_| !listening) {
+        let note = notes.rates().recall(&named, &network);
+        tuning.known = note.map(|note| PathRate {
+            rate: note.rate,
+            round_trip: note.round_trip,
+        });
+    }
     let (mut endpoint, link) = ClientEndpoint::connect(
         (relay.at.host(), relay.at.port()),
         relay.fingerprint,
         &credentials,
-        (role, member.tuning),
+        (role, tuning),
         &roads,
         CONNECT_LIMIT,
     )
@@ -117,7 +155,7 @@ async fn enter(member: &Member, hpke: Option<HpkePublicKey>) -> Result<Channel, 
         bundle: member.bundle_with(hpke, direct.is_some()),
         listening,
     };
-    match timeout(WELCOME_LIMIT, greet(&link, hello)).await {
+    match timeout(WELCOME_LIMIT, greet(&link, hello, list)).await {
         Ok(Ok((sender, receiver, relay_now))) => {
             let (outgoing, queue) = mpsc::channel(QUEUE);
             let (events, received) = mpsc::channel(QUEUE);
@@ -185,10 +223,11 @@ async fn is_udp_open(member: &Member) -> bool {
     }
 }
 
-/// Says hello and waits for the welcome.
+/// Says hello, and what else need not wait for the answer; then waits for the welcome.
 async fn greet(
     link: &Link,
     hello: ClientToServer,
+    list: Option<bool>,
 ) -> Result<
     (
         ControlSender<ClientToServer>,
@@ -199,6 +238,9 @@ async fn greet(
 > {
     let (mut sender, mut receiver) = link.open_control().await?;
     sender.send(&hello).await?;
+    if let Some(watch) = list {
+        sender.send(&ClientToServer::Peers { watch }).await?;
+    }
     match receiver.receive().await? {
         Some(ServerToClient::Welcome { now_unix }) => Ok((sender, receiver, now_unix)),
         _ => Err(StreamError::Malformed("no welcome".into())),

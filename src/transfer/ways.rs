@@ -4,6 +4,8 @@
 //! Both are tried from the start, and tried again when they fail. Each listener on the LAN runs a relay of
 //! its own, so that each is a channel of its own; nobody but that listener is looked for there.
 
+mod presence;
+
 use std::{
     collections::{HashMap, VecDeque},
     future::poll_fn,
@@ -16,7 +18,9 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
-use super::{Channel, EnterError, Member, Observer, Peer, PeerEvent};
+pub use presence::Presence;
+
+use super::{Channel, EnterError, Member, Observer, PeerEvent};
 use crate::{
     lan::{Found, Search},
     protocol::{Code, PeerId, Road},
@@ -159,7 +163,7 @@ impl<'a> Ways<'a> {
         };
         if member.has_relay() {
             ways.tasks.push(Box::pin(async move {
-                Done::Relay(member.enter_observed(None, &**observer).await)
+                Done::Relay(member.enter_observed(None, Some(watch), &**observer).await)
             }));
         }
         ways
@@ -253,16 +257,19 @@ impl<'a> Ways<'a> {
 
     /// Sends what still waits, then ends every way.
     pub async fn close(self, code: Code) {
+        for way in self.open.iter().filter(|way| way.owner.is_none()) {
+            self.member.note_rate(&way.channel);
+        }
         let closing = self.open.into_iter().map(|way| way.channel.close(code));
         let mut closing: FuturesUnordered<_> = closing.collect();
         while closing.next().await.is_some() {}
     }
 
     fn dial_relay(&mut self, pause: Duration) {
-        let member = self.member;
+        let (member, watch) = (self.member, self.watch);
         self.tasks.push(Box::pin(async move {
             tokio::time::sleep(pause).await;
-            Done::Relay(member.enter(None).await)
+            Done::Relay(member.enter_and_list(watch).await)
         }));
     }
 
@@ -276,9 +283,10 @@ impl<'a> Ways<'a> {
             tries => LAN_PAUSE * 2_u32.pow(tries.min(8)),
         };
         let member = self.member.on_lan(relay, it.found.addresses.clone());
+        let watch = self.watch;
         self.tasks.push(Box::pin(async move {
             tokio::time::sleep(pause).await;
-            Done::Lan(relay, member.enter(None).await)
+            Done::Lan(relay, member.enter_and_list(watch).await)
         }));
     }
 
@@ -358,7 +366,6 @@ impl<'a> Ways<'a> {
         let id = WayId(self.next);
         self.next += 1;
         let road = channel.road();
-        channel.ask(self.watch);
         self.open.push(Way { id, channel, owner });
         self.told.push_back(WayEvent::Opened { way: id, road });
     }
@@ -419,67 +426,4 @@ fn new_backoff() -> ExponentialBackoff {
         .with_jitter()
         .without_max_times()
         .build()
-}
-
-/// Who listens, and by which ways: the first that had it first.
-#[derive(Debug, Default, Clone)]
-pub struct Presence(HashMap<PeerId, Vec<(WayId, Peer)>>);
-
-impl Presence {
-    /// A peer came, changed, or went, as one way says.
-    pub fn on_peer(&mut self, way: WayId, peer: Peer) {
-        let ways = self.0.entry(peer.id).or_default();
-        let known = ways.iter_mut().find(|(id, _)| *id == way);
-        match (peer.is_listening(), known) {
-            (true, Some(known)) => known.1 = peer,
-            (true, None) => ways.push((way, peer)),
-            (false, _) => {
-                ways.retain(|(id, _)| *id != way);
-                if ways.is_empty() {
-                    self.0.remove(&peer.id);
-                }
-            }
-        }
-    }
-
-    /// Nobody is there by this way any more.
-    pub fn on_lost(&mut self, way: WayId) {
-        self.0.retain(|_, ways| {
-            ways.retain(|(id, _)| *id != way);
-            !ways.is_empty()
-        });
-    }
-
-    /// It could not be served by this way: another comes first, if there is one.
-    pub fn on_failed(&mut self, way: WayId, peer: PeerId) {
-        if let Some(ways) = self.0.get_mut(&peer)
-            && ways.first().is_some_and(|(id, _)| *id == way)
-        {
-            ways.rotate_left(1);
-        }
-    }
-
-    /// By which way a peer is to be served.
-    #[must_use]
-    pub fn of(&self, peer: PeerId) -> Option<&(WayId, Peer)> {
-        self.0.get(&peer)?.first()
-    }
-
-    /// A peer as one way says that it is.
-    #[must_use]
-    pub fn by(&self, way: WayId, peer: PeerId) -> Option<&Peer> {
-        let mut ways = self.0.get(&peer)?.iter();
-        ways.find_map(|(id, peer)| (*id == way).then_some(peer))
-    }
-
-    /// Whether it listens.
-    #[must_use]
-    pub fn has(&self, peer: PeerId) -> bool {
-        self.0.contains_key(&peer)
-    }
-
-    /// Everyone who listens, once.
-    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
-        self.0.values().filter_map(|ways| Some(&ways.first()?.1))
-    }
 }

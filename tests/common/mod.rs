@@ -52,6 +52,7 @@ pub struct Lab {
     folder: TempDir,
     invite: Option<String>,
     address: String,
+    binary: PathBuf,
 }
 
 impl Lab {
@@ -61,6 +62,7 @@ impl Lab {
             folder: tempfile::tempdir().unwrap(),
             invite: None,
             address: "127.0.0.1:0".into(),
+            binary: env!("CARGO_BIN_EXE_p2p").into(),
         }
     }
 
@@ -102,6 +104,11 @@ impl Lab {
         self.invite = invite;
     }
 
+    /// Which `p2p` its processes are.
+    pub fn use_binary(&mut self, binary: PathBuf) {
+        self.binary = binary;
+    }
+
     /// Everything of this laboratory.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -131,7 +138,7 @@ impl Lab {
 
     /// `p2p` as `who`, without any option yet.
     pub fn command(&self, who: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_p2p"));
+        let mut command = Command::new(&self.binary);
         for variable in [
             "P2P_SERVER",
             "P2P_HOME",

@@ -1,4 +1,5 @@
 //! Network namespaces, made and removed by the tests.
+#![allow(dead_code, reason = "benchmarks use their own part of it")]
 
 use std::{
     ffi::OsStr,
@@ -55,6 +56,11 @@ impl Namespace {
         let namespace = Self { name };
         namespace.ip("link set lo up");
         namespace
+    }
+
+    /// By which `ip netns` knows it.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A cable to another namespace, with these addresses at both ends.

@@ -4,6 +4,8 @@ mod competition;
 mod model;
 mod rate;
 #[cfg(test)]
+mod rivals;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
@@ -18,23 +20,43 @@ use model::Model;
 use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, Cubic, CubicConfig};
 use quinn_proto::RttEstimator;
 
+use super::network;
+
 /// Below this round trip, CUBIC decides: what delays packets there is processors, not queues.
 const NEAR: Duration = Duration::from_millis(2);
 
+/// What a path was measured to carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathRate {
+    /// Bytes per second.
+    pub rate: u64,
+    /// Without a queue.
+    pub round_trip: Duration,
+}
+
 /// Makes controllers.
 #[derive(Debug, Default)]
-pub(super) struct Congestion {}
+pub(super) struct Congestion {
+    /// What such a path carried lately.
+    pub(super) known: Option<PathRate>,
+}
 
 impl ControllerFactory for Congestion {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
-        let model = Model::new(now, current_mtu);
-        let mut cubic = CubicConfig::default();
-        cubic.initial_window(model.initial_window());
+        let model = Model::new(now, current_mtu, self.known);
         Box::new(Follower {
-            near: Some(Cubic::new(Arc::new(cubic), now, current_mtu)),
+            near: Some(near(now, current_mtu, &model)),
             model,
+            epoch: network::epoch(),
+            mtu: current_mtu,
         })
     }
+}
+
+fn near(now: Instant, mtu: u16, model: &Model) -> Cubic {
+    let mut cubic = CubicConfig::default();
+    cubic.initial_window(model.initial_window());
+    Cubic::new(Arc::new(cubic), now, mtu)
 }
 
 /// Follows what the path shows.
@@ -43,10 +65,37 @@ struct Follower {
     /// For a path that is short; gone once it has shown that it is long.
     near: Option<Cubic>,
     model: Model,
+    /// This machine's network for which all that holds.
+    epoch: u64,
+    mtu: u16,
+}
+
+impl Follower {
+    /// Forgets the path when this machine is on another network.
+    ///
+    /// quinn keeps a client's controller then: it cannot know that packets take another way.
+    fn check_network(&mut self, now: Instant) {
+        let epoch = network::epoch();
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.model.restart(now, None);
+            self.near = Some(near(now, self.mtu, &self.model));
+        }
+    }
+}
+
+/// What a connection's controller has measured, if its path is long and was in use.
+pub(super) fn measured(controller: Box<dyn Controller>) -> Option<PathRate> {
+    let follower = controller.into_any().downcast::<Follower>().ok()?;
+    match follower.near {
+        Some(_) => None,
+        None => follower.model.measured(),
+    }
 }
 
 impl Controller for Follower {
     fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        self.check_network(now);
         if let Some(cubic) = &mut self.near {
             cubic.on_sent(now, bytes, last_packet_number);
         }
@@ -98,6 +147,7 @@ impl Controller for Follower {
     }
 
     fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.mtu = new_mtu;
         if let Some(cubic) = &mut self.near {
             cubic.on_mtu_update(new_mtu);
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{competition::Competition, rate::DeliveryRate};
+use super::{PathRate, competition::Competition, rate::DeliveryRate};
 
 /// The window at the start, in packets: 93 kB, what two initial flights of TCP in one go have become
 /// (RFC 6928 has 10; measured since, content networks begin with 30 to 60).
@@ -25,6 +25,26 @@ const BASE_LIFETIME: Duration = Duration::from_secs(10);
 /// carries, to see whether it carries more; what shows in the next round; less, so that the queue of the
 /// probe goes; then what keeps the path full.
 const CYCLE: [f64; 9] = [1.25, 1.1, 0.9, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1];
+/// What a start may begin with, at most, where the path is known: 8 ms of a gigabit each 20 ms, or 80 Mbit/s
+/// over a second.
+const KNOWN_MOST: u64 = 4 << 20;
+/// The share of what a path carried that a start begins with: others may have come meanwhile.
+const KNOWN_SHARE: f64 = 0.5;
+/// By how much the round trip may differ from what is known, or it is another path.
+const SAME_PATH: u32 = 2;
+/// After so long without anything under way, a path is no more than known.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+/// And after so long not even that.
+const KNOWN_LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// With less delivered, in bytes, a rate says nothing.
+const MEASURED_LEAST: u64 = 1 << 20;
+
+/// What the start adds to the window for each byte that is acknowledged.
+///
+/// quinn's pace is 1.25 windows in a round trip, and the window grows meanwhile: with 1, what is under way
+/// grows by three fourths in a round trip instead of doubling.
+const START_GROWTH: f64 = 1.5;
+
 /// In the cycle: the probe's result shows.
 const SHOWS: usize = 1;
 /// In the cycle: the queue should be gone.
@@ -60,6 +80,17 @@ pub(super) struct Model {
     measured: usize,
     /// Losses of packets sent until then have been answered.
     answered: Instant,
+    /// Cycles for which a queue that stands is another's.
+    suspicion: u32,
+    /// Rounds with heavy loss since the last cycle without.
+    heavy: u32,
+    /// Rounds of a competition in a row without a queue.
+    empty: u32,
+    /// What such a path carried lately, until the first round trip shows whether it is that one.
+    known: Option<PathRate>,
+    /// The highest rate of the last round that was busy.
+    reached: f64,
+    last_sent: Instant,
 }
 
 /// What happened in a round trip.
@@ -88,7 +119,8 @@ enum State {
 }
 
 impl Model {
-    pub(super) fn new(now: Instant, mtu: u16) -> Self {
+    /// For a path of which this much is `known`.
+    pub(super) fn new(now: Instant, mtu: u16, known: Option<PathRate>) -> Self {
         let mtu = u64::from(mtu);
         Self {
             mtu,
@@ -107,7 +139,45 @@ impl Model {
             recent: [Duration::ZERO; START_SAMPLES],
             measured: 0,
             answered: now,
+            suspicion: 0,
+            heavy: 0,
+            empty: 0,
+            known,
+            reached: 0.0,
+            last_sent: now,
         }
+    }
+
+    /// Begins anew, with what is `known`.
+    pub(super) fn restart(&mut self, now: Instant, known: Option<PathRate>) {
+        let mtu = u16::try_from(self.mtu).unwrap_or(u16::MAX);
+        *self = Self {
+            in_flight: self.in_flight,
+            smoothed: self.smoothed,
+            ..Self::new(now, mtu, known)
+        };
+    }
+
+    /// What it believes, in a line.
+    #[cfg(test)]
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "{:?} window {} rate {:.1} Mbit/s base {:?} round {:?}",
+            self.state,
+            self.window,
+            self.rate.highest() * 8e-6,
+            self.base_rtt(),
+            self.last
+        )
+    }
+
+    /// What the path carries, if enough was sent to tell.
+    pub(super) fn measured(&self) -> Option<PathRate> {
+        let known = PathRate {
+            rate: self.reached as u64,
+            round_trip: self.base_rtt(),
+        };
+        (self.rate.delivered() >= MEASURED_LEAST && known.rate > 0).then_some(known)
     }
 
     pub(super) fn window(&self) -> u64 {
@@ -123,6 +193,12 @@ impl Model {
     }
 
     pub(super) fn on_sent(&mut self, now: Instant, bytes: u64) {
+        let idle = now.saturating_duration_since(self.last_sent);
+        if self.in_flight == 0 && idle > IDLE_MAX {
+            let known = self.measured().filter(|_| idle < KNOWN_LIFETIME);
+            self.restart(now, known);
+        }
+        self.last_sent = now;
         self.rate.sent(now, self.in_flight > 0);
         self.in_flight += bytes;
         self.round.peak = self.round.peak.max(self.in_flight);
@@ -138,7 +214,8 @@ impl Model {
                 // Also where the sender had less to send, or a relay's second link would begin when
                 // its first is done; but not beyond what three times as much would need.
                 let most = 3 * self.round.peak.max(self.last.peak) + INITIAL_PACKETS * self.mtu;
-                self.window = (self.window + bytes).min(most.max(self.window));
+                let grown = self.window + (bytes as f64 * START_GROWTH) as u64;
+                self.window = grown.min(most.max(self.window));
             }
             State::Compete(competition) if !idled => {
                 self.window = competition.grown(now, self.window, bytes, self.mtu, self.smoothed);
@@ -155,11 +232,18 @@ impl Model {
         let rtt = now.saturating_duration_since(sent);
         self.rate.sample(now, sent, idled);
         self.take_rtt(now, rtt);
+        if let Some(known) = self.known.take() {
+            self.begin_with(known);
+        }
         if let State::Start { .. } = self.state
             && self.measured >= START_SAMPLES
             && self.recent.iter().min() > Some(&(self.base_rtt() + start_delay(self.base_rtt())))
         {
             self.leave_start(now, "delay");
+        }
+        if let State::Drain = self.state {
+            // What the start has sent last arrives now, and shows more than it has known.
+            self.follow();
         }
         if sent >= self.round_start {
             self.end_round(now);
@@ -174,21 +258,28 @@ impl Model {
         self.in_flight = self.in_flight.saturating_sub(bytes);
         if persistent {
             // Nothing came through for long: what was known of the path is old.
-            let window = LEAST_PACKETS * self.mtu;
-            *self = Self {
-                window,
-                in_flight: self.in_flight,
-                smoothed: self.smoothed,
-                ..Self::new(now, u16::try_from(self.mtu).unwrap_or(u16::MAX))
-            };
+            self.restart(now, None);
+            self.window = LEAST_PACKETS * self.mtu;
             return;
         }
         let heavy = self.heavy_loss();
         if let State::Compete(competition) = &mut self.state {
-            self.window = competition.cut(now, self.window, self.smoothed, heavy);
+            self.window = competition.cut(now, self.window, self.mtu, (self.smoothed, heavy));
         } else if matches!(self.state, State::Start { .. }) && heavy {
             self.leave_start(now, "loss");
         }
+    }
+
+    /// Starts with a share of what the path carried lately, if it is that path by its round trip
+    /// (RFC 9959). The start ends at the first sign that it is too much, as ever.
+    fn begin_with(&mut self, known: PathRate) {
+        let base = self.base_rtt();
+        if base < known.round_trip / SAME_PATH || base > known.round_trip * SAME_PATH {
+            return;
+        }
+        let share = self.product(known.rate as f64) * KNOWN_SHARE;
+        tracing::debug!(?known, ?base, share, "this path is known");
+        self.window = self.window.max((share as u64).min(KNOWN_MOST));
     }
 
     fn take_rtt(&mut self, now: Instant, rtt: Duration) {
@@ -259,8 +350,21 @@ impl Model {
             self.cap = (self.window as f64 * 0.85) as u64;
             self.rate.forget();
             self.answered = now;
+            self.heavy += 1;
+            if self.heavy >= HEAVY_MAX {
+                // Less is sent, and as much is lost: it is others who send too much.
+                self.heavy = 0;
+                self.cap = MOST;
+                self.state = State::Compete(Competition::new(now, self.window));
+            }
         } else if self.cap < MOST {
             self.cap = (self.cap + self.cap / 16 + self.mtu).min(MOST);
+        }
+        if !idle {
+            self.reached = self.rate.highest();
+        }
+        if !heavy && !idle && matches!(self.state, State::Cruise { phase: DRAINED, .. }) {
+            self.heavy = 0;
         }
         let state = std::mem::replace(&mut self.state, State::Drain);
         self.state = match state {
@@ -272,9 +376,13 @@ impl Model {
             },
             // Nothing is learnt while there is little to send.
             cruise @ State::Cruise { .. } if idle => cruise,
-            State::Cruise { phase, before } => self.next_of_cruise(phase, before),
+            State::Cruise { phase, before } => self.next_of_cruise(now, phase, before),
             State::Test { rounds, window } => self.next_of_test(now, rounds, window),
             State::Compete(competition) => match competition.is_to_test(now) {
+                _ if self.is_empty_for_long() => State::Cruise {
+                    phase: DRAINED + 1,
+                    before: 0.0,
+                },
                 true => State::Test {
                     rounds: 0,
                     window: self.window,
@@ -321,7 +429,7 @@ impl Model {
         State::Drain
     }
 
-    fn next_of_cruise(&mut self, phase: usize, before: f64) -> State {
+    fn next_of_cruise(&mut self, now: Instant, phase: usize, before: f64) -> State {
         let next = (phase + 1) % CYCLE.len();
         if phase == SHOWS && self.rate.latest() > before * 1.1 && !self.queue_stands() {
             // The path carries more: on with it.
@@ -330,12 +438,22 @@ impl Model {
                 before: self.rate.latest(),
             };
         }
-        if phase == DRAINED && self.queue_stands() {
-            self.rate.forget();
-            return State::Test {
-                rounds: 0,
-                window: self.window,
-            };
+        if phase == DRAINED {
+            let stands = self.queue_stands();
+            if stands && self.suspicion > 0 {
+                // It was gone when it was tested, and is back: nobody but another can have filled it.
+                self.suspicion = 0;
+                return State::Compete(Competition::new(now, self.window));
+            }
+            self.suspicion = self.suspicion.saturating_sub(1);
+            if stands {
+                self.suspicion = SUSPICION;
+                self.rate.forget();
+                return State::Test {
+                    rounds: 0,
+                    window: self.window,
+                };
+            }
         }
         let before = match next {
             0 => self.rate.highest(),
@@ -366,6 +484,22 @@ impl Model {
                 before: 0.0,
             }
         }
+    }
+
+    /// Whether a competition has had no queue for so long that nobody else can be there.
+    fn is_empty_for_long(&mut self) -> bool {
+        let least = self.round.least.unwrap_or_default();
+        // Where something is lost there is one, and the smallest round trip was never without.
+        let queue = least > self.base_rtt() + queue_delay(self.base_rtt());
+        self.empty = match queue || self.round.lost > 0 {
+            true => 0,
+            false => self.empty + 1,
+        };
+        if self.empty < EMPTY_ROUNDS {
+            return false;
+        }
+        self.empty = 0;
+        true
     }
 
     fn queue_stands(&self) -> bool {
@@ -401,6 +535,12 @@ const FLAT_ROUNDS: u32 = 3;
 const START_SAMPLES: usize = 16;
 /// Rounds in which little is sent, to see whose the queue is.
 const TEST_ROUNDS: u32 = 3;
+/// Cycles for which it is remembered that a queue stood.
+const SUSPICION: u32 = 3;
+/// Rounds with heavy loss, with less sent after each, that show that others cause it.
+const HEAVY_MAX: u32 = 3;
+/// Rounds of a competition in a row without a queue that end it.
+const EMPTY_ROUNDS: u32 = 16;
 /// While there is little to send, rates are forgotten round by round only so often.
 const IDLE_ROUND: Duration = Duration::from_secs(1);
 

@@ -52,6 +52,11 @@ impl DeliveryRate {
         }
     }
 
+    /// Bytes acknowledged so far.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
     /// Packets are sent, when `in_flight` says whether others are under way.
     pub(super) fn sent(&mut self, now: Instant, in_flight: bool) {
         if self.log.back().is_some_and(|last| last.at >= now) {

@@ -238,7 +238,7 @@ async fn stay(
         let (key, observer) = (keys.current().public().clone(), &*shared.observer);
         let entering = tokio::select! {
             () = cancel.cancelled() => return Ok(Listened { failure: None }),
-            entering = seat.enter_observed(Some(key), observer) => entering,
+            entering = seat.enter_observed(Some(key), None, observer) => entering,
         };
         let reason = match entering {
             Ok(channel) => {

@@ -50,6 +50,12 @@ const HELD_SHARE: u32 = 10;
 /// What is on its way is remembered here and held at the relay: without a bound, for as many small
 /// files as the relay has memory for.
 const AHEAD_MAX: usize = 2048;
+/// So many times the places of small files there are while those under way hold little: over a long way,
+/// it is how many there are that decides how fast they arrive. Fewer than there are streams, so that bulk has
+/// a place.
+const SMALL_TIMES: (usize, usize) = (7, 4);
+/// What little is, in bytes.
+const SMALL_BYTES: u64 = 8 << 20;
 /// For how long a recipient is not looked at after it has moved.
 const QUIET_MIN: Duration = Duration::from_millis(250);
 
@@ -67,6 +73,8 @@ pub(super) struct Attempt {
     first_yes: Option<Duration>,
     files: Option<u64>,
     under_way: Places,
+    /// The sizes of the small files under way.
+    small: HashMap<FileIndex, u64>,
     places: Places,
     effects: Vec<Effect>,
 }
@@ -97,6 +105,7 @@ impl Attempt {
             first_yes: None,
             files: None,
             under_way: Places { small: 0, bulk: 0 },
+            small: HashMap::new(),
             places,
             effects: Vec::new(),
         }
@@ -127,7 +136,11 @@ impl Attempt {
         let taking = self.parts.values().filter(|part| part.takes_part());
         let least = taking.map(|part| part.outstanding).min();
         let room = match class {
-            FileClass::Small => self.under_way.small < self.places.small,
+            FileClass::Small => {
+                let few = self.under_way.small < self.places.small;
+                few || (self.under_way.small < self.places.small * SMALL_TIMES.0 / SMALL_TIMES.1
+                    && self.small.values().sum::<u64>() < SMALL_BYTES)
+            }
             FileClass::Bulk => self.under_way.bulk < self.places.bulk,
         };
         room && least.is_none_or(|least| least < AHEAD_MAX)
@@ -141,7 +154,10 @@ impl Attempt {
         class: FileClass,
     ) -> Launched {
         match class {
-            FileClass::Small => self.under_way.small += 1,
+            FileClass::Small => {
+                self.under_way.small += 1;
+                self.small.insert(index, head.size.unwrap_or(0));
+            }
             FileClass::Bulk => self.under_way.bulk += 1,
         }
         let mut missing = HashSet::new();
@@ -187,7 +203,10 @@ impl Attempt {
             FileNote::Ended(index, class) => {
                 self.starts.remove(&index);
                 match class {
-                    FileClass::Small => self.under_way.small -= 1,
+                    FileClass::Small => {
+                        self.under_way.small -= 1;
+                        self.small.remove(&index);
+                    }
                     FileClass::Bulk => self.under_way.bulk -= 1,
                 }
             }

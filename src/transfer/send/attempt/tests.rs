@@ -335,7 +335,8 @@ fn a_full_listener_is_asked_again_and_a_no_is_a_no() {
 fn no_more_files_are_under_way_than_there_are_places() {
     let (mut attempt, to) = attempt(1);
     attempt.on_message(at(1), to[0].id, accept(false));
-    for index in 0..PLACES.small as u64 {
+    let small = PLACES.small * SMALL_TIMES.0 / SMALL_TIMES.1;
+    for index in 0..small as u64 {
         assert!(attempt.has_room_for(FileClass::Small));
         attempt.on_launch(FileIndex(index), &head(Some(3)), FileClass::Small);
     }
@@ -343,4 +344,16 @@ fn no_more_files_are_under_way_than_there_are_places() {
     assert!(attempt.has_room_for(FileClass::Bulk));
     attempt.on_note(at(2), FileNote::Ended(FileIndex(0), FileClass::Small));
     assert!(attempt.has_room_for(FileClass::Small));
+}
+
+#[test]
+fn fewer_small_files_are_under_way_where_they_are_not_so_small() {
+    let (mut attempt, to) = attempt(1);
+    attempt.on_message(at(1), to[0].id, accept(false));
+    for index in 0..PLACES.small as u64 {
+        assert!(attempt.has_room_for(FileClass::Small));
+        let head = head(Some(SMALL_BYTES / PLACES.small as u64));
+        attempt.on_launch(FileIndex(index), &head, FileClass::Small);
+    }
+    assert!(!attempt.has_room_for(FileClass::Small));
 }

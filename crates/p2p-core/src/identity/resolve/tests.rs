@@ -124,6 +124,21 @@ fn the_beginning_of_an_id_is_marked_and_has_ten_characters() {
 }
 
 #[test]
+fn who_is_named_like_the_beginning_of_an_absent_ones_id_is_not_taken_for_it() {
+    let text = A.compact();
+    for length in [10, 20] {
+        let room = present(&[(B, &text[..length])]);
+        assert!(matches!(
+            resolve(&by_id(&text[..length]), &known(&[]), &room),
+            Err(ResolveError::NoSuchId { .. })
+        ));
+        let absent = known(&[(A, "alice", Origin::Seen)]);
+        let found = resolve(&by_id(&text[..length]), &absent, &room).unwrap();
+        assert_eq!((found.id, found.present), (A, false));
+    }
+}
+
+#[test]
 fn a_beginning_that_two_ids_share_is_ambiguous() {
     let mut bytes = [0xaa; 32];
     bytes[31] = 0;
