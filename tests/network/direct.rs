@@ -105,9 +105,10 @@ fn a_file_goes_on_through_the_relay_whenever_its_direct_path_is_cut() {
         net.home(Kind::PortRestricted),
     );
     let alice = net.listen(&there.machine, "alice", &[]);
-    // A cut, the way back, and the next search for a path take some ten seconds.
-    let file = net.lab.file("data.bin", (20 + 60 * (cuts - 1)) * MIB);
-    let to = ["send", "--to", "alice", "--limit", "4Mi"];
+    // From one cut to the next are some eighteen seconds: two until it is noticed, five until another path is
+    // looked for, and ten that it lasts, or the pause before the next would be longer.
+    let file = net.lab.file("data.bin", (16 + 65 * (cuts - 1)) * MIB);
+    let to = ["send", "--to", "alice", "--limit", "2Mi"];
     let mut send = net.run(
         &here.machine,
         "sender",
@@ -116,13 +117,14 @@ fn a_file_goes_on_through_the_relay_whenever_its_direct_path_is_cut() {
     let on = |road: &'static str| move |event: &Value| event["road"] == road;
     for cut in 1..=usize::try_from(cuts).unwrap() {
         send.wait_where("road", cut, on("direct"));
-        // Seen to move there, and then as much further as the number says.
+        // Seen to move there, five times a second at the most, and then as much further as the number says.
+        let lasts = if cut == 1 { 1 } else { 26 };
         let moved = alice
             .events("progress")
             .iter()
             .filter(|e| on("direct")(e))
             .count();
-        alice.wait_where("progress", moved + 1 + cut % 7, on("direct"));
+        alice.wait_where("progress", moved + lasts + cut % 7, on("direct"));
         let moved = alice
             .events("progress")
             .iter()
