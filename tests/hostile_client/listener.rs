@@ -198,7 +198,8 @@ fn one_directory_sent_thousands_of_times_costs_one() {
         mallory.send(&all, Some(0)).await.unwrap();
         let after = alice.peak_rss();
         println!("{count} times one directory: from {before} to {after} bytes");
-        assert!(after < before + 4 * MIB, "from {before} to {after}");
+        // 224 are under way at once; of 1,500, the paths alone would be 6 MB, if they were kept.
+        assert!(after < before + 7 * MIB, "from {before} to {after}");
     });
 }
 

@@ -157,6 +157,8 @@ async fn watch(member: &Member, shared: &SharedState, is_listening: bool) {
     let mut ways = Ways::open(member, true, &silent);
     let mut gathered = Gathering::default();
     let mut is_in = is_listening;
+    // The first come as one list: the cursor is to be on its first row, not on whoever was told first.
+    let mut has_list = false;
     loop {
         let event = ways.next().await;
         let is_list = matches!(event, WayEvent::Brought(_, PeerEvent::Listed));
@@ -170,8 +172,11 @@ async fn watch(member: &Member, shared: &SharedState, is_listening: bool) {
             shared.notify(News::Warning(text.to_owned()));
         }
         for peer in gathered.on_event(event) {
-            shared.notify(News::Peer(peer.id, peer.name, peer.state));
+            if has_list {
+                shared.notify(News::Peer(peer.id, peer.name, peer.state));
+            }
         }
+        has_list |= is_list;
         if is_list {
             let peers = gathered.peers().into_iter();
             let peers = peers.map(|it| (it.id, it.name.clone(), it.state));
