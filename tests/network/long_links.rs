@@ -9,7 +9,7 @@ use crate::{
 
 /// What of its link the row must get at least, for so many bytes.
 fn gets(name: &str, bytes: u64, floor: f64) {
-    if !namespace::available(&format!("long link {name}")) {
+    if !namespace::tun_available(&format!("long link {name}")) {
         return;
     }
     let row = rows().into_iter().find(|row| row.name == name).unwrap();

@@ -10,23 +10,69 @@ use std::{
     },
 };
 
-/// Whether namespaces and nftables can be had; a line on standard error says it where not.
+/// Whether namespaces, and what the tests put into them, can be had; a line on standard error says it
+/// where not: a container's root may have less than root's powers.
 pub fn available(test: &str) -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
     let available = *AVAILABLE.get_or_init(|| {
-        let works = |program: &str, args: &[&str]| {
-            let output = Command::new(program).args(args).output();
-            output.is_ok_and(|output| output.status.success())
-        };
-        let probe = format!("p2p-probe-{}", std::process::id());
-        let available = works("nft", &["--version"]) && works("ip", &["netns", "add", &probe]);
-        let _ = Command::new("ip").args(["netns", "del", &probe]).output();
-        available
+        every_step_works(&[
+            &["ip", "-n", PROBE, "link", "set", "lo", "up"],
+            &[
+                "ip", "-n", PROBE, "link", "add", "a", "type", "veth", "peer", "name", "b",
+            ],
+            &["ip", "-n", PROBE, "link", "add", "c", "type", "bridge"],
+            &["ip", "netns", "exec", PROBE, "nft", RULES],
+        ])
     });
     if !available {
         eprintln!("skipped {test}: it needs root, iproute2 and nftables");
     }
     available
+}
+
+/// Whether TUN devices can be had besides.
+pub fn tun_available(test: &str) -> bool {
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    if !available(test) {
+        return false;
+    }
+    let available = *AVAILABLE.get_or_init(|| {
+        every_step_works(&[&[
+            "ip", "netns", "exec", PROBE, "ip", "tuntap", "add", "dev", "t", "mode", "tun",
+        ]])
+    });
+    if !available {
+        eprintln!("skipped {test}: it needs TUN devices (/dev/net/tun)");
+    }
+    available
+}
+
+/// Stands for the namespace in which something is tried.
+const PROBE: &str = "PROBE";
+
+/// Of each kind that the tests use, one.
+const RULES: &str = "add table ip n;
+    add chain ip n post { type nat hook postrouting priority srcnat; };
+    add rule ip n post oif lo masquerade fully-random;
+    add chain ip n in { type filter hook input priority 0; };
+    add rule ip n in iif lo ct state new meta l4proto udp drop";
+
+/// Tries commands in a namespace of their own.
+fn every_step_works(steps: &[&[&str]]) -> bool {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("p2p-probe-{}-{number}", std::process::id());
+    let works = |args: &[&str]| {
+        let args = args
+            .iter()
+            .map(|arg| if *arg == PROBE { &name } else { *arg });
+        let args: Vec<_> = args.collect();
+        let output = Command::new(args[0]).args(&args[1..]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let all = works(&["ip", "netns", "add", PROBE]) && steps.iter().all(|step| works(step));
+    works(&["ip", "netns", "del", PROBE]);
+    all
 }
 
 /// Whether a program is installed; a line on standard error says it where not.
