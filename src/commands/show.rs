@@ -15,7 +15,9 @@ use super::{
     output,
 };
 use crate::{
-    display::show::{Kind, Rows, ShowError, ShowOptions, When as ShowWhen, detect_kind, show},
+    display::show::{
+        Kind, Rows, ShowError, ShowOptions, When as ShowWhen, detect_kind, sanitise, show,
+    },
     transfer::ErrorKind,
 };
 
@@ -76,7 +78,12 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
         });
         options.height = options.height.min(LISTENED_ROWS);
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = Titled {
+        title: args
+            .titled
+            .then(|| sanitise(&args.file.to_string_lossy()).into_owned()),
+        out: std::io::stdout().lock(),
+    };
     match show(&args.file, &options, &mut out) {
         Ok(_) => {}
         Err(ShowError::Write(error)) => return Err(CommandError::output(error)),
@@ -84,6 +91,27 @@ pub(super) fn run(context: &Context, args: &ShowArgs) -> Result<u8, CommandError
     }
     out.flush().map_err(CommandError::output)?;
     Ok(0)
+}
+
+/// Writes a title before anything else, once there is anything else.
+struct Titled<W> {
+    title: Option<String>,
+    out: W,
+}
+
+impl<W: Write> Write for Titled<W> {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        if !part.is_empty()
+            && let Some(title) = self.title.take()
+        {
+            writeln!(self.out, "{title}")?;
+        }
+        self.out.write(part)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// A process that shows a file from someone else, with limits on its own time and memory; to be

@@ -43,7 +43,7 @@ fn a_message_is_no_file_and_a_cause_is_said_once() {
 fn a_file_that_is_shown_is_named_above_and_a_program_that_fails_is_a_sentence() {
     let (lab, _relay) = Lab::new();
     for i in 0..30 {
-        lab.file(&format!("tree/{i}.bin"), 10);
+        lab.file(&format!("tree/{i}.jpg"), 5000);
     }
     // The last to come: of many that come close together, only the last are shown.
     let rows = "Oslo,-3.5\n".repeat(40_000);
@@ -67,4 +67,7 @@ fn a_file_that_is_shown_is_named_above_and_a_program_that_fails_is_a_sentence() 
     let table = text.find("city  temp").expect("the table");
     let above = text[..table].lines().last().unwrap();
     assert!(above.ends_with("out-alice/a.csv"), "{text}");
+    // What is called a picture and is none is not shown, and so not named either.
+    let named = text.lines().find(|line| line.ends_with(".jpg"));
+    assert_eq!(named, None, "{text}");
 }

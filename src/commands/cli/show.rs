@@ -31,6 +31,9 @@ pub struct ShowArgs {
     /// Do not ask the terminal what it can draw: somebody else reads its answers.
     #[arg(long, hide = true)]
     pub unasked: bool,
+    /// Put the file's name above what is shown, if anything is.
+    #[arg(long, hide = true)]
+    pub titled: bool,
     /// Show it as in a terminal of so many columns and rows, without any graphics protocol.
     #[arg(long, hide = true, value_name = "COLUMNSxROWS", value_parser = parse_cells)]
     pub cells: Option<(u16, u16)>,

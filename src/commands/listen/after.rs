@@ -139,12 +139,10 @@ impl Worker {
             let events = self.events.clone();
             let flushing = tokio::task::spawn_blocking(move || events.flush(Some(SHOW_LIMIT)));
             let _ = flushing.await;
-            if file.files.is_some_and(|files| files > TOLD_MAX) {
-                let path = file.path.display().to_string();
-                self.stage.line(&sanitise(&path));
-            }
+            // Of many files none has a line of its own: what is shown says what it is.
+            let titled = file.files.is_some_and(|files| files > TOLD_MAX);
             let _pause = self.stage.pause();
-            show_file(&file.path, self.may_ask).await;
+            show_file(&file.path, titled, self.may_ask).await;
         }
         if let Some(command) = &self.exec {
             let pause = self.stage.pause();
@@ -164,13 +162,14 @@ impl Worker {
 }
 
 /// Shows a file in a process of its own, which limits its own time and memory.
-async fn show_file(path: &Path, may_ask: bool) {
+async fn show_file(path: &Path, titled: bool, may_ask: bool) {
     let mut child = match show::limited_process() {
         Ok(child) => child,
         Err(error) => return tracing::warn!(%error, "files cannot be shown"),
     };
     child
         .args((!may_ask).then_some("--unasked"))
+        .args(titled.then_some("--titled"))
         .arg("--")
         .arg(path);
     match timeout(SHOW_LIMIT, child.status()).await {
