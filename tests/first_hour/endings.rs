@@ -184,3 +184,23 @@ fn a_limit_holds_for_a_message_as_well() {
     // 57 kB at 20 kB a second, less what the limit lets through at once.
     assert!(seconds > 1.5, "{seconds}");
 }
+
+#[test]
+fn since_is_in_seconds_since_1970_wherever_it_stands() {
+    let (lab, _relay) = Lab::new();
+    let _alice = lab.listen("alice", &[]);
+    let file = lab.file("a", 10);
+    lab.send("bob", &["--to", "alice"], &[file.to_str().unwrap()])
+        .expect(0);
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    for args in [&["peers", "--json"][..], &["trust", "ls", "--json"]] {
+        let output = lab.command("bob").args(args).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        let since = line["since"].as_u64().unwrap_or_else(|| panic!("{line}"));
+        assert!(since.abs_diff(now) < 120, "{since} of {now}: {line}");
+    }
+}
