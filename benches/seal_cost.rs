@@ -133,19 +133,7 @@ fn seal_and_open(mib: u64) -> f64 {
         keys: &keys,
     };
     let offer = open_offer(&offer, sealer.transfer(), sender.id(), &inbox).unwrap();
-    let head = Head {
-        path: "file".into(),
-        kind: HeadKind::File,
-        size: None,
-        target: None,
-        exec: false,
-        mode: None,
-        sparse: false,
-        linked: false,
-        replaced: false,
-        mtime: None,
-        blake3: None,
-    };
+    let head = Head::new(HeadKind::File, "file", None);
     let (mut file, mut frame) = sealer.seal_file(&head).unwrap();
     let split = |frame: &mut [u8]| {
         FrameHeader::decode(frame[..FRAME_HEADER_LEN].try_into().unwrap()).unwrap()

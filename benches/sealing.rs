@@ -156,19 +156,7 @@ fn bundle(of: &Identity, keys: &OpenKeys) -> Bundle {
 }
 
 fn head() -> Head {
-    Head {
-        path: "file".to_owned(),
-        kind: HeadKind::File,
-        size: None,
-        target: None,
-        exec: false,
-        mode: None,
-        sparse: false,
-        linked: false,
-        replaced: false,
-        mtime: None,
-        blake3: None,
-    }
+    Head::new(HeadKind::File, "file", None)
 }
 
 fn header(frame: &[u8]) -> FrameHeader {

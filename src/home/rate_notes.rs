@@ -1,22 +1,18 @@
 //! What the way to a relay carried, so that the next transfer does not have to find out.
 
 use std::{
-    path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    path::PathBuf,
+    time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::private_file;
+use super::note_file::{keep_newest, read, replace, unix};
 
 /// For how long a note holds: who else is on a link changes.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// A note that says nearly the same is renewed only after so long.
 const RENEW_AFTER: Duration = Duration::from_secs(10 * 60);
-/// Notes that are kept; the oldest go first.
-const NOTES_MAX: usize = 32;
-/// The largest file that is read, in bytes.
-const FILE_MAX: u64 = 64 << 10;
 
 /// What a path carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +52,7 @@ impl RateNotes {
     #[must_use]
     pub fn recall(&self, relay: &str, network: &str) -> Option<PathNote> {
         let now = unix(SystemTime::now());
-        let notes = read(&self.path);
+        let notes: Vec<Note> = read(&self.path);
         let note = notes.iter().find(|note| note.holds(relay, network, now))?;
         Some(PathNote {
             rate: note.bytes_per_second,
@@ -67,7 +63,7 @@ impl RateNotes {
     /// Notes what it carries now; writes only what is news.
     pub fn note(&self, relay: &str, network: &str, found: PathNote) {
         let now = unix(SystemTime::now());
-        let mut notes = read(&self.path);
+        let mut notes: Vec<Note> = read(&self.path);
         let nearly = |note: &Note| {
             let old = note.bytes_per_second;
             note.holds(relay, network, now)
@@ -85,10 +81,8 @@ impl RateNotes {
             round_trip_us: u64::try_from(found.round_trip.as_micros()).unwrap_or(u64::MAX),
             since_unix: now,
         });
-        let excess = notes.len().saturating_sub(NOTES_MAX);
-        notes.drain(..excess);
-        let text = serde_json::to_string(&notes).expect("strings and numbers");
-        if let Err(error) = private_file::replace(&self.path, text.as_bytes()) {
+        keep_newest(&mut notes);
+        if let Err(error) = replace(&self.path, &notes) {
             tracing::debug!(%error, "what the path carries is not noted");
         }
     }
@@ -109,19 +103,10 @@ impl Note {
     }
 }
 
-fn read(path: &Path) -> Vec<Note> {
-    let text = private_file::read(path, FILE_MAX).ok().flatten();
-    text.and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default()
-}
-
-fn unix(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::home::{note_file::NOTES_MAX, private_file};
 
     fn notes() -> (tempfile::TempDir, RateNotes) {
         let dir = tempfile::tempdir().unwrap();
@@ -176,6 +161,6 @@ mod tests {
         for network in 0..2 * NOTES_MAX {
             notes.note("r", &network.to_string(), found(1));
         }
-        assert_eq!(read(&notes.path).len(), NOTES_MAX);
+        assert_eq!(read::<Note>(&notes.path).len(), NOTES_MAX);
     }
 }

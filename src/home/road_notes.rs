@@ -1,20 +1,19 @@
 //! Where UDP did not reach a relay, so that the next attempt does not wait for it.
 
 use std::{
-    path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    path::PathBuf,
+    time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{private_file, rate_notes::RateNotes};
+use super::{
+    note_file::{keep_newest, read, replace, unix},
+    rate_notes::RateNotes,
+};
 
 /// For how long a note holds: networks change, and so do their firewalls.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
-/// Notes that are kept; the oldest go first.
-const NOTES_MAX: usize = 32;
-/// The largest file that is read, in bytes.
-const FILE_MAX: u64 = 64 << 10;
 
 /// Notes on which relay could be reached by TCP only, and from which network.
 ///
@@ -49,7 +48,7 @@ impl RoadNotes {
     #[must_use]
     pub fn is_udp_blocked(&self, relay: &str, network: &str) -> bool {
         let now = unix(SystemTime::now());
-        read(&self.path).iter().any(|note| {
+        read::<Note>(&self.path).iter().any(|note| {
             note.is_of(relay, network)
                 && note.until_unix > now
                 // A clock that was set back must not keep a note for ever.
@@ -64,7 +63,7 @@ impl RoadNotes {
         if udp_blocked && self.is_udp_blocked(relay, network) {
             return;
         }
-        let mut notes = read(&self.path);
+        let mut notes: Vec<Note> = read(&self.path);
         let before = notes.clone();
         let now = unix(SystemTime::now());
         notes.retain(|note| !note.is_of(relay, network) && note.until_unix > now);
@@ -75,13 +74,11 @@ impl RoadNotes {
                 until_unix: now + LIFETIME.as_secs(),
             });
         }
-        let excess = notes.len().saturating_sub(NOTES_MAX);
-        notes.drain(..excess);
+        keep_newest(&mut notes);
         if notes == before {
             return;
         }
-        let text = serde_json::to_string(&notes).expect("strings and numbers");
-        if let Err(error) = private_file::replace(&self.path, text.as_bytes()) {
+        if let Err(error) = replace(&self.path, &notes) {
             tracing::debug!(%error, "which road was taken is not noted");
         }
     }
@@ -93,19 +90,10 @@ impl Note {
     }
 }
 
-fn read(path: &Path) -> Vec<Note> {
-    let text = private_file::read(path, FILE_MAX).ok().flatten();
-    text.and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default()
-}
-
-fn unix(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::home::{note_file::NOTES_MAX, private_file};
 
     fn notes() -> (tempfile::TempDir, RoadNotes) {
         let dir = tempfile::tempdir().unwrap();
@@ -151,7 +139,7 @@ mod tests {
         for network in 0..3 * NOTES_MAX {
             notes.note("r", &network.to_string(), true);
         }
-        assert_eq!(read(&notes.path).len(), NOTES_MAX);
+        assert_eq!(read::<Note>(&notes.path).len(), NOTES_MAX);
         let last = (3 * NOTES_MAX - 1).to_string();
         assert!(notes.is_udp_blocked("r", &last));
     }

@@ -45,28 +45,12 @@ impl Target {
             });
         }
         let local = self.place(path, false)?;
-        self.tree.with_directory(local.parent(), |directory| {
-            let handle = directory.handle();
-            let link = |name: &str| symlink(handle, target.as_str(), name);
-            let replace = |name: &str| {
-                let new = claim::random_name();
-                link(&new)?;
-                handle
-                    .rename(&new, handle, name)
-                    .inspect_err(|_| drop(handle.remove_file(&new)))
-            };
-            let is_same = |name: &str| leads_to(handle, name, &target);
-            let how = Placing {
-                create: link,
-                replace,
-                is_same,
-            };
-            let stored = settle(directory, &local, conflict, how)?;
-            if !matches!(stored.outcome, Outcome::Skipped | Outcome::Identical) {
-                self.tree.changed(directory)?;
-            }
-            Ok(stored)
-        })
+        self.place_link(
+            &local,
+            conflict,
+            |handle, name| symlink(handle, target.as_str(), name),
+            |handle, name| leads_to(handle, name, &target),
+        )
     }
 }
 
@@ -97,37 +81,52 @@ impl Target {
             }
         }
         let local = self.place(&link.path, false)?;
-        let linked = self.tree.with_directory(local.parent(), |directory| {
-            let handle = directory.handle();
-            let create = |name: &str| source.handle().hard_link(to.file_name(), handle, name);
-            let replace = |name: &str| {
-                let new = claim::random_name();
-                create(&new)?;
-                handle
-                    .rename(&new, handle, name)
-                    .inspect_err(|_| drop(handle.remove_file(&new)))
-            };
-            let is_same = |name: &str| {
+        let linked = self.place_link(
+            &local,
+            conflict,
+            |handle, name| source.handle().hard_link(to.file_name(), handle, name),
+            |_, name| {
                 let here = local.with_file_name(name);
                 here.is_ok_and(|here| self.are_alike(to, &here).unwrap_or(false))
-            };
-            let how = Placing {
-                create,
-                replace,
-                is_same,
-            };
-            let stored = settle(directory, &local, conflict, how)?;
-            if !matches!(stored.outcome, Outcome::Skipped | Outcome::Identical) {
-                self.tree.changed(directory)?;
-            }
-            Ok(stored)
-        });
+            },
+        );
         match linked {
             Err(StorageError::Io { error, .. }) if has_no_links(&error) => {
                 self.copy(link, to, conflict)
             }
             linked => linked,
         }
+    }
+
+    /// Makes a link by `create`, as the policy says where its name is taken; one for which `is_same` holds is
+    /// left as it is.
+    fn place_link(
+        &self,
+        local: &LocalPath,
+        conflict: Conflict,
+        create: impl Fn(&Dir, &str) -> io::Result<()>,
+        is_same: impl Fn(&Dir, &str) -> bool,
+    ) -> Result<Stored, StorageError> {
+        self.tree.with_directory(local.parent(), |directory| {
+            let handle = directory.handle();
+            let replace = |name: &str| {
+                let new = claim::random_name();
+                create(handle, &new)?;
+                handle
+                    .rename(&new, handle, name)
+                    .inspect_err(|_| drop(handle.remove_file(&new)))
+            };
+            let how = Placing {
+                create: |name: &str| create(handle, name),
+                replace,
+                is_same: |name: &str| is_same(handle, name),
+            };
+            let stored = settle(directory, local, conflict, how)?;
+            if !matches!(stored.outcome, Outcome::Skipped | Outcome::Identical) {
+                self.tree.changed(directory)?;
+            }
+            Ok(stored)
+        })
     }
 
     /// Whether two files are one, or have the same content.

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{
     common::{Lab, MIB, Proc, assert_same},
-    memory::{fill, head, sender_and_sink},
+    memory::{fill, head, sender_and_sink, write_and_read},
     siege::Siege,
     wire::{Attacker, file_header, transfer},
 };
@@ -94,23 +94,7 @@ fn a_file_size_limit_costs_the_laggard_and_not_the_relay() {
         stream.write_all(&file_header(id, 0)).await.unwrap();
         stream.write_all(&head()).await.unwrap();
         let mut file = reader.connection.accept_uni().await.unwrap();
-        let pump = async {
-            for _ in 0..32 * 16 {
-                if stream.write_all(&[7; 64 * 1024]).await.is_err() {
-                    break;
-                }
-            }
-            let _ = stream.finish();
-        };
-        let drain = async {
-            let mut taken = 0;
-            while let Ok(Some(chunk)) = file.read_chunk(usize::MAX, true).await {
-                taken += chunk.bytes.len() as u64;
-            }
-            taken
-        };
-        let both = async { tokio::join!(pump, drain) };
-        let ((), taken) = timeout(Duration::from_secs(60), both).await.unwrap();
+        let taken = write_and_read(&mut stream, &mut file, 32 * MIB).await;
         assert!(taken > 32 * MIB, "the reader got all: {taken}");
         (reader, deaf, sender)
     });

@@ -28,19 +28,7 @@ pub enum Fate {
 /// A file as no honest sender would name it.
 pub fn file(path: &str) -> (Head, Vec<u8>) {
     let content = format!("content of {path:?}").into_bytes();
-    let head = Head {
-        path: path.to_owned(),
-        kind: HeadKind::File,
-        size: Some(content.len() as u64),
-        target: None,
-        exec: false,
-        mode: None,
-        sparse: false,
-        linked: false,
-        replaced: false,
-        mtime: None,
-        blake3: None,
-    };
+    let head = Head::new(HeadKind::File, path, Some(content.len() as u64));
     (head, content)
 }
 

@@ -46,6 +46,33 @@ pub async fn fill(attacker: &Attacker, most: usize, header: &[u8]) -> Vec<quinn:
     streams
 }
 
+/// Writes so much to a stream, as far as the relay takes it, and ends it, while its recipient reads; how
+/// much arrived.
+pub async fn write_and_read(
+    stream: &mut quinn::SendStream,
+    file: &mut quinn::RecvStream,
+    bytes: u64,
+) -> u64 {
+    let pump = async {
+        for _ in 0..bytes / (64 << 10) {
+            if stream.write_all(&[7; 64 * 1024]).await.is_err() {
+                break;
+            }
+        }
+        let _ = stream.finish();
+    };
+    let drain = async {
+        let mut taken = 0;
+        while let Ok(Some(chunk)) = file.read_chunk(usize::MAX, true).await {
+            taken += chunk.bytes.len() as u64;
+        }
+        taken
+    };
+    let both = async { tokio::join!(pump, drain) };
+    let ((), taken) = timeout(Duration::from_secs(60), both).await.unwrap();
+    taken
+}
+
 /// The first frames of a file that nobody can open; then anything may follow.
 pub fn head() -> Vec<u8> {
     let frame = |kind, len| FrameHeader {
@@ -145,23 +172,7 @@ fn a_file_to_one_reader_and_three_sinks_takes_no_more_than_the_limit() {
         stream.write_all(&file_header(1)).await.unwrap();
         stream.write_all(&head()).await.unwrap();
         let mut file = reader.connection.accept_uni().await.unwrap();
-        let pump = async {
-            for _ in 0..64 * 16 {
-                if stream.write_all(&[7; 64 * 1024]).await.is_err() {
-                    break;
-                }
-            }
-            let _ = stream.finish();
-        };
-        let drain = async {
-            let mut taken = 0;
-            while let Ok(Some(chunk)) = file.read_chunk(usize::MAX, true).await {
-                taken += chunk.bytes.len() as u64;
-            }
-            taken
-        };
-        let both = async { tokio::join!(pump, drain) };
-        let ((), taken) = timeout(Duration::from_secs(60), both).await.unwrap();
+        let taken = write_and_read(&mut stream, &mut file, 64 * MIB).await;
         assert!(taken > 60 * MIB, "the reader got nearly all: {taken}");
         (reader, reads, sinks, sender, control)
     });

@@ -124,19 +124,7 @@ mod tests {
 
     #[test]
     fn what_has_no_content_is_counted_too() {
-        let head = Head {
-            path: "d".to_owned(),
-            kind: HeadKind::Dir,
-            size: None,
-            target: None,
-            exec: false,
-            mtime: None,
-            blake3: None,
-            mode: None,
-            sparse: false,
-            linked: false,
-            replaced: false,
-        };
+        let head = Head::new(HeadKind::Dir, "d", None);
         let allowance = Allowance::new(Some(1), None);
         for _ in 0..ENTRIES {
             allowance.admit(&head).unwrap();

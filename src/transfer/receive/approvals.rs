@@ -261,24 +261,8 @@ mod tests {
         }
     }
 
-    fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {
-        Head {
-            path: path.to_owned(),
-            kind,
-            size,
-            target: None,
-            exec: false,
-            mtime: None,
-            blake3: None,
-            mode: None,
-            sparse: false,
-            linked: false,
-            replaced: false,
-        }
-    }
-
     fn file(path: &str, size: u64) -> Head {
-        head(HeadKind::File, path, Some(size))
+        Head::new(HeadKind::File, path, Some(size))
     }
 
     #[test]
@@ -311,12 +295,12 @@ mod tests {
         let yes = Approval::new(&manifest(&[("t/holiday.jpg", 5), ("t/x", 3)]));
         assert_eq!(yes.admit(&file("t/evil.sh", 5)), Err(NotShown::Name));
         assert_eq!(yes.admit(&file("t/x", 4)), Err(NotShown::Bytes));
-        let unsized_ = head(HeadKind::File, "t/x", None);
+        let unsized_ = Head::new(HeadKind::File, "t/x", None);
         assert_eq!(yes.admit(&unsized_), Err(NotShown::Bytes));
-        assert_eq!(yes.admit(&head(HeadKind::Dir, "t", None)), Ok(()));
-        let elsewhere = head(HeadKind::Dir, "u", None);
+        assert_eq!(yes.admit(&Head::new(HeadKind::Dir, "t", None)), Ok(()));
+        let elsewhere = Head::new(HeadKind::Dir, "u", None);
         assert_eq!(yes.admit(&elsewhere), Err(NotShown::Name));
-        let link = |path| head(HeadKind::Symlink, path, None);
+        let link = |path| Head::new(HeadKind::Symlink, path, None);
         assert_eq!(yes.admit(&link("t/l")), Ok(()));
         assert_eq!(yes.admit(&link("l")), Err(NotShown::Name));
         assert_eq!(yes.admit(&file("t/holiday.jpg", 5)), Ok(()));

@@ -126,12 +126,12 @@ impl Producer {
             Walk::Paths(source) => self.paths(&source)?,
             Walk::Pipe(name, reader) => {
                 self.job(
-                    head(HeadKind::File, name.as_str(), None),
+                    Head::new(HeadKind::File, name.as_str(), None),
                     Reader::Pipe(reader),
                 )?;
             }
             Walk::Text(text) => {
-                let head = head(HeadKind::Text, "message", Some(text.len() as u64));
+                let head = Head::new(HeadKind::Text, "message", Some(text.len() as u64));
                 self.job(head, Reader::Bytes(Cursor::new(text)))?;
             }
         }
@@ -184,7 +184,7 @@ impl Producer {
     }
 
     fn hard_link(&mut self, entry: &Entry, first: &RelativePath) -> Result<(), Over> {
-        let mut head = head(HeadKind::HardLink, entry.path.as_str(), None);
+        let mut head = Head::new(HeadKind::HardLink, entry.path.as_str(), None);
         head.target = Some(first.as_str().to_owned());
         head.replaced = entry.replaced;
         // For a recipient whose file system has no hard links.
@@ -203,7 +203,7 @@ impl Producer {
         let (mut head, reader) = match &entry.kind {
             EntryKind::File { .. } => match OpenSource::open(entry) {
                 Ok(file) => {
-                    let mut head = head(HeadKind::File, path, Some(file.len()));
+                    let mut head = Head::new(HeadKind::File, path, Some(file.len()));
                     head.exec = entry.executable;
                     head.mode = entry.mode;
                     head.sparse = file.is_sparse();
@@ -219,7 +219,7 @@ impl Producer {
                 }
             },
             EntryKind::Directory => {
-                let mut head = head(HeadKind::Dir, path, None);
+                let mut head = Head::new(HeadKind::Dir, path, None);
                 head.mode = entry.mode;
                 head.mtime = entry
                     .modified
@@ -227,7 +227,7 @@ impl Producer {
                 (head, nothing())
             }
             EntryKind::Symlink { target } => {
-                let mut head = head(HeadKind::Symlink, path, None);
+                let mut head = Head::new(HeadKind::Symlink, path, None);
                 head.target = Some(target.as_str().to_owned());
                 (head, nothing())
             }
@@ -317,21 +317,5 @@ pub(super) fn source_failure(error: ContentError) -> Error {
             .context("it changed while it was being sent"),
         ContentError::Source(error) => error.into(),
         error => Error::from_source(ErrorKind::LocalFile, error),
-    }
-}
-
-fn head(kind: HeadKind, path: &str, size: Option<u64>) -> Head {
-    Head {
-        path: path.to_owned(),
-        kind,
-        size,
-        target: None,
-        exec: false,
-        mode: None,
-        sparse: false,
-        linked: false,
-        replaced: false,
-        mtime: None,
-        blake3: None,
     }
 }

@@ -104,17 +104,8 @@ pub(super) fn solo(suite: Suite) -> (TransferSealer, OpenedOffer) {
 
 pub(super) fn head(size: Option<u64>) -> Head {
     Head {
-        path: "distinctive name".to_owned(),
-        kind: HeadKind::File,
-        size,
-        target: None,
-        exec: false,
-        mode: None,
-        sparse: false,
-        linked: false,
-        replaced: false,
         mtime: Some(ModifiedTime(1, 2)),
-        blake3: None,
+        ..Head::new(HeadKind::File, "distinctive name", size)
     }
 }
 

@@ -100,6 +100,24 @@ pub struct HeadError {
 }
 
 impl Head {
+    /// A head that says nothing which need not be said.
+    #[must_use]
+    pub fn new(kind: HeadKind, path: impl Into<String>, size: Option<u64>) -> Self {
+        Self {
+            path: path.into(),
+            kind,
+            size,
+            target: None,
+            exec: false,
+            mode: None,
+            sparse: false,
+            linked: false,
+            replaced: false,
+            mtime: None,
+            blake3: None,
+        }
+    }
+
     pub(super) fn encode(&self) -> Result<Vec<u8>, HeadError> {
         let json = serde_json::to_vec(self).expect("strings and numbers are JSON");
         match json.len() {
@@ -133,17 +151,9 @@ mod tests {
     #[test]
     fn a_head_reads_back_and_its_text_is_fixed() {
         let head = Head {
-            path: "a/b.sh".to_owned(),
-            kind: HeadKind::File,
-            size: Some(u64::MAX),
-            target: None,
             exec: true,
-            mode: None,
-            sparse: false,
-            linked: false,
-            replaced: false,
             mtime: Some(ModifiedTime(-1, 999_999_999)),
-            blake3: None,
+            ..Head::new(HeadKind::File, "a/b.sh", Some(u64::MAX))
         };
         let json = head.encode().unwrap();
         assert_eq!(

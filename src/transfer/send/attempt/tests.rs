@@ -78,19 +78,7 @@ fn accept(each: bool) -> PeerMessage {
 }
 
 fn head(size: Option<u64>) -> Head {
-    Head {
-        path: "a".into(),
-        kind: HeadKind::File,
-        size,
-        target: None,
-        exec: false,
-        mtime: None,
-        blake3: None,
-        mode: None,
-        sparse: false,
-        linked: false,
-        replaced: false,
-    }
+    Head::new(HeadKind::File, "a", size)
 }
 
 fn digest() -> FileDigest {
