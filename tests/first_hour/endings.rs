@@ -204,3 +204,45 @@ fn since_is_in_seconds_since_1970_wherever_it_stands() {
         assert!(since.abs_diff(now) < 120, "{since} of {now}: {line}");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_desktop_is_told_what_came_by_its_own_program() {
+    use std::{
+        os::unix::fs::PermissionsExt,
+        time::{Duration, Instant},
+    };
+    let (lab, _relay) = Lab::new();
+    let (programs, said) = (lab.folder().join("programs"), lab.folder().join("said"));
+    fs::create_dir(&programs).unwrap();
+    let program = programs.join("notify-send");
+    // Given its name at the end: what is read is whole.
+    let script = format!(
+        "#!/bin/sh\nprintf '%s|' \"$@\" > '{0}.new' && mv '{0}.new' '{0}'\n",
+        said.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    lab.name("bob", "bob");
+    let mut command = lab.command("alice");
+    command.args(["listen", "--name", "alice", "--notify", "--out"]);
+    command.arg(lab.out("alice")).env("PATH", path);
+    let mut alice = Terminal::open(&command, (100, 24));
+    alice.sees("listening as alice");
+    let file = lab.file("re<b>port.bin", 10);
+    lab.send("bob", &["--to", "alice"], &[file.to_str().unwrap()])
+        .expect(0);
+    let start = Instant::now();
+    let said = loop {
+        if let Ok(said) = fs::read_to_string(&said) {
+            break said;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "no notification");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(
+        said,
+        "--app-name=p2p|--|From bob|re&lt;b&gt;port.bin, 10 B|"
+    );
+}
