@@ -37,3 +37,6 @@ pub const ALPN: &[u8] = b"p2p/1";
 
 /// The same between two peers without a relay: neither can be mistaken for the other.
 pub const DIRECT_ALPN: &[u8] = b"p2p/1 direct";
+
+/// The same between two relays of a cluster.
+pub const TRUNK_ALPN: &[u8] = b"p2p-trunk/1";
