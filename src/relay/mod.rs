@@ -23,11 +23,14 @@ mod embedded;
 pub mod fanout;
 mod files;
 mod hook;
+mod line;
 pub mod machine;
 mod mailbox;
 mod meters;
 mod outbox;
+mod outlets;
 mod pace;
+mod participants;
 mod places;
 mod prefix;
 mod quotas;
@@ -41,6 +44,7 @@ mod status;
 mod tally;
 mod tcp;
 mod transfer;
+mod trunk_message;
 mod windows;
 
 use std::{
@@ -203,7 +207,7 @@ impl Relay {
         let shared = Shared {
             admission: config.admission,
             places: Places::new(config.limits.max_peers, config.limits.network_connections),
-            rooms: Rooms::default(),
+            rooms: Rooms::new(None),
             sessions: AtomicU64::new(0),
             fanout: FanoutConfig::new(config.spool),
             budget: Budget::with_descriptors(

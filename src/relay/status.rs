@@ -147,7 +147,7 @@ impl RelayHandle {
                     true => totals.listeners += 1,
                     false => totals.senders += 1,
                 }
-                totals.queued += session.mailbox.outbox.queued();
+                totals.queued += session.mailbox.outbox().queued();
                 session.count_lost(&self.shared.meters);
             }
         }
@@ -205,7 +205,7 @@ impl RelayHandle {
             sent: session.traffic.sent.load(Relaxed),
             rtt_ms: session.link.rtt().as_secs_f64() * 1e3,
             packets_lost,
-            queued: session.mailbox.outbox.queued(),
+            queued: session.mailbox.outbox().queued(),
             files_waiting: session.files_waiting.load(Relaxed),
         }
     }

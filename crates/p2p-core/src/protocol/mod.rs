@@ -13,7 +13,10 @@ mod road;
 mod text;
 
 pub use code::Code;
-pub use control::{CONTROL_MESSAGE_MAX, ControlError, encode_control, parse_control, parse_length};
+pub use control::{
+    CONTROL_MESSAGE_MAX, ControlError, encode_control, encode_control_within, parse_control,
+    parse_length, parse_length_within,
+};
 pub use encoding::Base64;
 pub use file::{
     CHUNK_SIZE, FILE_HEADER_LEN, FRAME_HEADER_LEN, FRAME_PAYLOAD_MAX, FileClass, FileHeader,
