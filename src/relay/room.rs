@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+pub(super) use self::far::Shown;
 use self::far::{Face, Far};
 use super::{
     mailbox::{Mailbox, SessionId, encode},
