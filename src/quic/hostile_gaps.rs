@@ -168,18 +168,15 @@ impl Session for TamperingSession {
 
     fn write_handshake(&mut self, buf: &mut Vec<u8>) -> Option<Keys> {
         let keys = self.0.write_handshake(buf)?;
-        let local = Box::new(TamperingKey(keys.packet.local));
         Some(Keys {
             header: keys.header,
-            packet: KeyPair {
-                local,
-                remote: keys.packet.remote,
-            },
+            packet: TamperingKey::pair(keys.packet),
         })
     }
 
     fn next_1rtt_keys(&mut self) -> Option<KeyPair<Box<dyn PacketKey>>> {
-        self.0.next_1rtt_keys()
+        // quinn changes its first keys after 10 to 1,000 packets, at random.
+        self.0.next_1rtt_keys().map(TamperingKey::pair)
     }
 
     fn is_valid_retry(&self, orig_dst_cid: &ConnectionId, header: &[u8], payload: &[u8]) -> bool {
@@ -197,6 +194,16 @@ impl Session for TamperingSession {
 }
 
 struct TamperingKey(Box<dyn PacketKey>);
+
+impl TamperingKey {
+    /// The same keys, of which the one that encrypts is wrapped.
+    fn pair(keys: KeyPair<Box<dyn PacketKey>>) -> KeyPair<Box<dyn PacketKey>> {
+        KeyPair {
+            local: Box::new(Self(keys.local)),
+            remote: keys.remote,
+        }
+    }
+}
 
 impl PacketKey for TamperingKey {
     fn encrypt(&self, packet: u64, buf: &mut [u8], header_len: usize) {
