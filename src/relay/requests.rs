@@ -50,6 +50,9 @@ pub(super) async fn on_message(
             member.room.lock().announce(session);
         }
         ClientToServer::Peers { watch } => {
+            if let Some(trunks) = &shared.trunks {
+                trunks.known(member.room_id, &member.room).await;
+            }
             let present = {
                 let mut room = member.room.lock();
                 if watch {

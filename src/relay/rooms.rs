@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use super::{quotas::RoomUse, room::Room, session::Session};
@@ -17,6 +18,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct SharedRoom {
     room: Mutex<Room>,
+    /// Since when somebody is in it.
+    pub(super) since: Instant,
     /// What its members use together.
     pub(super) quota: Arc<RoomUse>,
 }
@@ -100,8 +103,8 @@ impl Rooms {
         let mut open = self.lock();
         let members_max = quota.members_max();
         let new = || {
-            let room = Mutex::default();
-            Arc::new(SharedRoom { room, quota })
+            let (room, since) = (Mutex::default(), Instant::now());
+            Arc::new(SharedRoom { room, since, quota })
         };
         let is_new = !open.rooms.contains_key(&room_id);
         let room = open.rooms.entry(room_id).or_insert_with(new).clone();

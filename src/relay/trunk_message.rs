@@ -54,6 +54,8 @@ pub(super) enum RoomMessage {
         /// For how many seconds it has been there.
         since_secs: u64,
     },
+    /// All members that were there when the stream was opened have been shown.
+    MembersEnd {},
     /// What a client at the other end would be told of a transfer, were it here.
     Pass {
         /// For whom: a sender or a recipient at the other end; `None` is every recipient there.

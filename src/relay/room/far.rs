@@ -33,6 +33,8 @@ pub(super) struct Far {
 struct FarRelay {
     line: Arc<Line>,
     members: HashSet<PeerId>,
+    /// Whether it has shown everybody.
+    is_complete: bool,
 }
 
 /// A member that is at another relay, as that one shows it.
@@ -157,6 +159,7 @@ impl Room {
         let relay = FarRelay {
             line: line.clone(),
             members: HashSet::new(),
+            is_complete: false,
         };
         self.far.lines.insert(line.id(), relay);
         Ok(self.peers.keys().copied().collect())
@@ -168,6 +171,19 @@ impl Room {
         let presence = face.map(|face| face.presence(face.state()));
         let member = presence.and_then(member_message);
         member.iter().for_each(|member| line.say(member));
+    }
+
+    /// Another relay has shown everybody who was there.
+    pub(in crate::relay) fn complete(&mut self, line: LineId) {
+        if let Some(relay) = self.far.lines.get_mut(&line) {
+            relay.is_complete = true;
+        }
+    }
+
+    /// Whether all that another relay has of this room is known here.
+    pub(in crate::relay) fn knows_all_of(&self, node: PeerId) -> bool {
+        let mut lines = self.far.lines.values();
+        lines.any(|relay| relay.line.node() == node && relay.is_complete)
     }
 
     /// Another relay has no more members of this room, or is gone.

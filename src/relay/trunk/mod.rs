@@ -25,7 +25,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    time::sleep,
+};
 use tracing::{debug, info};
 
 use super::{Shared, line::Line, rooms::SharedRoom};
@@ -156,6 +159,25 @@ impl Trunks {
         }
     }
 
+    /// Waits until what other relays have of a room is known here, after it was opened.
+    ///
+    /// Whoever is the first of its room here, and asks at once who is there, would else be told that
+    /// nobody is.
+    pub(super) async fn known(&self, room_id: RoomId, room: &SharedRoom) {
+        loop {
+            let age = room.since.elapsed();
+            let picture = self.picture.borrow().clone();
+            let at = picture.rooms.get(&room_id).into_iter().flatten();
+            let mut nodes = at.filter_map(|instance| picture.relays.get(instance));
+            let is_known = nodes.all(|relay| room.lock().knows_all_of(relay.node.0));
+            let limit = if is_known { QUIET } else { PATIENCE };
+            if age >= limit || picture.relays.is_empty() {
+                return;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
     /// Serves a connection until it ends; why that was.
     async fn serve(&self, shared: &Arc<Shared>, trunk: Trunk, dialled: bool) -> LinkError {
         let trunk = Arc::new(trunk);
@@ -232,6 +254,12 @@ impl Trunk {
         self.rooms().open.get(&stream).cloned()
     }
 }
+
+/// How long a room is open before it is taken for granted that the directory knows where else it is.
+const QUIET: Duration = Duration::from_millis(300);
+/// How long those that are known are waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Connections that have not shown a token yet.
 const STRANGERS_MAX: usize = 64;

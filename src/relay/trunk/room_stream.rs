@@ -1,6 +1,7 @@
 //! One room's stream to another relay, from its proof to its end.
 
 use std::{
+    future::pending,
     sync::{Arc, atomic::AtomicUsize, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -160,16 +161,14 @@ async fn run(
         }
         Ok(())
     };
-    let writing = async {
-        tokio::select! {
-            written = line.outbox().write_to(&mut sender) => written,
-            // Then what has been said already is all.
-            () = show(&open, here) => std::future::pending().await,
-        }
+    let showing = async {
+        show(&open, here).await;
+        pending().await
     };
     let ended = tokio::select! {
         ended = reading => ended,
-        ended = writing => ended,
+        ended = line.outbox().write_to(&mut sender) => ended,
+        ended = showing => ended,
         () = line.hung_up() => Ok(()),
     };
     match &ended {
@@ -186,6 +185,7 @@ async fn show(open: &OpenLine, here: Vec<PeerId>) {
         open.line.outbox().room().await;
         open.room.lock().show_to(&open.line, peer);
     }
+    open.line.say(&RoomMessage::MembersEnd {});
 }
 
 /// The room and the trunk forget a line whose stream has ended.

@@ -42,6 +42,10 @@ pub(super) fn on_message(
             };
             member(shared, open, shown)
         }
+        RoomMessage::MembersEnd {} => {
+            open.room.lock().complete(open.line.id());
+            Ok(())
+        }
         RoomMessage::Pass { to, message } => pass(shared, open, to, message),
         RoomMessage::Begin {
             transfer,
