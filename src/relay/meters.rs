@@ -22,6 +22,7 @@ pub struct Meters {
     /// The same for other relays.
     sent_to_relays: Counter,
     received_from_relays: Counter,
+    trunk_sent: Counter,
     deliveries: Family<Label, Counter>,
     behind: Counter,
     spool_written: Counter,
@@ -102,6 +103,12 @@ impl Meters {
             self.received_from_relays.clone(),
         );
         registry.register_with_unit(
+            "trunk_sent",
+            "UDP payload that went to other relays: files, messages, and all that QUIC adds",
+            bytes(),
+            self.trunk_sent.clone(),
+        );
+        registry.register_with_unit(
             "sent",
             "Content of files that went out, by what it went to",
             bytes(),
@@ -162,6 +169,10 @@ impl Meters {
 
     pub(super) fn received_from_relay(&self, bytes: u64) {
         self.received_from_relays.inc_by(bytes);
+    }
+
+    pub(super) fn sent_on_trunk(&self, bytes: u64) {
+        self.trunk_sent.inc_by(bytes);
     }
 
     pub(super) fn delivery(&self, ended: Result<(), Code>, fell_behind: bool) {

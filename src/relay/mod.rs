@@ -73,7 +73,7 @@ pub use meters::Meters;
 pub use quotas::{Limits, RoomQuota};
 pub use status::{PeerStatus, RelayHandle, RelayStatus, RoomStatus, Totals};
 pub use tcp::{TcpListen, TcpListenError};
-pub use trunk::ClusterConfig;
+pub use trunk::{ClusterConfig, TrunkStatus};
 
 use self::{
     arrivals::{Arrivals, Newcomer},

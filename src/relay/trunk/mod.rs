@@ -21,17 +21,21 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Notify, Semaphore, watch},
     time::sleep,
 };
 use tracing::{debug, info};
 
-use super::{Shared, line::Line, rooms::SharedRoom};
+use super::{Meters, Shared, line::Line, rooms::SharedRoom};
 use crate::{
     cluster::{Directory, Instance, NodeName, Picture},
     protocol::{Code, RoomId},
@@ -67,6 +71,8 @@ pub(super) struct Trunk {
     rooms: Mutex<Rooms>,
     /// A room's stream has ended: it may be opened again.
     freed: Notify,
+    /// Bytes sent that were counted already.
+    counted: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -87,14 +93,20 @@ struct OpenLine {
     files: AtomicUsize,
 }
 
-/// A trunk at one moment.
-#[derive(Debug, Clone)]
-pub(super) struct TrunkState {
-    pub(super) name: String,
-    pub(super) address: SocketAddr,
-    pub(super) rtt: Duration,
-    pub(super) sent: u64,
-    pub(super) rooms: usize,
+/// A connection to another relay at one moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TrunkStatus {
+    /// What people call the other relay.
+    pub name: String,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Rooms that have members at both.
+    pub rooms: usize,
+    /// The estimate of the round-trip time, in milliseconds.
+    pub rtt_ms: f64,
+    /// Bytes of UDP payload sent to it: files, messages, and all that QUIC adds.
+    pub sent: u64,
 }
 
 impl Trunks {
@@ -198,6 +210,7 @@ impl Trunks {
             () = inlet::accept(shared, &trunk) => trunk.link.closed().await,
             reason = trunk.link.closed() => reason,
         };
+        trunk.count_sent(&shared.meters);
         let mut live = self.live();
         if live
             .get(&trunk.instance)
@@ -216,17 +229,17 @@ impl Trunks {
         self.endpoint.drained(limit).await;
     }
 
-    /// All that are up.
-    pub(super) fn states(&self) -> Vec<TrunkState> {
+    /// All that are up, after what each has sent was counted.
+    pub(super) fn status(&self, meters: &Meters) -> Vec<TrunkStatus> {
         let live = self.live();
-        let state = |trunk: &Arc<Trunk>| TrunkState {
+        let status = |trunk: &Arc<Trunk>| TrunkStatus {
             name: trunk.name.to_string(),
             address: trunk.link.remote(),
-            rtt: trunk.link.rtt(),
-            sent: trunk.link.udp_sent(),
             rooms: trunk.rooms().open.len(),
+            rtt_ms: trunk.link.rtt().as_secs_f64() * 1e3,
+            sent: trunk.count_sent(meters),
         };
-        live.values().map(state).collect()
+        live.values().map(status).collect()
     }
 
     fn live(&self) -> MutexGuard<'_, HashMap<Instance, Arc<Trunk>>> {
@@ -242,11 +255,20 @@ impl Trunk {
             instance,
             rooms: Mutex::default(),
             freed: Notify::new(),
+            counted: AtomicU64::new(0),
         }
     }
 
     fn rooms(&self) -> MutexGuard<'_, Rooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what was sent since this was called last; all that was.
+    fn count_sent(&self, meters: &Meters) -> u64 {
+        let sent = self.link.udp_sent();
+        let before = self.counted.fetch_max(sent, Relaxed);
+        meters.sent_on_trunk(sent.saturating_sub(before));
+        sent
     }
 
     /// The line of this number.
