@@ -12,6 +12,9 @@ const AFTER_LOSS: Duration = Duration::from_secs(2);
 /// For how long a loss makes looks more frequent.
 const ALERT: Duration = Duration::from_secs(60);
 
+/// A look that comes a little early must not make the pause longer by a whole one: looks are a second apart.
+const SLACK: Duration = Duration::from_millis(500);
+
 /// When to ping a relay from which nothing comes.
 ///
 /// A relay that was killed says nothing, and one that is back answers only what it gets. So the loss is
@@ -55,7 +58,7 @@ impl Pulse {
             Some(until) if now < until => self.every.min(AFTER_LOSS),
             _ => self.every,
         };
-        let is_due = now.duration_since(self.at) >= pause;
+        let is_due = now.duration_since(self.at).saturating_add(SLACK) >= pause;
         if is_due {
             self.asked = Some(now);
         }
@@ -73,7 +76,9 @@ mod tests {
     fn pings(mut pulse: Pulse, start: Instant, answers: impl Fn(u64) -> bool) -> Vec<u64> {
         let (mut heard, mut pings) = (0, Vec::new());
         for second in 1..=90 {
-            let now = start + Duration::from_secs(second);
+            // Looks are never quite on time.
+            let early = Duration::from_millis(second % 3);
+            let now = start + Duration::from_secs(second) - early;
             if pulse.is_due(now, heard) {
                 pings.push(second);
                 heard += u64::from(answers(second));
