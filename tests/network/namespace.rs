@@ -18,9 +18,12 @@ pub fn available(test: &str) -> bool {
         every_step_works(&[
             &["ip", "-n", PROBE, "link", "set", "lo", "up"],
             &[
-                "ip", "-n", PROBE, "link", "add", "a", "type", "veth", "peer", "name", "b",
+                "ip", "-n", PROBE, "link", "add", "name", "veth0", "type", "veth", "peer", "name",
+                "veth1",
             ],
-            &["ip", "-n", PROBE, "link", "add", "c", "type", "bridge"],
+            &[
+                "ip", "-n", PROBE, "link", "add", "name", "bridge0", "type", "bridge",
+            ],
             &["ip", "netns", "exec", PROBE, "nft", RULES],
         ])
     });
