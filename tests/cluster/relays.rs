@@ -1,4 +1,5 @@
 //! Relays of one cluster in this process, which find each other without NATS.
+#![allow(dead_code, reason = "what a test needs may come with the next one")]
 
 use std::{
     collections::HashSet,
@@ -29,6 +30,7 @@ pub struct Cluster {
 pub struct Node {
     pub handle: RelayHandle,
     pub directory: Directory,
+    pub address: SocketAddr,
     pub trunk: SocketAddr,
     invite: Invite,
     end: CancellationToken,
@@ -102,6 +104,7 @@ impl Cluster {
         Node {
             handle,
             directory,
+            address,
             trunk,
             invite: Invite::new(host, self.client_facing.id(), self.secret.clone()),
             end,
