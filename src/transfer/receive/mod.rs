@@ -49,7 +49,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -64,7 +63,7 @@ use self::{
     listener::{Ended, Listener},
     queue::Places,
 };
-use super::{Channel, Error, ErrorKind, Event, Member, Observer, PeerRef};
+use super::{Channel, Error, ErrorKind, Event, Member, Observer, PeerRef, backoff::Backoff};
 use crate::{
     home::KnownPeers,
     protocol::{Code, TransferId},
@@ -230,7 +229,7 @@ async fn stay(
     seat: &Member,
     cancel: &CancellationToken,
 ) -> Result<Listened, Error> {
-    let mut backoff = new_backoff();
+    let mut backoff = Backoff::new(BACKOFF);
     let mut first = true;
     let mut before: Option<Box<Channel>> = None;
     loop {
@@ -255,7 +254,7 @@ async fn stay(
                 let listener = Listener::new((shared, seat), channel, keys);
                 let ended = listener.run(cancel).await;
                 if since.elapsed() > STABLE {
-                    backoff = new_backoff();
+                    backoff = Backoff::new(BACKOFF);
                 }
                 match ended {
                     Ended::Lost(failure) if failure.kind() == ErrorKind::NotTrusted => {
@@ -283,7 +282,7 @@ async fn stay(
             Err(error) => format!("{:#}", Error::from(error)),
         };
         before = None;
-        let pause = backoff.next().unwrap_or(BACKOFF.1);
+        let pause = backoff.next();
         let retry_in = pause;
         shared.observer.event(match first {
             // It may have been started before its relay.
@@ -295,16 +294,6 @@ async fn stay(
             () = tokio::time::sleep(pause) => {}
         }
     }
-}
-
-fn new_backoff() -> backon::ExponentialBackoff {
-    // Jitter, so that a relay's restart does not bring all its peers at one moment.
-    ExponentialBuilder::new()
-        .with_min_delay(BACKOFF.0)
-        .with_max_delay(BACKOFF.1)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 fn clean_journal(journal: PathBuf) {

@@ -19,7 +19,6 @@ use super::{
     Summary,
     attempt::{Effect, FileNote, PartEnd},
     clock::Clock,
-    file::Notes,
     interrupted,
     outbox::{Outbox, Outgoing, any_has_room},
     payload::Payload,
@@ -192,11 +191,7 @@ impl<'d, 'a> Run<'d, 'a> {
             if running.attempt.is_over() {
                 over.push(*transfer);
             } else if let Some(job) = running.held.take() {
-                let notes = Notes {
-                    transfer: *transfer,
-                    sender: self.notes.clone(),
-                };
-                running.launch(job, channel, (notes, self.driver.limit.clone()));
+                running.launch(job, channel);
             }
         }
         let all_done = self.sender.is_over() && self.sender.is_success();
@@ -258,9 +253,8 @@ impl<'d, 'a> Run<'d, 'a> {
                     return self.sender.on_end(&error);
                 };
                 let reason = format!("{error:#}");
-                self.driver
-                    .observer
-                    .event(Event::Waiting { reason, retry_in });
+                let waiting = Event::Waiting { reason, retry_in };
+                self.driver.observer.event(waiting);
                 let since = self.cut_off.take().map_or(now, |(since, _)| since);
                 self.cut_off = Some((since, error));
             }
@@ -319,11 +313,9 @@ impl<'d, 'a> Run<'d, 'a> {
         };
         match produced {
             Some(Produced::Job(job)) => {
-                let sender = self.notes.clone();
-                let notes = Notes { transfer, sender };
                 // A way that is lost says so soon.
                 if let Some(channel) = ways.channel(running.way) {
-                    running.launch(job, channel, (notes, self.driver.limit.clone()));
+                    running.launch(job, channel);
                 }
             }
             Some(Produced::Hashing) => running.attempt.on_hashing(now),
