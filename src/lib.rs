@@ -7,6 +7,7 @@
 //! | [`commands`] | one file per verb of the command line; the only room that knows clap |
 //! | [`display`] | everything that people see while files move, the viewer, the menu |
 //! | [`relay`] | the server: admission, rooms, sessions, fan-out, spool |
+//! | [`cluster`] | several relays as one: who the others are, and which rooms they share |
 //! | [`operation`] | what whoever operates a relay sees of it: metrics, status |
 //! | [`transfer`] | the client: offer, seal, send, receive, open, receipts |
 //! | [`direct`] | paths between two peers without a relay: addresses, probes, punching; no I/O |
@@ -20,6 +21,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod cluster;
 pub mod commands;
 pub mod direct;
 pub mod display;

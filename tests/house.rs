@@ -385,14 +385,15 @@ fn visit(
 const CRATES: [&str; 3] = ["src", "crates/p2p-core/src", "crates/p2p-view/src"];
 
 /// Which rooms each room may know: the table of ARCHITECTURE.md.
-const FLOORS: [(&str, &[&str]); 9] = [
+const FLOORS: [(&str, &[&str]); 10] = [
+    ("cluster", &[]),
     ("direct", &[]),
     ("lan", &[]),
     ("quic", &[]),
     ("storage", &[]),
     ("home", &[]),
     ("transfer", &["direct", "lan", "quic", "storage", "home"]),
-    ("relay", &["quic"]),
-    ("operation", &["relay"]),
+    ("relay", &["cluster", "quic"]),
+    ("operation", &["cluster", "relay"]),
     ("display", &["transfer"]),
 ];

@@ -15,9 +15,7 @@ use quinn::{
 };
 use quinn_proto::transport_parameters::TransportParameters;
 
-use super::{
-    Certificate, Credentials, Link, RelayEndpoint, Role, StreamError, Tuning, bind_udp, tls,
-};
+use super::{Certificate, Credentials, Link, RelayEndpoint, Role, StreamError, Tuning, tls};
 use crate::{identity::Identity, protocol::Code};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -35,13 +33,9 @@ async fn linked() -> (quinn::Connection, Link, (RelayEndpoint, quinn::Endpoint))
     let relay = Identity::generate();
     let certificate = Certificate::of(&relay);
     let honest = Credentials::new(certificate.certificate, certificate.private_key);
-    let receiver = RelayEndpoint::on(
-        bind_udp((Ipv4Addr::LOCALHOST, 0).into()).unwrap(),
-        &honest,
-        Tuning::default(),
-        NonZeroUsize::MIN,
-    )
-    .unwrap();
+    let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
+    let tuning = Tuning::default();
+    let receiver = RelayEndpoint::bind(anywhere, &honest, tuning, NonZeroUsize::MIN).unwrap();
     let address = receiver.local_addr().unwrap();
     let (crypto, _) = tls::client(&credentials(), relay.id()).unwrap();
     let mut config = quinn::ClientConfig::new(Arc::new(Tampering(Arc::new(crypto))));
@@ -168,18 +162,15 @@ impl Session for TamperingSession {
 
     fn write_handshake(&mut self, buf: &mut Vec<u8>) -> Option<Keys> {
         let keys = self.0.write_handshake(buf)?;
-        let local = Box::new(TamperingKey(keys.packet.local));
         Some(Keys {
             header: keys.header,
-            packet: KeyPair {
-                local,
-                remote: keys.packet.remote,
-            },
+            packet: TamperingKey::pair(keys.packet),
         })
     }
 
     fn next_1rtt_keys(&mut self) -> Option<KeyPair<Box<dyn PacketKey>>> {
-        self.0.next_1rtt_keys()
+        // quinn changes its first keys after 10 to 1,000 packets, at random.
+        self.0.next_1rtt_keys().map(TamperingKey::pair)
     }
 
     fn is_valid_retry(&self, orig_dst_cid: &ConnectionId, header: &[u8], payload: &[u8]) -> bool {
@@ -197,6 +188,16 @@ impl Session for TamperingSession {
 }
 
 struct TamperingKey(Box<dyn PacketKey>);
+
+impl TamperingKey {
+    /// The same keys, of which the one that encrypts is wrapped.
+    fn pair(keys: KeyPair<Box<dyn PacketKey>>) -> KeyPair<Box<dyn PacketKey>> {
+        KeyPair {
+            local: Box::new(Self(keys.local)),
+            remote: keys.remote,
+        }
+    }
+}
 
 impl PacketKey for TamperingKey {
     fn encrypt(&self, packet: u64, buf: &mut [u8], header_len: usize) {

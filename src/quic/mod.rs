@@ -24,6 +24,7 @@ mod reassembly;
 mod roads;
 mod socket;
 mod stagger;
+mod steering;
 mod tls;
 mod tuning;
 mod tunnel;

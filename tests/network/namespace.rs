@@ -18,13 +18,12 @@ pub fn available(test: &str) -> bool {
     let available = *AVAILABLE.get_or_init(|| {
         every_step_works(&[
             &["ip", "-n", PROBE, "link", "set", "lo", "up"],
-            // Without `name`, ip takes a short name for the beginning of another word.
             &[
-                "ip", "-n", PROBE, "link", "add", "name", "probe0", "type", "veth", "peer", "name",
-                "probe1",
+                "ip", "-n", PROBE, "link", "add", "name", "veth0", "type", "veth", "peer", "name",
+                "veth1",
             ],
             &[
-                "ip", "-n", PROBE, "link", "add", "name", "probe2", "type", "bridge",
+                "ip", "-n", PROBE, "link", "add", "name", "bridge0", "type", "bridge",
             ],
             &["ip", "netns", "exec", PROBE, "nft", RULES],
         ])

@@ -84,13 +84,6 @@ impl Driver {
         (messages, direct): (MessageSender, Option<Hub>),
         inputs: Inputs,
     ) -> Ended {
-        shared.observer.event(Event::Offer {
-            transfer: offer.transfer,
-            from: offer.from.clone(),
-            files: offer.manifest.files,
-            bytes: offer.manifest.bytes,
-            text: offer.manifest.text,
-        });
         let mut driver = Self {
             shared,
             offer,
@@ -116,7 +109,16 @@ impl Driver {
         let path = opened.path.clone();
         let (shared, screened) = (self.shared.clone(), self.offer.clone());
         let screening = spawn_blocking(move || screened.screen(&shared)).await;
-        let (notes, verdict) = match screening.expect("screening does not panic") {
+        let screened = screening.expect("screening does not panic");
+        self.shared.observer.event(Event::Offer {
+            transfer: self.offer.transfer,
+            from: self.offer.from.clone(),
+            files: self.offer.manifest.files,
+            bytes: self.offer.manifest.bytes,
+            text: self.offer.manifest.text,
+            asks: matches!(screened, Ok((_, Verdict::Ask))),
+        });
+        let (notes, verdict) = match screened {
             Ok(screened) => screened,
             Err(refusal) => return Some(Err(refusal)),
         };

@@ -40,6 +40,18 @@ pub fn derive(secret: &[u8], salt: &[u8], info: &[&[u8]]) -> Zeroizing<[u8; 32]>
     provider::hkdf_sha256(secret, salt, info)
 }
 
+/// HMAC-SHA256 (RFC 2104) of `parts`, joined.
+#[must_use]
+pub fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    MacKey::new(key).mac(parts.iter().copied())
+}
+
+/// Whether a MAC is the expected one, in a time that does not tell where they differ.
+#[must_use]
+pub fn same_mac(expected: &[u8; 32], got: &[u8]) -> bool {
+    same(expected, got)
+}
+
 /// An authenticated cipher (RFC 5116) with keys of 32 bytes, nonces of 12 and tags of 16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cipher {

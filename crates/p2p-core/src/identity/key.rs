@@ -5,7 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::{
-    crypto::{ED25519_SPKI_PREFIX, SIGNATURE_LEN, SigningKey, verify},
+    crypto::{ED25519_SPKI_PREFIX, SIGNATURE_LEN, SigningKey, derive, verify},
     protocol::PeerId,
 };
 
@@ -52,6 +52,18 @@ impl Identity {
     #[must_use]
     pub fn sign(&self, context: &str, message: &[u8]) -> [u8; SIGNATURE_LEN] {
         self.key.sign(&with_context(context, message))
+    }
+
+    /// A secret for one purpose that only whoever has this private key can derive (HKDF-SHA256).
+    ///
+    /// # Panics
+    /// If `context` has a zero byte in it.
+    #[must_use]
+    pub fn derive(&self, context: &str) -> Zeroizing<[u8; 32]> {
+        assert!(!context.as_bytes().contains(&0), "a context is plain text");
+        // The seed alone: PKCS#8 may or may not have the public half behind it.
+        let seed = &self.key.pkcs8()[PKCS8_SEED];
+        derive(seed, b"", &[context.as_bytes()])
     }
 
     /// Takes an Ed25519 private key in PKCS#8 DER; `None` if it is something else.
@@ -149,6 +161,9 @@ impl fmt::Debug for PublicKey {
     }
 }
 
+/// Where the seed is in the PKCS#8 DER of an Ed25519 key (RFC 8410, section 7).
+const PKCS8_SEED: std::ops::Range<usize> = 16..48;
+
 /// The zero byte ends the context, so no context can be the beginning of another.
 fn with_context(context: &str, message: &[u8]) -> Vec<u8> {
     assert!(!context.as_bytes().contains(&0), "a context is plain text");
@@ -170,6 +185,24 @@ mod tests {
         assert!(key.verify("p2p/1 a", b"message", &signature[1..]).is_err());
         let key = other.public_key();
         assert!(key.verify("p2p/1 a", b"message", &signature).is_err());
+    }
+
+    #[test]
+    fn a_derived_secret_is_of_its_key_and_context_with_or_without_the_public_half() {
+        let me = Identity::generate();
+        let again = Identity::from_pkcs8(me.pkcs8()).unwrap();
+        assert_eq!(me.derive("p2p/1 a"), again.derive("p2p/1 a"));
+        assert_ne!(me.derive("p2p/1 a"), me.derive("p2p/1 b"));
+        assert_ne!(me.derive("p2p/1 a"), Identity::generate().derive("p2p/1 a"));
+        // Version 1 without the public half, as OpenSSL writes it.
+        let seed = &me.pkcs8()[PKCS8_SEED];
+        let head = [
+            0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22,
+            0x04, 0x20,
+        ];
+        let short = Identity::from_pkcs8(&[&head, seed].concat()).unwrap();
+        assert_eq!(short.id(), me.id());
+        assert_eq!(short.derive("p2p/1 a"), me.derive("p2p/1 a"));
     }
 
     #[test]
