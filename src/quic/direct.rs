@@ -7,7 +7,10 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -34,6 +37,7 @@ const INCOMING_MAX: usize = 64;
 pub struct DirectSocket {
     endpoint: quinn::Endpoint,
     socket: Arc<dyn AsyncUdpSocket>,
+    heard: Arc<AtomicBool>,
     credentials: Arc<Credentials>,
     tuning: Tuning,
     /// For peers on this machine, once peers may connect.
@@ -72,7 +76,8 @@ impl DirectSocket {
         tuning: Tuning,
     ) -> io::Result<(Self, Datagrams)> {
         let (sender, datagrams) = mpsc::channel(WAITING_MAX);
-        let socket = sharing(&TokioRuntime, socket, sender)?;
+        let heard = Arc::new(AtomicBool::new(false));
+        let socket = sharing(&TokioRuntime, socket, sender, heard.clone())?;
         let mut config = endpoint_config(credentials, Tuning::max_udp_payload())?;
         // Whose packets have the fixed bit can be told from other datagrams (RFC 9287, section 3).
         config.grease_quic_bit(false);
@@ -82,6 +87,7 @@ impl DirectSocket {
         let direct = Self {
             endpoint,
             socket,
+            heard,
             credentials: credentials.clone(),
             tuning,
             near: Arc::default(),
@@ -100,6 +106,11 @@ impl DirectSocket {
     /// When the socket cannot tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.endpoint.local_addr()
+    }
+
+    /// Whether anything has arrived since this was asked last.
+    pub(super) fn has_heard(&self) -> bool {
+        self.heard.swap(false, Relaxed)
     }
 
     /// Sends a datagram that is no QUIC, if there is room; it may be lost, as on a network.
