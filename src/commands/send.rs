@@ -11,6 +11,7 @@ use super::{
     signal::Signals,
 };
 use crate::{
+    display::{bytes as size_of, counted},
     identity::{Candidate, ResolveError},
     storage::{EntryKind, Filter, FilterError, Source},
     transfer::{
@@ -147,10 +148,10 @@ fn list(context: &Context, source: SourceSpec) -> Result<u8, CommandError> {
         }
     }
     if !context.global.json && !context.global.quiet {
-        let size = crate::display::bytes(bytes);
+        let (files, size) = (counted(files, "file"), size_of(bytes));
         context
             .stage
-            .line(&format!("{files} files, {size}; nothing was sent"));
+            .line(&format!("{files}, {size}; nothing was sent"));
     }
     Ok(0)
 }
@@ -228,12 +229,7 @@ fn table(context: &Context, summary: &Summary) {
         .unwrap_or(0);
     for target in &summary.targets {
         let pad = " ".repeat(width - console::measure_text_width(target.name.as_str()));
-        let (files, size) = (target.files, crate::display::bytes(target.bytes));
-        let files = if files == 1 {
-            "1 file".to_owned()
-        } else {
-            format!("{files} files")
-        };
+        let (files, size) = (counted(target.files, "file"), size_of(target.bytes));
         let outcome = match (&target.status, target.failed_files.len()) {
             (Status::Done, 0) => format!("✓ {files}, {size}"),
             (Status::Done, n) => format!(

@@ -6,7 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, PathRate, congestion,
+    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, PathRate, Tuning,
+    congestion,
     reassembly::{Held, HeldMemory},
     stagger::canonical,
     tls,
@@ -135,6 +136,22 @@ impl Link {
     pub fn path_stats(&self) -> (u64, u64, u16) {
         let path = self.connection.stats().path;
         (path.sent_packets, path.lost_packets, path.current_mtu)
+    }
+
+    /// Packets that have arrived.
+    #[must_use]
+    pub fn heard(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
+    }
+
+    /// Sends a packet that the other end acknowledges, however long an earlier one has waited for that.
+    ///
+    /// For a client, whose windows nobody else sets. quinn has no ping to be asked for; it repeats the limit on a
+    /// connection's data (RFC 9000, section 19.9) when that grows, here by a byte that it lost before.
+    pub fn ping(&self) {
+        let window = Tuning::CONNECTION_WINDOW;
+        self.set_receive_window(window - 1);
+        self.set_receive_window(window);
     }
 
     /// Opens the one control stream (the client's part).

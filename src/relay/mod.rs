@@ -77,7 +77,7 @@ use self::{
 };
 use crate::{
     protocol::Code,
-    quic::{Credentials, Incoming, RelayEndpoint, SocketBuffers, Tuning, adopt_udp, bind_udp},
+    quic::{Credentials, Incoming, RelayEndpoint, SocketBuffers, Tuning},
 };
 
 /// What a relay is told at its start.
@@ -179,11 +179,11 @@ impl Relay {
     /// # Errors
     /// When the address cannot be bound or the credentials cannot be used.
     pub fn bind(config: RelayConfig, credentials: &Credentials) -> io::Result<Self> {
-        let socket = match config.udp_socket {
-            Some(socket) => adopt_udp(socket)?,
-            None => bind_udp(config.bind)?,
+        let (tuning, threads) = (config.tuning, config.threads);
+        let mut endpoint = match config.udp_socket {
+            Some(socket) => RelayEndpoint::adopt(socket, credentials, tuning, threads)?,
+            None => RelayEndpoint::bind(config.bind, credentials, tuning, threads)?,
         };
-        let mut endpoint = RelayEndpoint::on(socket, credentials, config.tuning, config.threads)?;
         match config.tcp {
             _ if config.tcp_socket.is_some() => {
                 let socket = config.tcp_socket.expect("just seen");
@@ -271,7 +271,9 @@ impl Relay {
                 () = arrivals.due() => {}
             }
             while let Some((incoming, seat)) = arrivals.next() {
-                sessions.spawn(serve::serve(self.shared.clone(), incoming, seat));
+                let worker = incoming.worker().clone();
+                let serving = serve::serve(self.shared.clone(), incoming, seat);
+                sessions.spawn_on(serving, &worker);
             }
         }
         self.endpoint.close(Code::Shutdown, Code::Shutdown.reason());

@@ -30,7 +30,7 @@ mod via_relay;
 mod ways;
 
 pub use channel::{Channel, FileStreams, Incoming, IncomingStreams, PeerEvent};
-pub use direct::DirectFile;
+pub use direct::{DirectFile, PathMessage};
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Observer, PeerRef};
 pub use member::{EnterError, Member};

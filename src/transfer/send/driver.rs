@@ -276,9 +276,18 @@ impl<'d, 'a> Run<'d, 'a> {
                 message,
             } => {
                 if let Some(running) = self.of_way(way, transfer)
-                    && !running.on_direct_message(from, &message)
+                    && !running.on_again(from, &message)
                 {
                     running.attempt.on_message(now, from, message);
+                }
+            }
+            PeerEvent::Path {
+                transfer,
+                from,
+                message,
+            } => {
+                if let Some(running) = self.of_way(way, transfer) {
+                    running.on_path(from, message);
                 }
             }
             PeerEvent::Gone {

@@ -21,7 +21,7 @@ use crate::{
     quic::RateLimit,
     sealing::PathKey,
     transfer::{
-        Channel, Observer, PeerRef, WayId,
+        Channel, Observer, PathMessage, PeerRef, WayId,
         direct::{Conversation, Opening, open},
     },
 };
@@ -125,23 +125,30 @@ impl Running {
         self.direct = Some((id, open(hub, conversation)));
     }
 
-    /// A recipient says something about its direct path; whether it was that.
-    pub(super) fn on_direct_message(&mut self, from: PeerId, message: &PeerMessage) -> bool {
-        let direct = self.direct.as_ref().filter(|(peer, _)| *peer == from);
-        match (message, direct) {
-            (PeerMessage::Path { sealed }, Some((_, opening))) => {
-                opening.on_path(sealed.0.clone());
+    /// A recipient says where it can be reached directly.
+    pub(super) fn on_path(&self, from: PeerId, message: PathMessage) {
+        if let Some(opening) = self.direct_to(from) {
+            opening.on_path(message);
+        }
+    }
+
+    /// A recipient says where a direct connection has ended; whether it says that.
+    pub(super) fn on_again(&self, from: PeerId, message: &PeerMessage) -> bool {
+        let PeerMessage::Again { file, chunk } = message else {
+            return false;
+        };
+        if let Some(opening) = self.direct_to(from) {
+            if let Some(lacks) = self.again.get(file) {
+                let _ = lacks.try_send(*chunk);
             }
-            (PeerMessage::Again { file, chunk }, Some((_, opening))) => {
-                if let Some(lacks) = self.again.get(file) {
-                    let _ = lacks.try_send(*chunk);
-                }
-                opening.on_lost();
-            }
-            (PeerMessage::Path { .. } | PeerMessage::Again { .. }, None) => {}
-            _ => return false,
+            opening.on_lost();
         }
         true
+    }
+
+    fn direct_to(&self, peer: PeerId) -> Option<&Opening> {
+        let direct = self.direct.as_ref().filter(|(to, _)| *to == peer);
+        direct.map(|(_, opening)| opening)
     }
 
     /// Starts a file where there is a place for it, and holds it where there is none.
