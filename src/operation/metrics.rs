@@ -248,6 +248,7 @@ impl Gauges {
 #[must_use]
 pub fn metric_names() -> Vec<String> {
     let metrics = Metrics::new(&Meters::new());
+    metrics.gauges.trunks.name_all();
     let mut page = String::new();
     let encoded = text::encode(&mut page, &metrics.registry);
     encoded.expect("writing to a string cannot fail");

@@ -38,6 +38,14 @@ impl TrunkGauges {
         );
     }
 
+    /// Has a series of each: what has none is not on the page.
+    pub(super) fn name_all(&self) {
+        let label: Label = [("node", String::new())];
+        drop(self.up.get_or_create(&label));
+        drop(self.rooms.get_or_create(&label));
+        drop(self.rtt.get_or_create(&label));
+    }
+
     /// As they are now; those that are no more are forgotten.
     pub(super) fn set(&self, trunks: &[TrunkStatus]) {
         self.up.clear();

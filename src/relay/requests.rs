@@ -1,6 +1,7 @@
 //! What a peer asks of the relay, and what it says to others.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -92,7 +93,13 @@ pub(super) async fn on_message(
             transfer,
             to,
             message,
-        } => tell(&member.room, &session.mailbox, transfer, (to, message)),
+        } => {
+            let at = match message {
+                PeerMessage::Path { .. } => session.udp_address(),
+                _ => None,
+            };
+            tell(&member.room, &session.mailbox, transfer, to, (message, at));
+        }
         ClientToServer::Begin { transfer } => {
             let mut room = member.room.lock();
             if let Some(sent) = room.sent_by(transfer, &session.mailbox) {
@@ -138,20 +145,21 @@ pub(super) fn offer_to(
     offered
 }
 
-/// Passes on what one peer says to another about a transfer.
+/// Passes on what one peer says to another about a transfer, and from where, if that matters.
 pub(super) fn tell(
     room: &SharedRoom,
     who: &Mailbox,
     id: TransferId,
-    (to, message): (Option<PeerId>, PeerMessage),
+    to: Option<PeerId>,
+    (message, at): (PeerMessage, Option<SocketAddr>),
 ) {
     let mut room = room.lock();
     if let Some(transfer) = room.sent_by(id, who) {
-        for out in transfer.on_sender_message(id, to, message) {
+        for out in transfer.on_sender_message(id, to, (message, at)) {
             room.note(id, &out);
         }
     } else if let Some(transfer) = room.transfer(id) {
-        let result = transfer.on_recipient_message(id, who, message);
+        let result = transfer.on_recipient_message(id, who, (message, at));
         room.note(id, who);
         drop(room);
         if let Err(code) = result {

@@ -188,7 +188,7 @@ fn say(from: &Directory, to: &Directory) {
         draining: from.own().draining,
         load: from.own().load,
     });
-    let open: HashSet<_> = from.local_rooms();
+    let open: HashSet<_> = from.local_rooms().into_keys().collect();
     for room in &open {
         to.room_shared(*room, instance);
     }

@@ -1,6 +1,6 @@
 //! What another relay says on a room's stream, and what is done about it.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::OpenLine;
 use crate::{
@@ -110,12 +110,13 @@ fn pass(
             transfer,
             from,
             message,
+            at,
         } => {
             // Somebody who has just left.
             let Some(who) = open.room.lock().far_mailbox(line, from).cloned() else {
                 return Ok(());
             };
-            told(shared, (open, &who), transfer, (to, message))
+            told(shared, (open, &who), transfer, to, (message, at))
         }
         ServerToClient::Gone {
             transfer,
@@ -134,10 +135,11 @@ fn told(
     shared: &Arc<Shared>,
     (open, who): (&OpenLine, &Arc<Mailbox>),
     transfer: TransferId,
-    (to, message): (Option<PeerId>, PeerMessage),
+    to: Option<PeerId>,
+    (message, at): (PeerMessage, Option<SocketAddr>),
 ) -> Result<(), StreamError> {
     let (PeerMessage::Offer { offer }, Some(to)) = (&message, to) else {
-        tell(&open.room, who, transfer, (to, message));
+        tell(&open.room, who, transfer, to, (message, at));
         return Ok(());
     };
     check_offer(offer)?;
