@@ -227,7 +227,8 @@ impl Tuning {
 }
 
 /// Whether packets to this address leave the networks that somebody runs for themselves.
-pub(super) fn is_internet(address: IpAddr) -> bool {
+#[must_use]
+pub fn is_internet(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             // 100.64.0.0/10 is between a provider and its customers (RFC 6598); tunnels use it as well.

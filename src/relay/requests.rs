@@ -107,13 +107,17 @@ fn offer_to(
 /// Passes on what one peer says to another about a transfer.
 fn tell(member: &Member, id: TransferId, (to, message): (Option<PeerId>, PeerMessage)) {
     let session = &member.session;
+    let at = match message {
+        PeerMessage::Path { .. } => session.udp_address(),
+        _ => None,
+    };
     let mut room = member.room.lock();
     if let Some(transfer) = room.sent_by(id, &session.mailbox) {
-        for out in transfer.on_sender_message(id, to, message) {
+        for out in transfer.on_sender_message(id, to, (message, at)) {
             room.note(id, &out);
         }
     } else if let Some(transfer) = room.transfer(id) {
-        let result = transfer.on_recipient_message(id, &session.mailbox, message);
+        let result = transfer.on_recipient_message(id, &session.mailbox, (message, at));
         room.note(id, &session.mailbox);
         drop(room);
         if let Err(code) = result {

@@ -1,6 +1,6 @@
 //! One transfer as the relay knows it: who sends, who takes part. Never what.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -76,7 +76,7 @@ impl Transfer {
             .map(|r| &r.mailbox)
     }
 
-    /// Passes on what the sender says; the recipients that are out after it.
+    /// Passes on what the sender says, and from where, if that matters; the recipients that are out after it.
     ///
     /// One that reads so little that the sender's messages fill their room is taken out: nobody waits
     /// for it, and its messages from others are not touched.
@@ -84,13 +84,14 @@ impl Transfer {
         &mut self,
         id: TransferId,
         to: Option<PeerId>,
-        message: PeerMessage,
+        (message, at): (PeerMessage, Option<SocketAddr>),
     ) -> Vec<Arc<Mailbox>> {
         let is_cancel = matches!(message, PeerMessage::Cancel { .. });
         let told = ServerToClient::Told {
             transfer: id,
             from: self.sender.peer,
             message,
+            at,
         };
         let (mut out, mut failed) = (Vec::new(), Vec::new());
         let hears = |(peer, recipient): &(&PeerId, &Recipient)| match to {
@@ -135,6 +136,7 @@ impl Transfer {
             transfer: id,
             from: self.sender.peer,
             message,
+            at: None,
         };
         to.pass(&self.sender, told)?;
         let recipient = Recipient {
@@ -145,7 +147,7 @@ impl Transfer {
         Ok(())
     }
 
-    /// Passes on what a recipient says; its answer decides whether it takes part.
+    /// Passes on what a recipient says, and from where, if that matters; its answer decides whether it takes part.
     ///
     /// # Errors
     /// [`Code::UnknownTransfer`] from anyone to whom this transfer was not offered.
@@ -153,7 +155,7 @@ impl Transfer {
         &mut self,
         id: TransferId,
         from: &Mailbox,
-        message: PeerMessage,
+        (message, at): (PeerMessage, Option<SocketAddr>),
     ) -> Result<(), Code> {
         let begun = *self.begun.borrow();
         let recipient = self
@@ -185,6 +187,7 @@ impl Transfer {
             transfer: id,
             from: from.peer,
             message,
+            at,
         };
         if let Err(code) = self.sender.pass(from, told) {
             self.drop_recipient(id, from.peer, code);

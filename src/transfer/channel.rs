@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     MessageSender, Peer,
-    direct::{DirectFile, Hub},
+    direct::{DirectFile, Hub, PathMessage},
     outgoing::Outgoing,
     road::RelayRoad,
 };
@@ -44,6 +44,15 @@ pub enum PeerEvent {
         from: PeerId,
         /// What it says.
         message: PeerMessage,
+    },
+    /// A peer says where it can be reached directly, in a transfer that was accepted.
+    Path {
+        /// The transfer.
+        transfer: TransferId,
+        /// Who says it.
+        from: PeerId,
+        /// What it says, and what the relay says of it.
+        message: PathMessage,
     },
     /// A peer's part in a transfer has ended.
     Gone {

@@ -8,7 +8,7 @@ use super::{
     Channel, EnterError, Event, Member, Observer, Peer, PeerEvent,
     channel::QUEUE,
     clock::{self, Clock},
-    direct::Hub,
+    direct::{Hub, PathMessage},
     outgoing::Outgoing,
     road::{REASON_LIMIT, RelayRoad},
 };
@@ -16,7 +16,7 @@ use crate::{
     direct::Policy,
     home::PathNote,
     identity::{HpkePublicKey, MemberKey},
-    protocol::{ClientToServer, Code, Road, ServerToClient},
+    protocol::{ClientToServer, Code, PeerMessage, Road, ServerToClient},
     quic::{
         Certificate, ClientEndpoint, ControlReceiver, ControlSender, Credentials, Link, LinkError,
         PathRate, Role, StreamError, network_name,
@@ -331,7 +331,21 @@ fn from_relay(
         ServerToClient::Told {
             transfer,
             from,
+            message: PeerMessage::Path { sealed },
+            at,
+        } => PeerEvent::Path {
+            transfer,
+            from,
+            message: PathMessage {
+                sealed: sealed.0,
+                seen_at: at,
+            },
+        },
+        ServerToClient::Told {
+            transfer,
+            from,
             message,
+            ..
         } => PeerEvent::Message {
             transfer,
             from,

@@ -93,6 +93,9 @@ pub enum ServerToClient {
         from: PeerId,
         /// What is said.
         message: PeerMessage,
+        /// With [`PeerMessage::Path`], from where the relay sees that peer. Relays of earlier versions do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<SocketAddr>,
     },
     /// The relay's word about a peer's part in a transfer: it has ended.
     Gone {
