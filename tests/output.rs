@@ -66,6 +66,26 @@ fn output_that_cannot_be_written_is_exit_1_and_one_line() {
 }
 
 #[test]
+fn what_a_relay_says_at_its_start_fits_into_80_columns() {
+    let lab = Lab::empty();
+    let mut command = lab.command("relay");
+    command.args(["server", "--bind", "[::]:0", "--metrics", "127.0.0.1:0"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut relay = command.spawn().unwrap();
+    let mut invite = String::new();
+    let mut out = BufReader::new(relay.stdout.take().unwrap());
+    out.read_line(&mut invite).unwrap();
+    kill_process(Pid::from_child(&relay), Signal::TERM).unwrap();
+    let said = relay.wait_with_output().unwrap().stderr;
+    let said = String::from_utf8(said).unwrap();
+    for start in ["relay listening on", "the line above", "metrics at"] {
+        let line = said.lines().find(|line| line.starts_with(start));
+        let width = line.unwrap_or_else(|| panic!("{said}")).chars().count();
+        assert!(width <= 80, "{said}");
+    }
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let (lab, _relay, _alice) = answering();
     for args in ANSWERS {

@@ -184,9 +184,8 @@ async fn serve(
                 Some(tcp) => format!(" (UDP) and {tcp} (TCP)"),
                 None => " (UDP)".to_owned(),
             };
-            eprintln!(
-                "relay listening on {address}{tcp}; the line above is the invite: `p2p join` it on every machine"
-            );
+            eprintln!("relay listening on {address}{tcp}");
+            eprintln!("the line above is the invite: `p2p join` it on every machine");
         }
     }
     if let Some(address) = metrics_address.filter(|_| !context.global.json && !context.global.quiet)

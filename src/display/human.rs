@@ -1,21 +1,22 @@
 //! Events as lines for people, on standard error.
 
-mod phrases;
 mod tally;
 
 use std::{collections::HashSet, io, path::PathBuf, time::Duration};
 
 use console::{Style as Paint, measure_text_width};
 
-use self::{
-    phrases::{Declined, broken_off_by, declined, facts, what},
-    tally::{Tally, Totals},
-};
+use self::tally::{Tally, Totals};
 use super::{
-    Bars, Stage, Style, bars::elide, duration, events::Printer, rate, show::sanitise, stage::window,
+    Bars, Stage, Style,
+    bars::elide,
+    events::Printer,
+    phrases::{Phrase, Tone, facts},
+    show::sanitise,
+    stage::window,
 };
 use crate::{
-    protocol::{PeerName, Road, TransferId},
+    protocol::{PeerName, Road},
     transfer::{Error, ErrorKind, Event, PeerRef},
 };
 
@@ -86,15 +87,20 @@ impl Human {
         }
     }
 
-    /// What came of a transfer that the sender or the network broke off.
-    fn broken_off(&self, transfer: TransferId, peer: &PeerRef, failure: &Error) -> String {
-        let (cross, name) = (self.cross(), &peer.name);
-        let why = broken_off_by(name, failure);
-        match self.bars.arrivals(transfer) {
-            (arrived, Some(all)) if all > 1 => {
-                format!("{cross} {arrived} of {all} files arrived, then {why}")
+    /// Errors are said even to whoever wants quiet.
+    fn say(&self, phrase: &Phrase, is_error: bool) {
+        let text = &phrase.text;
+        let line = match phrase.tone {
+            Tone::Success => format!("{} {text}", self.tick()),
+            Tone::Failure => format!("{} {text}", self.cross()),
+            Tone::Plain => text.clone(),
+            Tone::Aside => self.dim(text),
+        };
+        if is_error || !self.style.quiet {
+            self.stage.line(&line);
+            if let Some(hint) = &phrase.hint {
+                self.stage.line(&format!("hint: {hint}"));
             }
-            _ => format!("{cross} {why}"),
         }
     }
 
@@ -138,70 +144,49 @@ impl Human {
 impl Printer for Human {
     /// Never fails: a closed standard error leaves nobody to tell.
     fn print(&mut self, event: Event) -> io::Result<()> {
+        if let Event::Offered { to, .. } = &event {
+            self.is_sending = true;
+            let mut names = HashSet::new();
+            let twice = to.iter().filter(|peer| !names.insert(&peer.name));
+            self.shared_names
+                .extend(twice.map(|peer| peer.name.clone()));
+        }
+        let phrase = Phrase::of(&event, |peer| self.name(peer));
+        let is_error = matches!(event, Event::Failed { .. } | Event::Declined { .. });
+        if let Some(phrase) = self.keep_up(event, phrase) {
+            self.say(&phrase, is_error);
+        }
+        Ok(())
+    }
+}
+
+impl Human {
+    /// Brings bars and counts up to date; what is left to say of the event, whose words are these.
+    fn keep_up(&mut self, event: Event, mut phrase: Option<Phrase>) -> Option<Phrase> {
         match event {
-            Event::Joined { me, relay } => self.line(&format!(
-                "{} listening as {} ({}) at {}",
-                self.tick(),
-                me.name,
-                me.id.short(),
-                sanitise(&relay)
-            )),
-            Event::Connecting { relay } if self.style.terminal => {
-                self.line(&self.dim(&format!("connecting to {}…", sanitise(&relay))));
-            }
-            Event::Connecting { .. } => {}
-            Event::Disconnected { reason, retry_in } => self.line(&format!(
-                "{} lost the relay: {}; retrying in {}",
-                self.cross(),
-                sanitise(&reason),
-                duration(retry_in)
-            )),
-            Event::Waiting { reason, retry_in } => self.line(&self.dim(&format!(
-                "waiting for the relay: {}; retrying in {}",
-                sanitise(&reason),
-                duration(retry_in)
-            ))),
-            Event::Peer { peer, state, since } => self.line(&format!(
-                "{}  {}  {}  {}",
-                peer.name,
-                peer.id,
-                state.as_str(),
-                duration(since)
-            )),
+            Event::Connecting { .. } if !self.style.terminal => return None,
             Event::Offer {
                 transfer,
                 from,
                 files,
                 bytes,
-                text,
+                asks,
+                ..
             } => {
                 self.bars.offer(transfer, &from, files, bytes);
-                let what = what(files, bytes, text);
-                let caution = from.name.caution();
-                self.line(&self.dim(&format!("{}{caution} offers {what}", from.name)));
+                // The question says it.
+                return phrase.filter(|_| !asks);
             }
             Event::Offered {
                 mut to,
                 files,
                 bytes,
-                text,
                 ..
             } => {
-                self.is_sending = true;
-                let mut names = HashSet::new();
-                let twice = to.iter().filter(|peer| !names.insert(&peer.name));
-                self.shared_names
-                    .extend(twice.map(|peer| peer.name.clone()).collect::<Vec<_>>());
                 for peer in &mut to {
                     peer.name = PeerName::from_lossy(&self.name(peer));
                 }
-                let whom = match to.as_slice() {
-                    [one] => format!("{}{}", one.name, one.name.caution()),
-                    several => format!("{} recipients", several.len()),
-                };
                 self.bars.offered(&to, files, bytes);
-                let what = what(files, bytes, text);
-                self.line(&self.dim(&format!("offering {what} to {whom}")));
             }
             Event::Progress {
                 transfer,
@@ -259,93 +244,49 @@ impl Printer for Human {
                     road,
                 );
             }
-            Event::Message { from, text, .. } => {
-                let text: Vec<_> = text.lines().map(sanitise).collect();
-                self.line(&format!("{}: {}", from.name, text.join("\n  ")));
+            Event::Failed {
+                peer,
+                file: Some(file),
+                failure,
+                ..
+            } => {
+                let peer = peer.as_ref().map(|peer| self.name(peer));
+                let is_told = self.tally.file_failed(&file, peer.as_deref(), &failure);
+                return phrase.filter(|_| is_told && !self.is_left_for_the_end(&failure));
             }
             Event::Failed {
                 transfer,
                 peer,
-                file,
+                file: None,
                 failure,
             } => {
-                if let Some(file) = &file {
-                    let peer = peer.as_ref().map(|peer| self.name(peer));
-                    if !self.tally.file_failed(file, peer.as_deref(), &failure) {
-                        return Ok(());
-                    }
-                }
-                let mut line = self.cross();
-                if let Some(file) = &file {
-                    line.push_str(&format!(" {}", sanitise(file)));
-                }
-                if let Some(peer) = &peer {
-                    line.push_str(&format!(" {}", self.name(peer)));
-                }
-                if let (Some(peer), None, false) = (&peer, &file, self.is_sending) {
+                if let Some(peer) = &peer
+                    && !self.is_sending
+                {
                     self.is_told = true;
-                    let line = self.broken_off(transfer, peer, &failure);
+                    let arrivals = self.bars.arrivals(transfer);
                     self.bars.failed(transfer, peer.id, String::new());
-                    self.stage.line(&line);
-                    return Ok(());
+                    return Some(Phrase::broken_off(&peer.name, arrivals, &failure));
                 }
-                if let (Some(peer), None) = (peer, file) {
+                if let Some(peer) = peer {
                     self.bars.failed(transfer, peer.id, format!("{failure:#}"));
                 }
-                // Whoever pressed Ctrl-C reads once, at the end, what became of it.
-                if self.is_sending && failure.kind() == ErrorKind::Interrupted {
-                    self.is_told = true;
-                } else {
-                    self.stage.line(&format!("{line}: {failure:#}"));
-                }
+                return phrase.filter(|_| !self.is_left_for_the_end(&failure));
             }
-            Event::Declined {
-                transfer,
-                peer,
+            Event::Declined { transfer, .. } => drop(self.bars.end(transfer)),
+            Event::Retrying {
+                peer: Some(peer),
                 reason,
-                failure,
-            } => {
-                self.bars.end(transfer);
-                let Declined { why, hint } = declined(&peer, reason, &failure);
-                self.stage
-                    .line(&format!("{} declined {}{why}", self.cross(), peer.name));
-                if let Some(hint) = hint {
-                    self.stage.line(&format!("hint: {hint}"));
-                }
-            }
-            Event::Retrying { peer, reason } => {
-                let reason = sanitise(&reason).into_owned();
-                let who = match &peer {
-                    Some(peer) => format!("{}: ", self.name(peer)),
-                    None => String::new(),
-                };
-                self.line(&self.dim(&format!("{who}{reason}; trying again")));
-                if let Some(peer) = peer {
-                    self.bars.away(peer.id, reason);
-                }
-            }
+            } => self.bars.away(peer.id, sanitise(&reason).into_owned()),
             Event::Road {
                 transfer,
                 peer,
                 road,
-                reason,
-            } => {
-                self.bars.on_road(transfer, &peer, road);
-                // What a file's last line says needs no line of its own, but a change for the worse does.
-                if matches!(road, Road::Relay | Road::Tcp) {
-                    let line = format!(
-                        "{}: through the relay from here: {}",
-                        self.name(&peer),
-                        sanitise(&reason)
-                    );
-                    self.line(&self.dim(&line));
-                }
-            }
+                ..
+            } => self.bars.on_road(transfer, &peer, road),
             Event::Done {
                 transfer,
                 files,
-                bytes,
-                elapsed,
                 failed,
                 ..
             } => {
@@ -359,25 +300,25 @@ impl Printer for Human {
                 }
                 let is_summed_up = self.bars.end(transfer);
                 if files == 0 && failed == 0 && failed_files == 0 {
-                    self.line(&format!("{} directories only", self.tick()));
-                } else if is_summed_up && !std::mem::take(&mut self.is_told) {
-                    let mark = if failed == 0 {
-                        self.tick()
-                    } else {
-                        self.cross()
-                    };
-                    self.line(&format!(
-                        "{mark} {} in {}, {}{renamed}",
-                        what(Some(files), Some(bytes), false),
-                        duration(elapsed),
-                        rate(bytes, elapsed)
-                    ));
+                    return Some(Phrase::new(Tone::Success, "directories only".to_owned()));
+                }
+                if !is_summed_up || std::mem::take(&mut self.is_told) {
+                    return None;
+                }
+                if let Some(phrase) = &mut phrase {
+                    phrase.text += &renamed;
                 }
             }
-            Event::Notice { text } => self.line(&sanitise(&text)),
-            Event::Dropped { events } => self.line(&format!("{events} events are not shown here")),
+            _ => {}
         }
-        Ok(())
+        phrase
+    }
+
+    /// Whoever pressed Ctrl-C reads once, at the end, what became of it.
+    fn is_left_for_the_end(&mut self, failure: &Error) -> bool {
+        let is_left = self.is_sending && failure.kind() == ErrorKind::Interrupted;
+        self.is_told |= is_left;
+        is_left
     }
 }
 

@@ -11,6 +11,7 @@ mod json;
 mod log;
 pub mod menu;
 mod pace;
+mod phrases;
 mod stage;
 
 pub use bars::Bars;
@@ -19,7 +20,8 @@ pub use events::Events;
 pub use json::{print_json, print_line};
 pub use log::Log;
 pub use p2p_view as show;
-pub use p2p_view::format::{bytes, duration, rate};
+pub use p2p_view::format::{bytes, counted, duration, rate};
+pub(crate) use phrases::contents;
 pub use stage::{Pause, Stage};
 
 use std::path::PathBuf;

@@ -5,7 +5,10 @@ use std::{
     io::{self, IoSliceMut},
     net::{SocketAddr, UdpSocket},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -29,15 +32,19 @@ const BATCH_MAX: usize = 65_507;
 /// When the runtime cannot take the socket.
 pub fn batching(runtime: &dyn Runtime, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
     let inner = runtime.wrap_udp_socket(socket)?;
-    let others = None;
-    Ok(Arc::new(Batches { inner, others }))
+    Ok(Arc::new(Batches {
+        inner,
+        others: None,
+        heard: Arc::default(),
+    }))
 }
 
 /// A datagram that is no QUIC packet, and whence it came.
 pub(super) type Datagram = (SocketAddr, [u8; DATAGRAM_LEN]);
 
 /// The same for a socket that carries other datagrams beside QUIC's: those of [`DATAGRAM_LEN`] bytes whose
-/// first byte lacks QUIC's fixed bit. They go to `others`, or are lost where that is full.
+/// first byte lacks QUIC's fixed bit. They go to `others`, or are lost where that is full. `heard` is set by
+/// whatever arrives.
 ///
 /// # Errors
 /// When the runtime cannot take the socket.
@@ -45,10 +52,14 @@ pub(super) fn sharing(
     runtime: &dyn Runtime,
     socket: UdpSocket,
     others: mpsc::Sender<Datagram>,
+    heard: Arc<AtomicBool>,
 ) -> io::Result<Arc<dyn AsyncUdpSocket>> {
     let inner = runtime.wrap_udp_socket(socket)?;
-    let others = Some(others);
-    Ok(Arc::new(Batches { inner, others }))
+    Ok(Arc::new(Batches {
+        inner,
+        others: Some(others),
+        heard,
+    }))
 }
 
 /// Bytes of a datagram that is no QUIC packet.
@@ -62,6 +73,7 @@ const FIXED_BIT: u8 = 0x40;
 struct Batches {
     inner: Arc<dyn AsyncUdpSocket>,
     others: Option<mpsc::Sender<Datagram>>,
+    heard: Arc<AtomicBool>,
 }
 
 /// Takes the datagrams that are no QUIC out of what one call has brought, from one address.
@@ -125,6 +137,7 @@ impl AsyncUdpSocket for Batches {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         let received = ready!(self.inner.poll_recv(cx, bufs, meta))?;
+        self.heard.store(true, Relaxed);
         if let Some(others) = &self.others {
             for (buffer, meta) in bufs.iter_mut().zip(&mut *meta).take(received) {
                 take_others(buffer, meta, others);

@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use quinn::TokioRuntime;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
@@ -22,6 +23,10 @@ use super::{
 };
 use crate::protocol::{Code, PeerId, Road};
 
+/// After so long without any packet from an address, another handshake is begun beside those that wait.
+const ANEW: Duration = Duration::from_millis(1500);
+/// So many at the most.
+const HANDSHAKES_MAX: usize = 4;
 /// How long a client waits for its close to be sent and its connection to drain.
 const CLOSE_LIMIT: Duration = Duration::from_millis(300);
 /// How long a refusal may take to be sent.
@@ -163,6 +168,7 @@ struct Attempt<'a> {
 }
 
 type Connected = (ClientEndpoint, Link);
+type Shared = (quinn::Endpoint, SocketBuffers, DirectSocket, Datagrams);
 
 impl Attempt<'_> {
     async fn over_udp(&self, (host, port): (&str, u16)) -> Result<Connected, ConnectError> {
@@ -190,18 +196,50 @@ impl Attempt<'_> {
             .map_err(|failures| last(named, failures))
     }
 
+    /// Connects to one address; begins anew besides, as long as nothing comes back.
+    ///
+    /// A relay that has just started has not seen what was sent before, and QUIC repeats that at intervals
+    /// that double. Whoever is far away is not given up for it: the first that is through wins.
     async fn to_address(&self, address: SocketAddr) -> Result<Connected, ConnectError> {
+        let connecting = async {
+            let mut running = FuturesUnordered::new();
+            let mut sockets = Vec::new();
+            let mut anew = interval(ANEW);
+            loop {
+                tokio::select! {
+                    Some(outcome) = running.next() => return outcome,
+                    _ = anew.tick(), if sockets.len() < HANDSHAKES_MAX => {
+                        if !sockets.iter().any(DirectSocket::has_heard) {
+                            let made = self.socket_towards(address)?;
+                            sockets.push(made.2.clone());
+                            running.push(self.over_socket(address, made));
+                        }
+                    }
+                }
+            }
+        };
+        timeout(self.limit, connecting)
+            .await
+            .unwrap_or_else(|_| Err(self.silent(&address.to_string())))
+    }
+
+    fn socket_towards(&self, address: SocketAddr) -> io::Result<Shared> {
         // One for both families, so that peers can be reached on either, whatever the relay's is.
         let any = |local: IpAddr| shared_endpoint((local, 0).into(), self.credentials, self.tuning);
-        let made = match (any(Ipv6Addr::UNSPECIFIED.into()), address) {
+        match (any(Ipv6Addr::UNSPECIFIED.into()), address) {
             // A system without IPv6.
             (Err(_), SocketAddr::V4(_)) => any(Ipv4Addr::UNSPECIFIED.into()),
             (made, _) => made,
-        };
-        let (endpoint, buffers, direct, datagrams) = made?;
+        }
+    }
+
+    async fn over_socket(
+        &self,
+        address: SocketAddr,
+        (endpoint, buffers, direct, datagrams): Shared,
+    ) -> Result<Connected, ConnectError> {
         let named = address.to_string();
-        let link = timeout(self.limit, self.handshake(&endpoint, address, &named, None));
-        let link = link.await.unwrap_or_else(|_| Err(self.silent(&named)))?;
+        let link = self.handshake(&endpoint, address, &named, None).await?;
         let following = tokio::spawn(follow(direct.clone(), address.ip()));
         let endpoint = ClientEndpoint {
             endpoint,

@@ -6,8 +6,11 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, OnceLock},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -34,6 +37,7 @@ const INCOMING_MAX: usize = 64;
 pub struct DirectSocket {
     endpoint: quinn::Endpoint,
     socket: Arc<dyn AsyncUdpSocket>,
+    heard: Arc<AtomicBool>,
     credentials: Arc<Credentials>,
     tuning: Tuning,
     /// For peers on this machine, once peers may connect.
@@ -61,31 +65,52 @@ pub(super) fn shared_endpoint(
     tuning: Tuning,
 ) -> io::Result<(quinn::Endpoint, SocketBuffers, DirectSocket, Datagrams)> {
     let (socket, buffers) = socket::bind_udp(address)?;
-    let (sender, datagrams) = mpsc::channel(WAITING_MAX);
-    let socket = sharing(&TokioRuntime, socket, sender)?;
-    let mut config = endpoint_config(credentials, Tuning::max_udp_payload())?;
-    // Whose packets have the fixed bit can be told from other datagrams (RFC 9287, section 3).
-    config.grease_quic_bit(false);
-    let runtime = Arc::new(TokioRuntime);
-    let endpoint =
-        quinn::Endpoint::new_with_abstract_socket(config, None, socket.clone(), runtime)?;
-    let direct = DirectSocket {
-        endpoint: endpoint.clone(),
-        socket,
-        credentials: credentials.clone(),
-        tuning,
-        near: Arc::default(),
-    };
-    Ok((endpoint, buffers, direct, Datagrams(datagrams)))
+    let (direct, datagrams) = DirectSocket::on(socket, credentials, tuning)?;
+    Ok((direct.endpoint.clone(), buffers, direct, datagrams))
 }
 
 impl DirectSocket {
+    fn on(
+        socket: UdpSocket,
+        credentials: &Arc<Credentials>,
+        tuning: Tuning,
+    ) -> io::Result<(Self, Datagrams)> {
+        let (sender, datagrams) = mpsc::channel(WAITING_MAX);
+        let heard = Arc::new(AtomicBool::new(false));
+        let socket = sharing(&TokioRuntime, socket, sender, heard.clone())?;
+        let mut config = endpoint_config(credentials, Tuning::max_udp_payload())?;
+        // Whose packets have the fixed bit can be told from other datagrams (RFC 9287, section 3).
+        config.grease_quic_bit(false);
+        let runtime = Arc::new(TokioRuntime);
+        let endpoint =
+            quinn::Endpoint::new_with_abstract_socket(config, None, socket.clone(), runtime)?;
+        let direct = Self {
+            endpoint,
+            socket,
+            heard,
+            credentials: credentials.clone(),
+            tuning,
+            near: Arc::default(),
+        };
+        Ok((direct, Datagrams(datagrams)))
+    }
+
+    /// Another one for the same member, on which no peer may connect yet.
+    pub(super) fn another(&self, socket: UdpSocket) -> io::Result<(Self, Datagrams)> {
+        Self::on(socket, &self.credentials, self.tuning)
+    }
+
     /// The address that is bound: a wildcard, and a port.
     ///
     /// # Errors
     /// When the socket cannot tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.endpoint.local_addr()
+    }
+
+    /// Whether anything has arrived since this was asked last.
+    pub(super) fn has_heard(&self) -> bool {
+        self.heard.swap(false, Relaxed)
     }
 
     /// Sends a datagram that is no QUIC, if there is room; it may be lost, as on a network.

@@ -3,22 +3,25 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
-    num::NonZeroUsize,
+    num::{NonZeroU8, NonZeroUsize},
     sync::Arc,
     time::Duration,
 };
 
-use quinn::Runtime;
-use tokio::sync::oneshot;
+use futures_util::future::select_all;
+use quinn::TokioRuntime;
+use tokio::{runtime::Handle, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
     Credentials, Link, LinkError, RelayHealth, SocketBuffers, Tuning,
     batches::batching,
-    endpoint_config::endpoint_config,
+    endpoint_config::placed_endpoint_config,
     health,
+    socket::{adopt_udp, bind_udp},
     stagger::canonical,
+    steering::{self, Place, SOCKETS_MAX},
     tls,
     tuning::is_internet,
     tunnel::{TunnelListener, tcp_listener},
@@ -32,10 +35,10 @@ const INCOMING_MAX: usize = 1024;
 const INCOMING_BUFFER: u64 = 16 << 10;
 const INCOMING_BUFFERS: u64 = 2 << 20;
 
-/// The relay's endpoint.
+/// The relay's endpoints: one for each thread behind one port, or one for all of them.
 #[derive(Debug)]
 pub struct RelayEndpoint {
-    endpoint: quinn::Endpoint,
+    endpoints: Vec<quinn::Endpoint>,
     /// For clients on this machine, and on the Internet. Those between have the endpoint's own.
     near: Arc<quinn::ServerConfig>,
     far: Arc<quinn::ServerConfig>,
@@ -43,18 +46,60 @@ pub struct RelayEndpoint {
     tunnels: Option<TunnelListener>,
     tuning: Tuning,
     workers: Arc<Workers>,
-    /// What `/proc` calls the UDP socket, where the system can say.
-    socket: Option<u64>,
+    /// What `/proc` calls the UDP sockets, where the system can say.
+    sockets: Vec<u64>,
 }
 
 impl RelayEndpoint {
-    /// Serves on a bound socket. Call it inside a tokio runtime, on whose thread all connections are
-    /// driven, or with more `threads` those that fall to it.
+    /// Binds an address and serves there; port 0 picks one. Call it inside a tokio runtime, on whose thread
+    /// all connections are driven, or with more `threads` those that fall to it.
+    ///
+    /// Each thread has a socket and an endpoint of its own, where the system can tell them apart by connection
+    /// IDs; elsewhere one thread receives for all.
+    ///
+    /// # Errors
+    /// When the address cannot be bound or the credentials do not make a TLS configuration.
+    pub fn bind(
+        address: SocketAddr,
+        credentials: &Credentials,
+        tuning: Tuning,
+        threads: NonZeroUsize,
+    ) -> io::Result<Self> {
+        let several = u8::try_from(threads.get())
+            .ok()
+            .and_then(NonZeroU8::new)
+            .filter(|count| (2..=SOCKETS_MAX.get()).contains(&count.get()));
+        let (sockets, buffers) = match several.map(|count| steering::group(address, count)) {
+            Some(Ok(group)) => group,
+            // Whatever else is wrong with the address shows when it is bound without sharing.
+            tried => {
+                if let Some(Err(error)) = tried {
+                    debug!(%error, "no socket for each thread");
+                }
+                let (socket, buffers) = bind_udp(address)?;
+                (vec![socket], buffers)
+            }
+        };
+        Self::on(sockets, buffers, credentials, tuning, threads)
+    }
+
+    /// The same on a socket that is bound already, which one thread reads for all.
     ///
     /// # Errors
     /// When the socket cannot be used or the credentials do not make a TLS configuration.
-    pub fn on(
-        (socket, buffers): (UdpSocket, SocketBuffers),
+    pub fn adopt(
+        socket: UdpSocket,
+        credentials: &Credentials,
+        tuning: Tuning,
+        threads: NonZeroUsize,
+    ) -> io::Result<Self> {
+        let (socket, buffers) = adopt_udp(socket)?;
+        Self::on(vec![socket], buffers, credentials, tuning, threads)
+    }
+
+    fn on(
+        sockets: Vec<UdpSocket>,
+        buffers: SocketBuffers,
         credentials: &Credentials,
         tuning: Tuning,
         threads: NonZeroUsize,
@@ -73,17 +118,25 @@ impl RelayEndpoint {
         let elsewhere = Ipv4Addr::new(192, 0, 2, 1).into();
         far.transport_config(Arc::new(tuning.unadmitted(elsewhere)));
         let workers = Workers::start(threads)?;
-        let inode = health::inode(&socket).ok();
-        let endpoint = endpoint(socket, credentials, Some(server), workers.clone())?;
+        let inodes = sockets
+            .iter()
+            .filter_map(|socket| health::inode(socket).ok());
+        let inodes = inodes.collect();
+        let count = u8::try_from(sockets.len()).ok().and_then(NonZeroU8::new);
+        let places = Place::all(count.expect("1 to 64 sockets"));
+        let endpoints = places.zip(sockets).enumerate().map(|(number, at)| {
+            let _inside = workers.get(number).enter();
+            endpoint(at, credentials, server.clone())
+        });
         Ok(Self {
-            endpoint,
+            endpoints: endpoints.collect::<io::Result<_>>()?,
             near: Arc::new(near),
             far: Arc::new(far),
             buffers,
             tunnels: None,
             tuning,
             workers,
-            socket: inode,
+            sockets: inodes,
         })
     }
 
@@ -116,7 +169,7 @@ impl RelayEndpoint {
     /// # Errors
     /// When the socket cannot tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.endpoint.local_addr()
+        self.endpoints[0].local_addr()
     }
 
     /// What the kernel granted.
@@ -128,7 +181,7 @@ impl RelayEndpoint {
     /// For whoever watches over it.
     #[must_use]
     pub fn health(&self) -> RelayHealth {
-        RelayHealth::new(self.workers.ticks(), self.socket.into_iter().collect())
+        RelayHealth::new(self.workers.ticks(), self.sockets.clone())
     }
 
     /// Waits for the next client; `None` once the endpoint is closed.
@@ -141,15 +194,22 @@ impl RelayEndpoint {
                 None => std::future::pending().await,
             }
         };
+        let accepting = self.endpoints.iter().map(|one| Box::pin(one.accept()));
         tokio::select! {
-            incoming = self.endpoint.accept() => {
+            (incoming, number, _) = select_all(accepting) => {
                 let incoming = incoming?;
                 let config = self.config_for(incoming.remote_address().ip());
-                Some(Incoming { incoming, config, tunnel: None })
+                let worker = match self.endpoints.len() {
+                    1 => self.workers.next(),
+                    _ => self.workers.get(number),
+                };
+                let worker = worker.clone();
+                Some(Incoming { incoming, config, worker, tunnel: None })
             }
             arrival = tunnelled => arrival.map(|arrival| Incoming {
                 incoming: arrival.incoming,
                 config: None,
+                worker: arrival.worker,
                 tunnel: Some((arrival.remote, arrival.ended, arrival.decided)),
             }),
         }
@@ -165,7 +225,9 @@ impl RelayEndpoint {
 
     /// Closes every connection with `code`, and takes no more.
     pub fn close(&self, code: Code, reason: &str) {
-        self.endpoint.close(code.number().into(), reason.as_bytes());
+        for endpoint in &self.endpoints {
+            endpoint.close(code.number().into(), reason.as_bytes());
+        }
         if let Some(tunnels) = &self.tunnels {
             tunnels.close();
         }
@@ -174,7 +236,9 @@ impl RelayEndpoint {
     /// Waits until every close has been sent, at most for `limit`.
     pub async fn drained(&self, limit: Duration) {
         let idle = async {
-            self.endpoint.wait_idle().await;
+            for endpoint in &self.endpoints {
+                endpoint.wait_idle().await;
+            }
             if let Some(tunnels) = &self.tunnels {
                 tunnels.drained().await;
             }
@@ -189,6 +253,7 @@ pub struct Incoming {
     incoming: quinn::Incoming,
     /// In place of its endpoint's.
     config: Option<Arc<quinn::ServerConfig>>,
+    worker: Handle,
     tunnel: Option<(SocketAddr, CancellationToken, oneshot::Sender<()>)>,
 }
 
@@ -200,6 +265,13 @@ impl Incoming {
             Some((remote, ..)) => *remote,
             None => canonical(self.incoming.remote_address()),
         }
+    }
+
+    /// The runtime on whose thread its packets arrive. Complete the handshake there and serve it there: its
+    /// connection is driven where [`accept`](Self::accept) is called.
+    #[must_use]
+    pub fn worker(&self) -> &Handle {
+        &self.worker
     }
 
     /// The road on which it comes.
@@ -245,13 +317,13 @@ impl Incoming {
     }
 }
 
+/// Call it inside the runtime that is to receive.
 fn endpoint(
-    socket: UdpSocket,
+    (place, socket): (Place, UdpSocket),
     credentials: &Credentials,
-    server: Option<quinn::ServerConfig>,
-    runtime: Arc<dyn Runtime>,
+    server: quinn::ServerConfig,
 ) -> io::Result<quinn::Endpoint> {
-    let socket = batching(&*runtime, socket)?;
+    let socket = batching(&TokioRuntime, socket)?;
     // Most of the throughput comes from passing several packets with one call.
     let (sent, received) = (
         socket.max_transmit_segments(),
@@ -261,6 +333,7 @@ fn endpoint(
     if sent == 1 {
         warn!("this system sends one UDP packet at a time: expect a fraction of the speed");
     }
-    let config = endpoint_config(credentials, Tuning::max_udp_payload())?;
-    quinn::Endpoint::new_with_abstract_socket(config, server, socket, runtime)
+    let config = placed_endpoint_config(credentials, Tuning::max_udp_payload(), place)?;
+    let runtime = Arc::new(TokioRuntime);
+    quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, runtime)
 }

@@ -15,9 +15,7 @@ use quinn::{
 };
 use quinn_proto::transport_parameters::TransportParameters;
 
-use super::{
-    Certificate, Credentials, Link, RelayEndpoint, Role, StreamError, Tuning, bind_udp, tls,
-};
+use super::{Certificate, Credentials, Link, RelayEndpoint, Role, StreamError, Tuning, tls};
 use crate::{identity::Identity, protocol::Code};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -35,13 +33,9 @@ async fn linked() -> (quinn::Connection, Link, (RelayEndpoint, quinn::Endpoint))
     let relay = Identity::generate();
     let certificate = Certificate::of(&relay);
     let honest = Credentials::new(certificate.certificate, certificate.private_key);
-    let receiver = RelayEndpoint::on(
-        bind_udp((Ipv4Addr::LOCALHOST, 0).into()).unwrap(),
-        &honest,
-        Tuning::default(),
-        NonZeroUsize::MIN,
-    )
-    .unwrap();
+    let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
+    let tuning = Tuning::default();
+    let receiver = RelayEndpoint::bind(anywhere, &honest, tuning, NonZeroUsize::MIN).unwrap();
     let address = receiver.local_addr().unwrap();
     let (crypto, _) = tls::client(&credentials(), relay.id()).unwrap();
     let mut config = quinn::ClientConfig::new(Arc::new(Tampering(Arc::new(crypto))));

@@ -6,7 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, PathRate, congestion,
+    ControlReceiver, ControlSender, FileReceiver, FileSender, LinkError, PathRate, Tuning,
+    congestion,
     reassembly::{Held, HeldMemory},
     stagger::canonical,
     tls,
@@ -137,6 +138,22 @@ impl Link {
         (path.sent_packets, path.lost_packets, path.current_mtu)
     }
 
+    /// Packets that have arrived.
+    #[must_use]
+    pub fn heard(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
+    }
+
+    /// Sends a packet that the other end acknowledges, however long an earlier one has waited for that.
+    ///
+    /// For a client, whose windows nobody else sets. quinn has no ping to be asked for; it repeats the limit on a
+    /// connection's data (RFC 9000, section 19.9) when that grows, here by a byte that it lost before.
+    pub fn ping(&self) {
+        let window = Tuning::CONNECTION_WINDOW;
+        self.set_receive_window(window - 1);
+        self.set_receive_window(window);
+    }
+
     /// Opens the one control stream (the client's part).
     ///
     /// # Errors
@@ -211,6 +228,30 @@ impl Link {
     pub fn set_file_streams(&self, streams: u32) {
         self.connection
             .set_max_concurrent_uni_streams(streams.into());
+    }
+
+    /// Lets the other end have so many two-way streams open.
+    pub(super) fn set_control_streams(&self, streams: u32) {
+        self.connection
+            .set_max_concurrent_bi_streams(streams.into());
+    }
+
+    /// A secret that only the two ends of this connection know, for `label` (RFC 8446, section 7.5).
+    ///
+    /// # Errors
+    /// Before the handshake is complete.
+    pub fn export_secret(&self, label: &[u8]) -> Result<[u8; 32], LinkError> {
+        let mut secret = [0; 32];
+        self.connection
+            .export_keying_material(&mut secret, label, b"")
+            .map_err(|_| LinkError::Transport("no secret to be exported".into()))?;
+        Ok(secret)
+    }
+
+    /// Bytes of UDP payload that were sent, with all that QUIC adds.
+    #[must_use]
+    pub fn udp_sent(&self) -> u64 {
+        self.connection.stats().udp_tx.bytes
     }
 
     /// Ends the connection at once; what was not acknowledged may be lost.

@@ -23,6 +23,14 @@ pub struct SocketBuffers {
 }
 
 impl SocketBuffers {
+    /// What both of two sockets have.
+    pub(super) fn least(self, other: Self) -> Self {
+        Self {
+            receive: self.receive.min(other.receive),
+            send: self.send.min(other.send),
+        }
+    }
+
     /// The settings that keep the buffers small, by name, if any do.
     #[must_use]
     pub fn limited_by(&self) -> Option<&'static str> {
@@ -40,16 +48,19 @@ impl SocketBuffers {
 /// # Errors
 /// When the address cannot be bound.
 pub fn bind_udp(address: SocketAddr) -> io::Result<(UdpSocket, SocketBuffers)> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
+    let socket = unbound_udp(address)?;
+    socket.bind(&address.into())?;
+    adopt_udp(socket.into())
+}
+
+/// A socket for such an address.
+pub(super) fn unbound_udp(address: SocketAddr) -> io::Result<Socket> {
+    let (domain, kind) = (Domain::for_address(address), Type::DGRAM);
+    let socket = Socket::new(domain, kind, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    socket.bind(&address.into())?;
-    adopt_udp(socket.into())
+    Ok(socket)
 }
 
 /// Takes a socket that is bound already, and enlarges its buffers where it can.

@@ -1,30 +1,24 @@
 //! Threads that drive connections.
 
 use std::{
-    future::Future,
     io,
-    net::UdpSocket,
     num::NonZeroUsize,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
 };
 
-use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::health::Tick;
 
-/// The runtimes on which an endpoint's connections are driven, each with a thread of its own.
+/// The runtimes on which a relay's connections are driven and served, each with a thread of its own.
 ///
 /// Encrypting and sending are most of a relay's work, and each connection's share of it is one
 /// task's. A connection stays on the thread that it was given. With one thread, the default, everything
-/// runs on the caller's runtime: where sender, relay and listener shared two cores, a second thread
-/// gained nothing and cost the relay 6 % more processor time (see `docs/performance.md`).
+/// runs on the caller's runtime.
 #[derive(Debug)]
 pub(super) struct Workers {
     handles: Vec<Handle>,
@@ -64,24 +58,14 @@ impl Workers {
     pub(super) fn ticks(&self) -> Vec<Tick> {
         self.ticks.clone()
     }
-}
 
-impl Runtime for Workers {
-    fn new_timer(&self, deadline: Instant) -> Pin<Box<dyn AsyncTimer>> {
-        TokioRuntime.new_timer(deadline)
+    /// One of them by its number, the caller's own being the first.
+    pub(super) fn get(&self, number: usize) -> &Handle {
+        &self.handles[number % self.handles.len()]
     }
 
-    /// The first is the endpoint itself, which stays with the socket on the caller's thread.
-    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        self.handles[turn % self.handles.len()].spawn(future);
-    }
-
-    fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        TokioRuntime.wrap_udp_socket(socket)
-    }
-
-    fn now(&self) -> Instant {
-        TokioRuntime.now()
+    /// One after the other.
+    pub(super) fn next(&self) -> &Handle {
+        self.get(self.next.fetch_add(1, Ordering::Relaxed))
     }
 }

@@ -5,13 +5,16 @@
 //! would feed the same queues, and whoever sends or receives files would see no difference. File streams may
 //! take a direct connection besides ([`super::direct`]).
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     MessageSender, Peer,
-    direct::{DirectFile, Hub},
+    direct::{DirectFile, Hub, PathMessage},
     outgoing::Outgoing,
     road::RelayRoad,
 };
@@ -27,7 +30,7 @@ const PEERS_MAX: usize = 20_000;
 /// Peers that are left out whom people hear of.
 const IGNORED_MAX: usize = 8;
 /// How long it may take until all who are there are listed.
-const LIST_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
+const LIST_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a channel brings.
 #[derive(Debug)]
@@ -41,6 +44,15 @@ pub enum PeerEvent {
         from: PeerId,
         /// What it says.
         message: PeerMessage,
+    },
+    /// A peer says where it can be reached directly, in a transfer that was accepted.
+    Path {
+        /// The transfer.
+        transfer: TransferId,
+        /// Who says it.
+        from: PeerId,
+        /// What it says, and what the relay says of it.
+        message: PathMessage,
     },
     /// A peer's part in a transfer has ended.
     Gone {
@@ -136,6 +148,21 @@ impl Channel {
     #[must_use]
     pub fn takes_direct(&self) -> bool {
         self.direct.is_some()
+    }
+
+    /// How often the relay can afford to be pinged, if it says so.
+    pub(super) fn ping_every(&self) -> Option<Duration> {
+        self.road.ping_every
+    }
+
+    /// Asks the relay for a sign of life.
+    pub(super) fn ping(&self) {
+        self.road.link().ping();
+    }
+
+    /// Packets that have come from the relay.
+    pub(super) fn heard(&self) -> u64 {
+        self.road.link().heard()
     }
 
     /// The road to the relay.

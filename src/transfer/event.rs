@@ -103,6 +103,9 @@ pub enum Event {
         bytes: Option<u64>,
         /// Whether it is a message to show, and no file.
         text: bool,
+        /// Whether a person is asked about it.
+        #[serde(skip)]
+        asks: bool,
     },
     /// A transfer of mine was offered; files begin to move once recipients answer.
     Offered {

@@ -14,6 +14,7 @@
 //! Only `via_relay` knows that there is a relay: peers speak to each other in
 //! [`PeerMessage`](crate::protocol::PeerMessage)s and file streams.
 
+mod backoff;
 mod buffers;
 mod channel;
 mod clock;
@@ -30,7 +31,7 @@ mod via_relay;
 mod ways;
 
 pub use channel::{Channel, FileStreams, Incoming, IncomingStreams, PeerEvent};
-pub use direct::DirectFile;
+pub use direct::{DirectFile, PathMessage};
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Observer, PeerRef};
 pub use member::{EnterError, Member};

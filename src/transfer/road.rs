@@ -21,6 +21,8 @@ pub(super) struct RelayRoad {
     pub(super) link: Link,
     pub(super) writing: JoinHandle<()>,
     pub(super) reading: JoinHandle<()>,
+    /// How often the relay can afford to be pinged, if it says so.
+    pub(super) ping_every: Option<Duration>,
 }
 
 impl RelayRoad {

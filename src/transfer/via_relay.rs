@@ -8,7 +8,7 @@ use super::{
     Channel, EnterError, Event, Member, Observer, Peer, PeerEvent,
     channel::QUEUE,
     clock::{self, Clock},
-    direct::Hub,
+    direct::{Hub, PathMessage},
     outgoing::Outgoing,
     road::{REASON_LIMIT, RelayRoad},
 };
@@ -16,7 +16,7 @@ use crate::{
     direct::Policy,
     home::PathNote,
     identity::{HpkePublicKey, MemberKey},
-    protocol::{ClientToServer, Code, Road, ServerToClient},
+    protocol::{ClientToServer, Code, PeerMessage, Road, ServerToClient},
     quic::{
         Certificate, ClientEndpoint, ControlReceiver, ControlSender, Credentials, Link, LinkError,
         PathRate, Role, StreamError, network_name,
@@ -156,7 +156,7 @@ async fn enter(
         listening,
     };
     match timeout(WELCOME_LIMIT, greet(&link, hello, list)).await {
-        Ok(Ok((sender, receiver, relay_now))) => {
+        Ok(Ok((sender, receiver, welcome))) => {
             let (outgoing, queue) = mpsc::channel(QUEUE);
             let (events, received) = mpsc::channel(QUEUE);
             let road = RelayRoad {
@@ -167,8 +167,9 @@ async fn enter(
                     receiver,
                     events,
                     (link, direct.as_ref().map(|(hub, _)| hub.clone())),
-                    (member.member_key(), relay_now.map(Clock::against)),
+                    (member.member_key(), welcome.now_unix.map(Clock::against)),
                 )),
+                ping_every: welcome.ping_secs.map(Duration::from_secs),
             };
             Ok(Channel::new(outgoing, received, road, direct))
         }
@@ -223,6 +224,12 @@ async fn is_udp_open(member: &Member) -> bool {
     }
 }
 
+/// What a relay says with its welcome.
+struct Welcome {
+    now_unix: Option<u64>,
+    ping_secs: Option<u64>,
+}
+
 /// Says hello, and what else need not wait for the answer; then waits for the welcome.
 async fn greet(
     link: &Link,
@@ -232,7 +239,7 @@ async fn greet(
     (
         ControlSender<ClientToServer>,
         ControlReceiver<ServerToClient>,
-        Option<u64>,
+        Welcome,
     ),
     StreamError,
 > {
@@ -242,7 +249,16 @@ async fn greet(
         sender.send(&ClientToServer::Peers { watch }).await?;
     }
     match receiver.receive().await? {
-        Some(ServerToClient::Welcome { now_unix }) => Ok((sender, receiver, now_unix)),
+        Some(ServerToClient::Welcome {
+            now_unix,
+            ping_secs,
+        }) => {
+            let welcome = Welcome {
+                now_unix,
+                ping_secs,
+            };
+            Ok((sender, receiver, welcome))
+        }
         _ => Err(StreamError::Malformed("no welcome".into())),
     }
 }
@@ -315,7 +331,21 @@ fn from_relay(
         ServerToClient::Told {
             transfer,
             from,
+            message: PeerMessage::Path { sealed },
+            at,
+        } => PeerEvent::Path {
+            transfer,
+            from,
+            message: PathMessage {
+                sealed: sealed.0,
+                seen_at: at,
+            },
+        },
+        ServerToClient::Told {
+            transfer,
+            from,
             message,
+            ..
         } => PeerEvent::Message {
             transfer,
             from,

@@ -64,15 +64,15 @@ impl Person {
         person
     }
 
-    /// Waits until this appears, and forgets everything up to it.
+    /// Waits until this appears, and forgets everything up to it, which it returns.
     #[track_caller]
-    pub fn sees(&mut self, text: &str) {
+    pub fn sees(&mut self, text: &str) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(at) = self.ahead.find(text) {
                 let seen: String = self.ahead.drain(..at + text.len()).collect();
                 self.questions += seen.matches("accept? [y/N]").count();
-                return;
+                return seen;
             }
             let left = end.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {

@@ -39,7 +39,7 @@ fn status_says_who_is_there_and_what_the_relay_holds() {
     let said = command.output().unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
     assert!(
-        said.contains("2 of 1024 connections in 1 rooms, 1 transfers, 1 files"),
+        said.contains("2 of 1,024 connections in 1 room, 1 transfer, 1 file;"),
         "{said}"
     );
     assert!(

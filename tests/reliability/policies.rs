@@ -128,7 +128,8 @@ fn a_yes_and_a_no_are_heard_from_one_and_from_several() {
     assert!(lab.stored("alice").is_empty());
 
     let mut sender = lab.send("sender", &["--to", "alice"], &[&file]);
-    alice.sees("accept? [y/N]");
+    let asked = alice.sees("accept? [y/N]");
+    assert_eq!(asked.matches("offers").count(), 1, "{asked}");
     alice.types("y\n");
     sender.expect(0);
     assert_same(&file, &lab.out("alice").join("x.txt"));

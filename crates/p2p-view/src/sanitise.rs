@@ -86,25 +86,6 @@ pub fn fit(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-/// A number with thousands separators, as people read it.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 row`, `2 rows`: a count with its noun, which takes an `s` when there are several.
-pub(super) fn counted(number: u64, noun: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{s}", grouped(number))
-}
-
 /// Marks upon a letter are real in many scripts, but never this many.
 const CHARS_PER_COLUMN: usize = 4;
 
@@ -146,15 +127,6 @@ mod tests {
     fn a_heap_of_marks_upon_one_letter_is_bounded() {
         let heap = format!("e{}", "\u{301}".repeat(100_000));
         assert!(fit(&heap, 10).len() < 200);
-    }
-
-    #[test]
-    fn numbers_and_sizes_read_well() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(counted(1, "row"), "1 row");
-        assert_eq!(counted(1000, "row"), "1,000 rows");
     }
 
     proptest! {

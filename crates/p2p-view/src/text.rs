@@ -4,11 +4,11 @@ use std::io::{BufRead, Read as _};
 
 use super::{
     Rows, ShowError, ShowOptions,
-    sanitise::{counted, fit, sanitise_bytes},
+    sanitise::{fit, sanitise_bytes},
     screen::{Role, Screen},
     source::Source,
 };
-use crate::format::bytes as size;
+use crate::format::{bytes as size, counted};
 
 /// Prints the first lines of a text, and how many more there are.
 pub(super) fn show(

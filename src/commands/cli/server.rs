@@ -138,7 +138,7 @@ pub struct ServerSettings {
     /// Append a line of JSON for each admission, refusal and transfer to this file.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Operation")]
     pub audit: Option<PathBuf>,
-    /// Threads that encrypt, decrypt and send [default: 1].
+    /// Threads that serve, each with an endpoint of its own behind the port [default: 1].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub threads: Option<NonZeroUsize>,
     /// What the members of each room may have together. In a file only.

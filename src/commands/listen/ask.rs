@@ -10,7 +10,7 @@ use std::{
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
-    display::{Stage, bytes, show::sanitise},
+    display::{Stage, bytes, contents, show::sanitise},
     home::KnownPeers,
     identity::Standing,
     protocol::{DeclineReason, PeerId},
@@ -220,20 +220,8 @@ const PROMPT: &str = "accept? [y/N] (or always, never) ";
 /// Who, how many, how much, and what it is called: everything from outside escaped.
 fn question(offer: &OfferView) -> String {
     let (name, caution) = (&offer.from_name, offer.from_name.caution());
-    let mut text = format!("{name}{caution} ({}) offers ", offer.from.short());
-    if offer.text {
-        text.push_str("a message");
-    } else {
-        match offer.files {
-            Some(1) => text.push_str("1 file"),
-            Some(n) => text.push_str(&format!("{n} files")),
-            None => text.push_str("files"),
-        }
-        if let Some(size) = offer.bytes {
-            text.push_str(&format!(", {}", bytes(size)));
-        }
-    }
-    text.push('\n');
+    let what = contents(offer.files, offer.bytes, offer.text);
+    let mut text = format!("{name}{caution} ({}) offers {what}\n", offer.from.short());
     // All that there are: what is not shown here cannot be held to it.
     for (name, size) in &offer.names {
         let size = size

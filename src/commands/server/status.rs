@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Write, time::Duration};
 
 use crate::{
     commands::{CommandError, cli::StatusArgs, context::Context, output, signal::Signals},
-    display::{bytes, duration, rate},
+    display::{bytes, counted, duration, rate},
     operation::{AdminError, ask_status},
     protocol::PeerId,
     relay::{PeerStatus, RelayStatus},
@@ -112,6 +112,10 @@ fn short(id: PeerId) -> String {
     text
 }
 
+fn number(of: usize, noun: &str) -> String {
+    counted(of as u64, noun)
+}
+
 fn text(status: &RelayStatus, before: &Before) -> String {
     let peers = status.rooms.iter().flat_map(|room| &room.peers);
     let (mut received, mut sent) = (0, 0);
@@ -127,14 +131,15 @@ fn text(status: &RelayStatus, before: &Before) -> String {
     };
     let mut text = format!(
         "p2p {}, up {}{state}\n\
-         {} of {} connections in {} rooms, {transfers} transfers, {} files; in {}, out {}\n\
+         {} of {} in {}, {}, {}; in {}, out {}\n\
          memory {} of {}, spool {} of {}\n",
         status.version,
         duration(Duration::from_secs(status.uptime_secs)),
         peers.count(),
-        status.max_peers,
-        status.rooms.len(),
-        status.files_active,
+        number(status.max_peers, "connection"),
+        number(status.rooms.len(), "room"),
+        number(transfers, "transfer"),
+        counted(status.files_active, "file"),
         of_a_second(received),
         of_a_second(sent),
         bytes(status.memory_used),
@@ -145,10 +150,10 @@ fn text(status: &RelayStatus, before: &Before) -> String {
     for room in &status.rooms {
         let _ = write!(
             text,
-            "\nroom {}: {} connections, {} transfers\n{:<13} {:<9} {:<6} {:>8} {:>8} {:>12} {:>12}  from\n",
+            "\nroom {}: {}, {}\n{:<13} {:<9} {:<6} {:>8} {:>8} {:>12} {:>12}  from\n",
             room.room,
-            room.peers.len(),
-            room.transfers,
+            number(room.peers.len(), "connection"),
+            number(room.transfers, "transfer"),
             "peer",
             "state",
             "road",

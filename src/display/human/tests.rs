@@ -62,6 +62,7 @@ fn hostile_events() -> Vec<Event> {
             files: Some(1),
             bytes: Some(9),
             text: false,
+            asks: false,
         },
         Event::Offered {
             transfer,

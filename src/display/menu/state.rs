@@ -4,6 +4,7 @@ use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
 use super::{Audience, Job, Movement, Picker};
 use crate::{
+    display::phrases::{Phrase, Tone},
     protocol::{PeerId, PeerName},
     transfer::receive::OfferView,
 };
@@ -279,6 +280,25 @@ impl State {
         self.link = Link::None;
         if self.mode == Mode::Main {
             self.mode = Mode::Welcome(if self.invite.is_some() { 2 } else { 0 });
+        }
+    }
+
+    /// Shows what an event says.
+    pub(super) fn tell(&mut self, phrase: Option<Phrase>) {
+        match phrase {
+            Some(Phrase {
+                tone: Tone::Failure,
+                text,
+                ..
+            }) => self.warn(format!("✗ {text}")),
+            // What does not go on as it should.
+            Some(Phrase {
+                tone: Tone::Aside,
+                text,
+                ..
+            }) => self.warn(text),
+            Some(Phrase { text, .. }) => self.say(text),
+            None => {}
         }
     }
 

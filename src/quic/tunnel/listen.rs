@@ -5,10 +5,11 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use quinn::{EndpointConfig, Runtime};
+use quinn::{EndpointConfig, TokioRuntime};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
 };
@@ -31,7 +32,10 @@ use super::{
 };
 use crate::{
     protocol::Code,
-    quic::{Credentials, Role, Tuning, endpoint_config::endpoint_config, stagger::canonical, tls},
+    quic::{
+        Credentials, Role, Tuning, endpoint_config::endpoint_config, stagger::canonical, tls,
+        workers::Workers,
+    },
 };
 
 /// From a TCP connection to the first packet in it.
@@ -56,6 +60,8 @@ pub(in crate::quic) struct TunnelListener {
 #[derive(Debug)]
 pub(in crate::quic) struct Arrival {
     pub(in crate::quic) incoming: quinn::Incoming,
+    /// The runtime that drives its tunnel.
+    pub(in crate::quic) worker: Handle,
     /// The client's address, or that of a reverse proxy.
     pub(in crate::quic) remote: SocketAddr,
     pub(in crate::quic) ended: CancellationToken,
@@ -68,7 +74,7 @@ struct Shared {
     acceptor: TlsAcceptor,
     endpoint: EndpointConfig,
     server: quinn::ServerConfig,
-    runtime: Arc<dyn Runtime>,
+    workers: Arc<Workers>,
     arrivals: mpsc::Sender<Arrival>,
     closing: CancellationToken,
 }
@@ -82,7 +88,7 @@ impl TunnelListener {
         listener: std::net::TcpListener,
         credentials: &Credentials,
         tuning: Tuning,
-        runtime: Arc<dyn Runtime>,
+        workers: Arc<Workers>,
     ) -> io::Result<Self> {
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
@@ -98,7 +104,7 @@ impl TunnelListener {
             acceptor: acceptor.into(),
             endpoint: endpoint_config(credentials, super::PACKET_MAX)?,
             server,
-            runtime,
+            workers,
             arrivals: sender,
             closing: closing.clone(),
         });
@@ -176,7 +182,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) 
                     continue;
                 };
                 let shared = shared.clone();
-                tasks.spawn(async move {
+                let worker = shared.workers.next().clone();
+                let serving = async move {
                     let closing = shared.closing.clone();
                     let opening = Box::pin(timeout(OPENING_LIMIT, open(&shared, stream, remote)));
                     let opened = tokio::select! {
@@ -188,7 +195,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) 
                         Ok(Err(error)) => debug!(%remote, %error, "no tunnel"),
                         Err(_) => debug!(%remote, "no tunnel in time"),
                     }
-                });
+                };
+                tasks.spawn_on(serving, &worker);
             }
             Err(error) => {
                 debug!(%error, "a TCP connection was not accepted");
@@ -259,7 +267,7 @@ where
         shared.endpoint.clone(),
         Some(shared.server.clone()),
         socket,
-        shared.runtime.clone(),
+        Arc::new(TokioRuntime),
     )?;
     let incoming = tokio::select! {
         incoming = endpoint.accept() => incoming,
@@ -286,6 +294,7 @@ impl Tunnel {
         let (decided, decision) = oneshot::channel();
         let arrival = Arrival {
             incoming,
+            worker: Handle::current(),
             remote,
             ended: ended.clone(),
             decided,

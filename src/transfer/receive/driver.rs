@@ -28,7 +28,7 @@ use crate::{
     quic::FileReceiver,
     sealing::{OpenedOffer, RECEIPTS_MAX, ReceiptSealer},
     storage::crash_point,
-    transfer::{Error, ErrorKind, Event, MessageSender, direct::Hub},
+    transfer::{Error, ErrorKind, Event, MessageSender, PathMessage, direct::Hub},
 };
 
 /// How often the sender is told how much is stored.
@@ -47,6 +47,8 @@ pub(super) enum Input {
     File(FileReceiver, FileHeader),
     /// The sender says something.
     Message(PeerMessage),
+    /// The sender says where it can be reached directly.
+    Path(PathMessage),
 }
 
 /// Why a transfer is to end. It never waits behind anything.
@@ -82,13 +84,6 @@ impl Driver {
         (messages, direct): (MessageSender, Option<Hub>),
         inputs: Inputs,
     ) -> Ended {
-        shared.observer.event(Event::Offer {
-            transfer: offer.transfer,
-            from: offer.from.clone(),
-            files: offer.manifest.files,
-            bytes: offer.manifest.bytes,
-            text: offer.manifest.text,
-        });
         let mut driver = Self {
             shared,
             offer,
@@ -114,7 +109,16 @@ impl Driver {
         let path = opened.path.clone();
         let (shared, screened) = (self.shared.clone(), self.offer.clone());
         let screening = spawn_blocking(move || screened.screen(&shared)).await;
-        let (notes, verdict) = match screening.expect("screening does not panic") {
+        let screened = screening.expect("screening does not panic");
+        self.shared.observer.event(Event::Offer {
+            transfer: self.offer.transfer,
+            from: self.offer.from.clone(),
+            files: self.offer.manifest.files,
+            bytes: self.offer.manifest.bytes,
+            text: self.offer.manifest.text,
+            asks: matches!(screened, Ok((_, Verdict::Ask))),
+        });
+        let (notes, verdict) = match screened {
             Ok(screened) => screened,
             Err(refusal) => return Some(Err(refusal)),
         };
@@ -231,8 +235,12 @@ impl Driver {
                 Ok(_) = self.inputs.end.changed() => match *self.inputs.end.borrow_and_update() {
                     Some(End::Gone(code)) => {
                         // What it said before is still in the queue.
-                        while let Ok(Input::Message(message)) = self.inputs.queue.try_recv() {
-                            receiver.on_message(message);
+                        loop {
+                            match self.inputs.queue.try_recv() {
+                                Ok(Input::Message(message)) => receiver.on_message(message),
+                                Ok(Input::Path(_)) => {}
+                                _ => break,
+                            }
                         }
                         receiver.on_gone(code);
                         continue;
@@ -260,7 +268,7 @@ impl Driver {
                                 Role::Refused(code) => stream.stop(code),
                             }
                         }
-                        Some(Input::Message(PeerMessage::Path { sealed })) => context.on_path(sealed.0),
+                        Some(Input::Path(message)) => context.on_path(message),
                         Some(Input::Message(message)) => receiver.on_message(message),
                         None => receiver.on_gone(Code::Cancelled),
                     }

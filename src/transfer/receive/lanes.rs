@@ -15,7 +15,7 @@ use super::{
     store::Frame,
 };
 use crate::{
-    protocol::{Code, FileIndex, FrameHeader, FrameKind, PeerMessage},
+    protocol::{Code, FileHeader, FileIndex, FrameHeader, FrameKind, PeerMessage},
     quic::{FileReceiver, StreamError},
     sealing::{HEAD_MAX, TAG_LEN, TransferOpener},
     transfer::buffers::Buffers,
@@ -23,6 +23,8 @@ use crate::{
 
 /// Lanes that wait for one file; a sender has one more than the one in use.
 const WAITING: usize = 1;
+/// From a file stream's first byte to its whole header.
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
 /// How long the next lane may take, from the end of the one before.
 const LANE_LIMIT: Duration = Duration::from_secs(10);
 /// Files whose lanes are remembered before those that are over are forgotten.
@@ -321,4 +323,19 @@ async fn stream_frame(
     payload.resize(header.len, 0);
     stream.fill(&mut payload).await?;
     Ok(Some((header, payload)))
+}
+
+/// Reads a stream's header in a task of its own: a slow one delays no other.
+pub(super) async fn read_header(mut stream: FileReceiver) -> Option<(FileReceiver, FileHeader)> {
+    match timeout(HEADER_LIMIT, stream.header()).await {
+        Ok(Ok(header)) => Some((stream, header)),
+        Ok(Err(error)) => {
+            stream.stop(error.code());
+            None
+        }
+        Err(_) => {
+            stream.stop(Code::Timeout);
+            None
+        }
+    }
 }

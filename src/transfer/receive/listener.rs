@@ -9,7 +9,7 @@ use std::{
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{MissedTickBehavior, timeout},
+    time::MissedTickBehavior,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -18,7 +18,9 @@ use super::{
     admission::Offer,
     driver::{Driver, End, Input, Inputs},
     jobs::{self, Open},
+    lanes::read_header,
     published::Published,
+    pulse::Pulse,
     queue::{Place, Queue, Waiting},
     receiver,
 };
@@ -32,8 +34,6 @@ use crate::{
     transfer::{Channel, Error, ErrorKind, Event, Incoming, Member, PeerEvent, unix_now},
 };
 
-/// From a file stream's first byte to its whole header.
-const HEADER_LIMIT: Duration = Duration::from_secs(10);
 /// What waits for one transfer: every stream that may be open, and some messages.
 const INPUTS: usize = STREAMS_MAX as usize + 64;
 /// How often clocks and those who wait are looked at.
@@ -57,6 +57,7 @@ pub(super) struct Listener<'a> {
     channel: Channel,
     keys: OpenKeys,
     published: Published,
+    pulse: Pulse,
     transfers: HashMap<TransferId, Transfer>,
     queue: Queue,
     tasks: JoinSet<(TransferId, receiver::Ended)>,
@@ -73,10 +74,11 @@ struct Transfer {
 impl<'a> Listener<'a> {
     pub(super) fn new(
         (shared, seat): (&'a Arc<Shared>, &'a Member),
-        channel: Channel,
+        (channel, after_loss): (Channel, bool),
         keys: OpenKeys,
     ) -> Self {
         Self {
+            pulse: Pulse::new(channel.ping_every(), after_loss, Instant::now()),
             shared,
             seat,
             channel,
@@ -168,6 +170,15 @@ impl<'a> Listener<'a> {
                     t.input(Input::Message(message));
                 }
             }
+            PeerEvent::Path {
+                transfer,
+                from,
+                message,
+            } => {
+                if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == from) {
+                    t.input(Input::Path(message));
+                }
+            }
             PeerEvent::Gone {
                 transfer,
                 peer,
@@ -227,9 +238,9 @@ impl<'a> Listener<'a> {
             member_key: &member.member_key(),
             keys: &self.keys,
         };
-        let error = match open_offer(&waiting.offer, waiting.transfer, waiting.from, &inbox) {
-            Ok(opened) => return Some(opened),
-            Err(error) => error,
+        let opened = open_offer(&waiting.offer, waiting.transfer, waiting.from, &inbox);
+        let Err(error) = opened else {
+            return opened.ok();
         };
         let failure = Error::new(ErrorKind::Verification, format!("offer refused: {error}"));
         self.shared.observer.event(Event::Failed {
@@ -296,6 +307,9 @@ impl<'a> Listener<'a> {
     }
 
     async fn on_tick(&mut self) {
+        if self.pulse.is_due(Instant::now(), self.channel.heard()) {
+            self.channel.ping();
+        }
         while let Some(late) = self.queue.pop_expired(Instant::now()) {
             self.decline(&late, BUSY).await;
         }
@@ -380,18 +394,3 @@ const BUSY: (DeclineReason, &str) = (
 );
 /// The refusal of a listener that has had its one transfer.
 const FINISHED: (DeclineReason, &str) = (DeclineReason::Finished, "takes one transfer only");
-
-/// Reads a stream's header in a task of its own: a slow one delays no other.
-async fn read_header(mut stream: FileReceiver) -> Option<(FileReceiver, FileHeader)> {
-    match timeout(HEADER_LIMIT, stream.header()).await {
-        Ok(Ok(header)) => Some((stream, header)),
-        Ok(Err(error)) => {
-            stream.stop(error.code());
-            None
-        }
-        Err(_) => {
-            stream.stop(Code::Timeout);
-            None
-        }
-    }
-}

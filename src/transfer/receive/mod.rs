@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `mod` | the listener's life: connect, listen, reconnect |
 //! | `listener` | one connection of it |
+//! | `pulse` | when an idle one looks whether its relay is still there |
 //! | `queue` | who is received at once, and who waits |
 //! | `jobs` | which jobs are open |
 //! | `driver` | one transfer's task: decides, then feeds its receiver |
@@ -37,6 +38,7 @@ mod local_copy;
 mod outcome;
 mod policy;
 mod published;
+mod pulse;
 mod queue;
 mod receiver;
 mod sink;
@@ -49,7 +51,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -64,7 +65,9 @@ use self::{
     listener::{Ended, Listener},
     queue::Places,
 };
-use super::{Channel, Error, ErrorKind, Event, Member, Observer, PeerRef};
+use super::{
+    Channel, EnterError, Error, ErrorKind, Event, Member, Observer, PeerRef, backoff::Backoff,
+};
 use crate::{
     home::KnownPeers,
     protocol::{Code, TransferId},
@@ -72,9 +75,13 @@ use crate::{
     storage::{Conflict, Journal, PARTIAL_MAX_AGE, Target, Ticket},
 };
 
-/// The pause before the first attempt to reconnect, and the longest one: whoever sends waits for a
-/// listener that a relay has lost.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(3));
+/// The pause before the first attempt to reconnect, and the longest one, before jitter, which may double it:
+/// whoever sends waits for a listener that a relay has lost.
+///
+/// An attempt at a relay that is silent lasts six seconds, so that short pauses cost it nothing.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
+/// The longest pause, before jitter, after a relay has said that it is full.
+const BACKOFF_FULL: (Duration, Duration) = (BACKOFF.0, Duration::from_secs(5));
 /// A connection that lasted so long makes the next pause a short one again.
 const STABLE: Duration = Duration::from_secs(5);
 
@@ -230,8 +237,9 @@ async fn stay(
     seat: &Member,
     cancel: &CancellationToken,
 ) -> Result<Listened, Error> {
-    let mut backoff = new_backoff();
-    let mut first = true;
+    let mut backoff = Backoff::new(BACKOFF);
+    let mut refusals = Backoff::new(BACKOFF_FULL);
+    let (mut first, mut lost) = (true, false);
     let mut before: Option<Box<Channel>> = None;
     loop {
         let keys = OpenKeys::generate();
@@ -240,7 +248,7 @@ async fn stay(
             () = cancel.cancelled() => return Ok(Listened { failure: None }),
             entering = seat.enter_observed(Some(key), None, observer) => entering,
         };
-        let reason = match entering {
+        let (reason, pauses) = match entering {
             Ok(channel) => {
                 let since = Instant::now();
                 shared.observer.event(Event::Joined {
@@ -252,16 +260,18 @@ async fn stay(
                 if let Some(before) = before.take() {
                     tokio::spawn(Channel::close(*before, Code::Done));
                 }
-                let listener = Listener::new((shared, seat), channel, keys);
+                let listener = Listener::new((shared, seat), (channel, lost), keys);
                 let ended = listener.run(cancel).await;
                 if since.elapsed() > STABLE {
-                    backoff = new_backoff();
+                    backoff = Backoff::new(BACKOFF);
                 }
+                refusals = Backoff::new(BACKOFF_FULL);
+                lost = matches!(ended, Ended::Lost(_));
                 match ended {
                     Ended::Lost(failure) if failure.kind() == ErrorKind::NotTrusted => {
                         return Err(failure);
                     }
-                    Ended::Lost(failure) => failure.to_string(),
+                    Ended::Lost(failure) => (failure.to_string(), &mut backoff),
                     Ended::Replaced => {
                         let reason = "the same identity now listens elsewhere";
                         return Err(Error::new(ErrorKind::Other, reason));
@@ -280,11 +290,16 @@ async fn stay(
                 }
             }
             Err(error) if !error.is_passing() => return Err(error.into()),
-            Err(error) => format!("{:#}", Error::from(error)),
+            Err(error) => {
+                let pauses = match &error {
+                    EnterError::TurnedAway(reason) if reason.code() == Code::Busy => &mut refusals,
+                    _ => &mut backoff,
+                };
+                (format!("{:#}", Error::from(error)), pauses)
+            }
         };
         before = None;
-        let pause = backoff.next().unwrap_or(BACKOFF.1);
-        let retry_in = pause;
+        let retry_in = pauses.next();
         shared.observer.event(match first {
             // It may have been started before its relay.
             true => Event::Waiting { reason, retry_in },
@@ -292,19 +307,9 @@ async fn stay(
         });
         tokio::select! {
             () = cancel.cancelled() => return Ok(Listened { failure: None }),
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(retry_in) => {}
         }
     }
-}
-
-fn new_backoff() -> backon::ExponentialBackoff {
-    // Jitter, so that a relay's restart does not bring all its peers at one moment.
-    ExponentialBuilder::new()
-        .with_min_delay(BACKOFF.0)
-        .with_max_delay(BACKOFF.1)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 fn clean_journal(journal: PathBuf) {

@@ -67,6 +67,10 @@ pub enum ServerToClient {
         /// nothing that anything is decided by. Relays of earlier versions do not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         now_unix: Option<u64>,
+        /// How often the relay can afford that a listener from which it gets nothing else pings it, in
+        /// seconds. Without it, listeners ping as seldom as keeps a NAT's mapping.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ping_secs: Option<u64>,
     },
     /// One peer of the room, or with `watch` one change.
     Peer {
@@ -89,6 +93,9 @@ pub enum ServerToClient {
         from: PeerId,
         /// What is said.
         message: PeerMessage,
+        /// With [`PeerMessage::Path`], from where the relay sees that peer. Relays of earlier versions do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<SocketAddr>,
     },
     /// The relay's word about a peer's part in a transfer: it has ended.
     Gone {
@@ -361,7 +368,10 @@ mod tests {
         let field = r#"{"type":"welcome","motd":"hi"}"#;
         assert_eq!(
             serde_json::from_str::<ServerToClient>(field).unwrap(),
-            ServerToClient::Welcome { now_unix: None }
+            ServerToClient::Welcome {
+                now_unix: None,
+                ping_secs: None
+            }
         );
         let say = r#"{"say":"sing","song":1}"#;
         assert_eq!(

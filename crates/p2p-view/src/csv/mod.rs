@@ -14,12 +14,12 @@ use self::{
 };
 use super::{
     Rows, ShowError, ShowOptions,
-    sanitise::{columns, counted, fit, grouped, sanitise_bytes},
+    sanitise::{columns, fit, sanitise_bytes},
     screen::{Role, Screen},
     source::Source,
     text,
 };
-use crate::format::bytes as size;
+use crate::format::{bytes as size, counted, grouped};
 
 /// Whether a text without a name that says so is a table: several records of two fields or more,
 /// all of as many.

@@ -12,12 +12,12 @@ use self::{
 };
 use super::{
     Rows, ShowError, ShowOptions,
-    sanitise::{columns, counted, fit, sanitise_bytes},
+    sanitise::{columns, fit, sanitise_bytes},
     screen::{Role, Screen},
     source::Source,
     text,
 };
-use crate::format::bytes as size;
+use crate::format::{bytes as size, counted};
 
 /// Whether a text without a name that says so is JSON: an object or an array, without a flaw as
 /// far as the sample goes.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     ShowError,
-    sanitise::{counted, grouped},
+    format::{counted, grouped},
     screen::{Role, Screen},
 };
 

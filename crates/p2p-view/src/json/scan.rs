@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::sanitise::grouped;
+use crate::format::grouped;
 
 /// Reads the pieces of a JSON text, or of several on lines of their own.
 pub(super) struct Scanner<'t> {

@@ -7,7 +7,7 @@ use std::{
 
 use p2p_core::protocol::is_printable;
 
-use crate::sanitise::{counted, push_escape};
+use crate::{format::counted, sanitise::push_escape};
 
 /// The string as JSON without its quotes, the middle left out if it has more than `most`
 /// characters. Half of a pair of `\u` escapes stays one.

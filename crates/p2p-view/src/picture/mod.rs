@@ -12,12 +12,12 @@ use image::{
 
 use super::{
     ColorLevel, Graphics, ShowError, ShowOptions, kind,
-    sanitise::{counted, fit, sanitise},
+    sanitise::{fit, sanitise},
     screen::{Role, Screen},
     source::Source,
     text,
 };
-use crate::format::bytes as size;
+use crate::format::{bytes as size, counted};
 
 /// Prints what a picture is, and draws it.
 pub(super) fn show(

@@ -5,6 +5,7 @@ use crate::{
     display::{
         bytes,
         menu::{Arrival, Arrived, Job, Link, Mode, Movement, Outcome, Pane, State, state::KEPT},
+        phrases::Phrase,
         show::sanitise,
     },
     protocol::DeclineReason,
@@ -13,6 +14,7 @@ use crate::{
 
 pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
     let now = state.now;
+    let phrase = Phrase::of(&event, |peer| peer.name.to_string());
     let job = |transfer| send.map_or(Job::Receive(transfer), Job::Send);
     match event {
         Event::Joined { relay, .. } => {
@@ -22,9 +24,9 @@ pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Ve
                 state.mode = Mode::Main;
             }
         }
-        Event::Disconnected { reason, .. } => {
+        Event::Disconnected { .. } => {
             state.link = Link::Lost;
-            state.warn(format!("the relay was lost: {}", sanitise(&reason)));
+            state.tell(phrase);
         }
         Event::Offered { files, bytes, .. } => {
             if let Some(send) = send {
@@ -88,33 +90,21 @@ pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Ve
             reason: DeclineReason::Refused,
             ..
         } => {}
-        Event::Declined { peer, failure, .. } => {
-            let reason = sanitise(&format!("{failure:#}")).into_owned();
-            state.warn(format!("declined {}: {reason}", peer.name));
-        }
         Event::Failed {
             transfer,
-            peer,
-            file,
+            peer: Some(peer),
+            file: None,
             failure,
         } => {
+            state.tell(phrase);
             let reason = sanitise(&format!("{failure:#}")).into_owned();
-            let file = file.map_or_else(String::new, |file| format!("{}: ", sanitise(&file)));
-            match peer {
-                Some(peer) => {
-                    state.warn(format!("✗ {}: {file}{reason}", peer.name));
-                    // The others of several files go on.
-                    if file.is_empty() {
-                        row(state, job(transfer), peer).end(Outcome::Failed(reason), now);
-                    }
-                }
-                None => state.warn(format!("✗ {file}{reason}")),
-            }
+            row(state, job(transfer), peer).end(Outcome::Failed(reason), now);
         }
-        Event::Retrying { peer, reason } => {
-            let who = peer.map_or_else(String::new, |peer| format!("{}: ", peer.name));
-            state.warn(format!("{who}{}; trying again", sanitise(&reason)));
-        }
+        // The others of several files go on.
+        Event::Failed { .. }
+        | Event::Declined { .. }
+        | Event::Retrying { .. }
+        | Event::Notice { .. } => state.tell(phrase),
         // A send goes on after a transfer that failed; its end is on_news by itself.
         Event::Done {
             transfer,
@@ -134,7 +124,6 @@ pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Ve
                 state.say(format!("✓ received {}", bytes(size)));
             }
         }
-        Event::Notice { text } => state.say(sanitise(&text)),
         Event::Waiting { reason, .. } => {
             state.no_room(sanitise(&reason).into_owned());
         }

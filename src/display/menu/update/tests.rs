@@ -223,7 +223,7 @@ fn a_file_that_fails_does_not_end_the_row_of_all_others() {
     assert_eq!(state.movements[0].outcome, Outcome::Running);
     let notice = state.notice.clone().unwrap();
     assert!(notice.bad);
-    assert_eq!(notice.text, r"✗ bob: a\u001b[2J: disk full");
+    assert_eq!(notice.text, r"✗ a\u001b[2J bob: disk full");
 }
 
 #[test]

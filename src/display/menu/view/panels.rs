@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     display::{
-        bytes,
+        bytes, contents,
         menu::{Audience, State},
         show::{columns, fit, sanitise},
     },
@@ -32,11 +32,8 @@ const QUIET: usize = 2;
 /// What is offered, in a few words that are safe to print.
 pub(in crate::display::menu) fn offered(offer: &OfferView) -> String {
     match (offer.text, offer.files, offer.names.as_slice()) {
-        (true, ..) => "a message".to_owned(),
-        (_, Some(1), [(name, _)]) => sanitise(name).into_owned(),
-        (_, Some(1), _) => "1 file".to_owned(),
-        (_, Some(n), _) => format!("{n} files"),
-        (_, None, _) => "files".to_owned(),
+        (false, Some(1), [(name, _)]) => sanitise(name).into_owned(),
+        _ => contents(offer.files, None, offer.text),
     }
 }
 
@@ -56,15 +53,8 @@ pub(super) fn offer(state: &State, paint: Paint, frame: &mut Frame<'_>, area: Re
         return;
     };
     let width = usize::from(OVERLAY.min(area.width).saturating_sub(2));
-    let what = match (offer.text, offer.files) {
-        (true, _) => "a message".to_owned(),
-        (_, Some(1)) => "1 file".to_owned(),
-        (_, Some(n)) => format!("{n} files"),
-        (_, None) => "files".to_owned(),
-    };
-    let size = offer.bytes.filter(|_| !offer.text).map(bytes);
-    let size = size.map_or_else(String::new, |size| format!(", {size}"));
-    let rest = format!(" ({}) offers {what}{size}", offer.from.short());
+    let what = contents(offer.files, offer.bytes, offer.text);
+    let rest = format!(" ({}) offers {what}", offer.from.short());
     let name = fit(
         offer.from_name.as_str(),
         width.saturating_sub(columns(&rest)),
