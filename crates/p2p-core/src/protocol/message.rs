@@ -374,7 +374,8 @@ mod tests {
             serde_json::from_str::<ServerToClient>(field).unwrap(),
             ServerToClient::Welcome {
                 now_unix: None,
-                ping_secs: None
+                ping_secs: None,
+                relays: Vec::new(),
             }
         );
         let say = r#"{"say":"sing","song":1}"#;
