@@ -1,6 +1,9 @@
 //! Several relays as one: discovery with a real `nats-server` (without that program, tests of it say that
-//! they were skipped), and clients that know several relays.
+//! they were skipped), clients that know several relays, and what members of one room see, say and send
+//! when their relays are not the same.
 
+#[path = "cluster/across.rs"]
+mod across;
 #[path = "cluster/clients.rs"]
 mod clients;
 #[path = "common/mod.rs"]
@@ -11,3 +14,5 @@ mod discovery;
 mod hostile;
 #[path = "cluster/nats.rs"]
 mod nats;
+#[path = "cluster/relays.rs"]
+mod relays;
