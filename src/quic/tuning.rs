@@ -156,6 +156,15 @@ impl Tuning {
     /// What a connection of the relay may come to, over all of its streams, in bytes.
     pub const CONNECTION_WINDOW: u64 = CONNECTION_WINDOW as u64;
 
+    /// What a peer at `remote` may send on one stream before it is read, in bytes.
+    #[must_use]
+    pub fn stream_window(remote: IpAddr) -> u64 {
+        match remote.is_loopback() {
+            true => NEAR_STREAM_WINDOW.into(),
+            false => STREAM_WINDOW.into(),
+        }
+    }
+
     /// What is kept unacknowledged towards a peer at `remote` that gets files, in bytes.
     #[must_use]
     pub fn send_window(remote: IpAddr) -> u64 {

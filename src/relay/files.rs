@@ -58,7 +58,16 @@ async fn pass_on(
         Err(_) => return stream.stop(Code::Timeout),
     };
     let quota = &member.room.quota;
-    let _place = quota.file().await;
+    let _place = match quota.try_file() {
+        Some(place) => place,
+        None => {
+            let Some(_lent) = session.windows.lend(header.class) else {
+                // Its sender goes on with it in another attempt.
+                return stream.stop(Code::Behind);
+            };
+            quota.file().await
+        }
+    };
     let inlet = StreamInlet {
         stream,
         limit,
