@@ -14,6 +14,7 @@
 //! Only `via_relay` knows that there is a relay: peers speak to each other in
 //! [`PeerMessage`](crate::protocol::PeerMessage)s and file streams.
 
+mod backoff;
 mod buffers;
 mod channel;
 mod clock;

@@ -39,6 +39,9 @@ pub(super) struct Running {
     /// The way by which all of its recipients are served.
     pub(super) way: WayId,
     pub(super) keys: Arc<AttemptKeys>,
+    /// Where its files say what they have found out.
+    pub(super) notes: Notes,
+    pub(super) limit: Option<Arc<RateLimit>>,
     /// Until the attempt begins.
     pub(super) walk: Option<Walk>,
     /// Whether all recipients take hard links as such.
@@ -152,12 +155,7 @@ impl Running {
     }
 
     /// Starts a file where there is a place for it, and holds it where there is none.
-    pub(super) fn launch(
-        &mut self,
-        job: Box<Job>,
-        channel: &Channel,
-        (notes, limit): (Notes, Option<Arc<RateLimit>>),
-    ) {
+    pub(super) fn launch(&mut self, job: Box<Job>, channel: &Channel) {
         if !self.attempt.has_room_for(job.class) {
             self.held = Some(job);
             return;
@@ -185,8 +183,8 @@ impl Running {
                 expected_until: direct.map_or_else(Instant::now, Opening::expected_until),
             },
             again,
-            limit,
-            notes,
+            limit: self.limit.clone(),
+            notes: self.notes.clone(),
             sent: launched.sent,
             starts,
         };
