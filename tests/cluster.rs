@@ -10,8 +10,12 @@ mod clients;
 mod common;
 #[path = "cluster/discovery.rs"]
 mod discovery;
+#[path = "cluster/failures.rs"]
+mod failures;
 #[path = "cluster/hostile.rs"]
 mod hostile;
+#[path = "cluster/hostile_trunk.rs"]
+mod hostile_trunk;
 #[path = "cluster/nats.rs"]
 mod nats;
 #[path = "cluster/relays.rs"]
