@@ -10,30 +10,55 @@ use crate::{
 };
 
 /// Two relays of one cluster, and who is where.
-struct Pair {
-    lab: Lab,
-    one: Node,
-    two: Node,
+pub struct Pair {
+    pub lab: Lab,
+    cluster: Cluster,
+    one: Option<Node>,
+    two: Option<Node>,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let cluster = Cluster::new();
         Self {
             lab: Lab::empty(),
-            one: cluster.node("one"),
-            two: cluster.node("two"),
+            one: Some(cluster.node("one")),
+            two: Some(cluster.node("two")),
+            cluster,
         }
     }
 
+    pub fn one(&self) -> &Node {
+        self.one.as_ref().expect("it runs")
+    }
+
+    pub fn two(&self) -> &Node {
+        self.two.as_ref().expect("it runs")
+    }
+
+    /// Kills the first relay, and starts another at its address.
+    pub fn crash_one(&mut self) {
+        self.one = self.one.take().map(|it| self.cluster.again(it));
+    }
+
+    /// Kills the second one, and starts another at its address.
+    pub fn crash_two(&mut self) {
+        self.two = self.two.take().map(|it| self.cluster.again(it));
+    }
+
+    /// Kills the second one.
+    pub fn end_two(&mut self) {
+        self.two.take().expect("it runs").crash();
+    }
+
     /// From here on everybody comes to the first relay.
-    fn at_one(&mut self) -> &Lab {
-        self.lab.use_invite(self.one.invite());
+    pub fn at_one(&mut self) -> &Lab {
+        self.lab.use_invite(self.one().invite());
         &self.lab
     }
 
-    fn at_two(&mut self) -> &Lab {
-        self.lab.use_invite(self.two.invite());
+    pub fn at_two(&mut self) -> &Lab {
+        self.lab.use_invite(self.two().invite());
         &self.lab
     }
 }
@@ -116,7 +141,7 @@ fn a_broadcast_crosses_between_two_relays_once() {
         listener.wait_event("received");
         assert_same(&file, &lab.out(name).join("all.bin"));
     }
-    let trunks = pair.one.handle.trunks();
+    let trunks = pair.one().handle.trunks();
     assert_eq!(trunks.len(), 1, "{trunks:?}");
     let ratio = trunks[0].sent as f64 / size as f64;
     println!("bytes on the trunk / size: {ratio:.4}");
@@ -149,9 +174,9 @@ fn what_one_recipient_there_has_already_crosses_only_for_the_others() {
 fn relays_connect_for_a_room_that_both_have_and_for_nothing_else() {
     let mut pair = Pair::new();
     let _bob = pair.at_two().listen("bob", &[]);
-    assert!(pair.two.handle.trunks().is_empty());
+    assert!(pair.two().handle.trunks().is_empty());
     pair.at_one().run("alice", ["peers"]).expect(0);
-    let trunks = pair.two.handle.trunks();
+    let trunks = pair.two().handle.trunks();
     assert_eq!(trunks.len(), 1, "{trunks:?}");
     assert_eq!(trunks[0].name, "one");
 }

@@ -58,6 +58,15 @@ impl Cluster {
         self.node_with(name, |_| {})
     }
 
+    /// Kills a relay, and starts it anew at its address.
+    pub fn again(&self, node: Node) -> Node {
+        let (name, address) = (node.directory.name().clone(), node.address);
+        let gone = node.directory.instance();
+        node.crash();
+        self.discovery.forget(gone);
+        self.node_with(name.as_str(), |config| config.bind = address)
+    }
+
     /// The same, with other settings.
     pub fn node_with(&self, name: &str, set: impl FnOnce(&mut RelayConfig)) -> Node {
         let name = name.parse().unwrap();
@@ -162,6 +171,13 @@ impl Discovery {
                 }
             });
         });
+    }
+
+    /// A relay is not heard of any more.
+    fn forget(&self, gone: Instance) {
+        let mut all = self.0.lock().unwrap();
+        all.retain(|directory| directory.instance() != gone);
+        all.iter().for_each(|directory| directory.relay_gone(gone));
     }
 
     fn tell(&self) {
