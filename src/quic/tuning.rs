@@ -97,6 +97,13 @@ const MTU_MIN: u16 = 1_200;
 /// takes longer, one small packet is sent twice.
 const FIRST_RTT: Duration = Duration::from_millis(150);
 
+/// How often a direct connection is pinged where nothing else is sent.
+const DIRECT_PING: Duration = Duration::from_millis(400);
+
+/// When a silent direct connection counts as dead: after three pings without an answer. A file stands still for
+/// as long, and a moment more, until it goes on through the relay.
+const DIRECT_IDLE: Duration = Duration::from_millis(1_500);
+
 /// Which part an endpoint plays; it decides how soon a silent connection counts as dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -106,8 +113,10 @@ pub enum Role {
     Listener,
     /// A sender: someone is waiting at a terminal.
     Sender,
-    /// Either end of a direct connection: the relay stands by, so that what is silent is soon given up.
+    /// Whoever has made a direct connection: the relay stands by, so that what is silent is soon given up.
     Direct,
+    /// The other end of it.
+    DirectAccepted,
     /// Either end of a connection between two relays: members of the other are there for as long as it is.
     Trunk,
 }
@@ -246,7 +255,10 @@ impl Tuning {
             Role::Listener => (Some(Duration::from_secs(10)), Duration::from_secs(20)),
             Role::Sender => (Some(Duration::from_secs(4)), Duration::from_secs(12)),
             // A ping that is lost is repeated in time.
-            Role::Direct => (Some(Duration::from_millis(500)), Duration::from_secs(2)),
+            Role::Direct => (Some(DIRECT_PING), DIRECT_IDLE),
+            // A ping of its own would put off its idle timeout (RFC 9000, section 10.1), and it is this end that
+            // says from where the file has to go on.
+            Role::DirectAccepted => (None, DIRECT_IDLE),
             Role::Trunk => (Some(Duration::from_secs(1)), Duration::from_secs(4)),
         };
         let mut discovery = MtuDiscoveryConfig::default();
