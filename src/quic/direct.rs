@@ -152,7 +152,7 @@ impl DirectSocket {
         let config_for = |remote: IpAddr| {
             let mut config = quinn::ServerConfig::with_crypto(crypto.clone());
             config
-                .transport_config(self.tuning.transport(Role::Direct, remote))
+                .transport_config(self.tuning.transport(Role::DirectAccepted, remote))
                 .migration(false)
                 .max_incoming(INCOMING_MAX);
             config

@@ -166,7 +166,7 @@ async fn write(
     mailbox: Arc<Mailbox>,
     mut stream: ControlSender<ServerToClient>,
 ) -> Result<(), StreamError> {
-    mailbox.outbox.write_to(&mut stream).await
+    mailbox.outbox().write_to(&mut stream).await
 }
 
 /// Serves the peer until one of its streams or the connection ends.

@@ -170,6 +170,17 @@ impl Namespace {
         run("ip", ["-n", &self.name].into_iter().chain(arguments));
     }
 
+    /// Bytes that have left it so far, over all interfaces but loopback.
+    pub fn sent(&self) -> u64 {
+        let output = run("ip", ["-n", &self.name, "-json", "-stats", "link"]);
+        let links: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let links = links.as_array().unwrap().iter();
+        links
+            .filter(|link| link["link_type"] != "loopback")
+            .map(|link| link["stats64"]["tx"]["bytes"].as_u64().unwrap())
+            .sum()
+    }
+
     /// Loads these rules of nftables inside.
     pub fn nft(&self, rules: &str) {
         let mut command = self.command("nft");
