@@ -1,8 +1,11 @@
 //! Several relays as one: discovery with a real `nats-server` (without that program, tests of it say that
-//! they were skipped), and what members of one room see, say and send when their relays are not the same.
+//! they were skipped), clients that know several relays, and what members of one room see, say and send
+//! when their relays are not the same.
 
 #[path = "cluster/across.rs"]
 mod across;
+#[path = "cluster/clients.rs"]
+mod clients;
 #[path = "common/mod.rs"]
 mod common;
 #[path = "cluster/discovery.rs"]

@@ -49,6 +49,7 @@ pub use network::network_name;
 pub use reassembly::HeldMemory;
 pub use roads::Roads;
 pub use socket::{SocketBuffers, adopt_udp, bind_udp};
+pub(crate) use stagger::first as first_of_several;
 pub use tls::Credentials;
 pub use trunk::{TrunkEndpoint, TrunkIncoming};
 pub use tuning::{Role, STREAMS_MAX, Tuning, is_internet};

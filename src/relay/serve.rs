@@ -148,6 +148,7 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> 
     mailbox.send(ServerToClient::Welcome {
         now_unix: now.ok().map(|now| now.as_secs()),
         ping_secs: shared.places.ping_every().map(|every| every.as_secs()),
+        relays: Vec::new(),
     });
     if shared.direct {
         let address = link.remote();

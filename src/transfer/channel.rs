@@ -19,6 +19,7 @@ use super::{
     road::RelayRoad,
 };
 use crate::{
+    identity::HostPort,
     protocol::{Code, FileClass, PeerId, PeerMessage, Road, SignedBundle, TransferId},
     quic::{FileReceiver, FileSender, Link, LinkError, PathRate, StreamError},
 };
@@ -169,6 +170,12 @@ impl Channel {
     #[must_use]
     pub fn road(&self) -> Road {
         self.road.link().road()
+    }
+
+    /// Where the relay is that it leads to.
+    #[must_use]
+    pub fn place(&self) -> &HostPort {
+        &self.road.place
     }
 
     /// What the way to the relay carries, where it is long, over UDP, and was in use.

@@ -71,6 +71,10 @@ pub enum ServerToClient {
         /// seconds. Without it, listeners ping as seldom as keeps a NAT's mapping.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ping_secs: Option<u64>,
+        /// Where clients reach the relays of this one's cluster, itself among them, as `HOST:PORT`. All show
+        /// the same key. Nothing where the relay is alone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        relays: Vec<String>,
     },
     /// One peer of the room, or with `watch` one change.
     Peer {
@@ -370,7 +374,8 @@ mod tests {
             serde_json::from_str::<ServerToClient>(field).unwrap(),
             ServerToClient::Welcome {
                 now_unix: None,
-                ping_secs: None
+                ping_secs: None,
+                relays: Vec::new(),
             }
         );
         let say = r#"{"say":"sing","song":1}"#;
