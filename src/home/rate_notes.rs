@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::notes::Notes;
+use super::notes::{NETWORK_LIFETIME, Notes};
 
 /// A note that says nearly the same is renewed only after so long.
 const RENEW_AFTER: Duration = Duration::from_secs(10 * 60);
@@ -20,19 +20,20 @@ pub struct PathNote {
 
 /// Notes on what the ways to relays carried, by the network that this machine was on.
 #[derive(Debug, Clone)]
-pub struct RateNotes(Notes<PathNote>);
+pub struct RateNotes(Notes<(String, String), PathNote>);
 
 impl RateNotes {
     /// Notes in this file, which need not exist.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self(Notes::new(path))
+        Self(Notes::new(path, NETWORK_LIFETIME))
     }
 
     /// What the way to this relay from this network carried within the last hour.
     #[must_use]
     pub fn recall(&self, relay: &str, network: &str) -> Option<PathNote> {
-        Some(self.0.recall(relay, network)?.0)
+        let from = (relay.to_owned(), network.to_owned());
+        Some(self.0.recall(&from)?.0)
     }
 
     /// Notes what it carries now; writes only what is news.
@@ -40,8 +41,9 @@ impl RateNotes {
         let is_news = |(old, age): (PathNote, Duration)| {
             found.rate.abs_diff(old.rate) > old.rate / 5 || age >= RENEW_AFTER
         };
-        if self.0.recall(relay, network).is_none_or(is_news) {
-            self.0.put(relay, network, Some(found));
+        let from = (relay.to_owned(), network.to_owned());
+        if self.0.recall(&from).is_none_or(is_news) {
+            self.0.put(from, Some(found));
         }
     }
 }

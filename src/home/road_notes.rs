@@ -4,12 +4,16 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{notes::Notes, rate_notes::RateNotes};
+use super::{
+    notes::{NETWORK_LIFETIME, Notes},
+    rate_notes::RateNotes,
+};
 
 /// Notes on which relay could be reached by TCP only, and from which network, within the last hour.
 #[derive(Debug, Clone)]
 pub struct RoadNotes {
-    blocked: Notes<UdpBlocked>,
+    /// By relay and network.
+    blocked: Notes<(String, String), UdpBlocked>,
     rates: RateNotes,
 }
 
@@ -22,7 +26,7 @@ impl RoadNotes {
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         let rates = RateNotes::new(path.with_file_name("rates.json"));
-        let blocked = Notes::new(path);
+        let blocked = Notes::new(path, NETWORK_LIFETIME);
         Self { blocked, rates }
     }
 
@@ -35,7 +39,8 @@ impl RoadNotes {
     /// Whether UDP did not reach this relay from this network within the last hour.
     #[must_use]
     pub fn is_udp_blocked(&self, relay: &str, network: &str) -> bool {
-        self.blocked.recall(relay, network).is_some()
+        let from = (relay.to_owned(), network.to_owned());
+        self.blocked.recall(&from).is_some()
     }
 
     /// Notes whether UDP reached a relay.
@@ -44,7 +49,8 @@ impl RoadNotes {
     pub fn note(&self, relay: &str, network: &str, udp_blocked: bool) {
         if !(udp_blocked && self.is_udp_blocked(relay, network)) {
             let blocked = udp_blocked.then_some(UdpBlocked {});
-            self.blocked.put(relay, network, blocked);
+            let from = (relay.to_owned(), network.to_owned());
+            self.blocked.put(from, blocked);
         }
     }
 }
