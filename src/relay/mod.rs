@@ -128,7 +128,7 @@ pub struct RelayConfig {
 }
 
 impl RelayConfig {
-    /// The default limits: 1,024 peers, 32 MiB of memory, 1 GiB of spool.
+    /// The default limits: 1,024 peers, 64 MiB of memory, 1 GiB of spool.
     #[must_use]
     pub fn new(bind: SocketAddr, admission: Admission) -> Self {
         Self {

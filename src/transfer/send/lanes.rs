@@ -21,9 +21,9 @@ use crate::{
 
 /// Sealed frames of one file that are kept for the case that a direct connection ends, in bytes.
 ///
-/// A recipient holds at most 8 MiB behind a gap, and 8 MB more may be on their way to it: that is all
+/// A recipient holds at most 16 MiB behind a gap, and 8 MB more may be on their way to it: that is all
 /// that can be lost of what was written.
-const KEPT_MAX: usize = 16 << 20;
+const KEPT_MAX: usize = 24 << 20;
 /// What each file may send through the relay while the search for a path has just begun, in bytes.
 ///
 /// On a relay's line of less than 160 Mbit/s nobody waits for that. On a faster one, what is written at once is
