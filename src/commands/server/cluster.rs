@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{address::outward, settings};
+use super::address::{BIND, outward};
 use crate::{
     cluster::{
         ClusterKey, Directory, NodeName,
@@ -36,7 +36,7 @@ impl Cluster {
         let node = load_or_create_identity(&home.relay().join("node.pem"))
             .map_err(|e| CommandError::other(format!("no node key: {e}")))?;
         let directory = Directory::new(ClusterKey::new(key), node, name(settings)?, Vec::new());
-        let at = settings::bind(settings);
+        let at = settings.bind.unwrap_or(BIND);
         let bind = settings.trunk.unwrap_or_else(|| match at.port() {
             0 => at,
             port => SocketAddr::new(at.ip(), port.checked_add(1).unwrap_or(DEFAULT_PORT)),
