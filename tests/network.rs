@@ -18,6 +18,8 @@ mod back;
 mod blocked;
 #[path = "network/direct.rs"]
 mod direct;
+#[path = "network/families.rs"]
+mod families;
 #[path = "network/hostile.rs"]
 mod hostile;
 #[path = "network/lan.rs"]
