@@ -98,6 +98,21 @@ fn who_comes_changes_and_goes_at_one_relay_is_seen_at_the_other() {
 }
 
 #[test]
+fn senders_that_come_and_go_one_after_the_other_are_each_served() {
+    let mut pair = Pair::new();
+    let bob = pair.at_two().listen("bob", &[]);
+    for n in 0..4 {
+        // The last of the room at its relay, each time: the line is hung up, and opened again.
+        let lab = pair.at_one();
+        let file = lab.file(&format!("r{n}.bin"), MIB);
+        lab.send("alice", &["--to", "bob"], &[&file]).expect(0);
+        // What its sender said last was heard: that everything is settled.
+        let done = bob.wait_where("done", n + 1, |_| true);
+        assert_eq!(done["failed"], 0, "{done}");
+    }
+}
+
+#[test]
 fn a_tree_crosses_and_its_many_small_files_each_once() {
     let mut pair = Pair::new();
     let bob = pair.at_two().listen("bob", &[]);
