@@ -26,6 +26,8 @@ mod hostile;
 mod lan;
 #[path = "network/lan_hostile.rs"]
 mod lan_hostile;
+#[path = "network/lan_menu.rs"]
+mod lan_menu;
 #[cfg(target_os = "linux")]
 #[path = "network/long_links.rs"]
 mod long_links;
