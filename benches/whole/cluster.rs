@@ -33,8 +33,10 @@ impl Pair {
         let program = ["/usr/sbin/nats-server", "/usr/bin/nats-server"];
         let program = program.into_iter().find(|path| Path::new(path).exists())?;
         let folder = world::folder();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
+        let port = {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            free.local_addr().unwrap().port()
+        };
         let mut nats = Command::new(program);
         nats.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
         nats.stderr(Stdio::null());
