@@ -51,6 +51,8 @@ pub struct Target {
     pub(super) next: Duration,
     /// Since when it has made no progress although it could.
     pub(super) quiet_since: Duration,
+    /// Whether it went away once since it made progress.
+    was_lost: bool,
     pub(super) backoff: Backoff,
 }
 
@@ -104,6 +106,7 @@ impl Target {
             alone: false,
             next: Duration::ZERO,
             quiet_since: Duration::ZERO,
+            was_lost: false,
             backoff: Backoff::new(),
         }
     }
@@ -119,6 +122,7 @@ impl Target {
     /// It has made progress.
     pub(super) fn moved(&mut self, now: Duration) {
         self.quiet_since = now;
+        self.was_lost = false;
         self.backoff = Backoff::new();
     }
 
@@ -132,7 +136,10 @@ impl Target {
     ) -> bool {
         self.has_answered |= answered;
         // A loss explains silence; but not one after the other without any progress.
-        if progressed || next != Next::Later {
+        let explains =
+            progressed || (answered && !self.was_lost && error.kind() == ErrorKind::NoSuchPeer);
+        self.was_lost = !progressed && (self.was_lost || explains);
+        if explains || next != Next::Later {
             self.quiet_since = now;
         }
         self.next = match next {
