@@ -1,7 +1,7 @@
 //! Promises about networks: which roads lead to the other end, and what happens where one is closed.
 //!
 //! What needs network namespaces needs root, and what needs another program needs it installed
-//! (`nftables`, `tinyproxy`, `nginx`, `avahi-daemon`): without them a line says what was skipped.
+//! (`nftables`, `tinyproxy`, `nginx`, `caddy`, `avahi-daemon`): without them a line says what was skipped.
 
 #[path = "common/mod.rs"]
 mod common;

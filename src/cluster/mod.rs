@@ -11,12 +11,15 @@
 //! | `node` | [`NodeId`], [`NodeName`], [`Instance`], [`RelayBeat`]: one relay, as others know it |
 //! | `directory` | [`Directory`]: relays that are up, rooms that are shared |
 //! | `events` | [`DirectoryEvent`]: what changes there |
+//! | `nats` | `Discovery`: fills a directory over NATS |
 //!
 //! Without `--cluster` none of this runs.
 
 mod directory;
 mod events;
 mod key;
+#[cfg(feature = "cluster")]
+pub mod nats;
 mod node;
 pub mod token;
 

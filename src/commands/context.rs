@@ -17,12 +17,15 @@ use super::{
 use crate::{
     direct::Policy,
     display::{self, Events, Log, Stage, Style},
-    home::{Home, KnownPeers, RoadNotes, Rooms, RoomsError, load_invite, load_or_create_identity},
+    home::{
+        Home, KnownPeers, RelayNotes, RoadNotes, Rooms, RoomsError, load_invite,
+        load_or_create_identity,
+    },
     identity::{BUNDLE_LIFETIME, Identity, Invite, Name},
     lan::Mdns,
     protocol::{PeerName, Road},
     quic::{Proxies, Roads, Tuning},
-    transfer::{ErrorKind, Member, Observer},
+    transfer::{ErrorKind, Member, Observer, Relays},
 };
 
 /// How long a reader of events may take for the last of them once a signal has asked for the end.
@@ -165,6 +168,9 @@ impl Context {
             roads,
             direct,
             lan,
+            relays: Arc::new(Relays::with_notes(RelayNotes::new(
+                self.home()?.relay_notes(),
+            ))),
             road_notes: Some(RoadNotes::new(self.home()?.road_notes())),
             bundle_lifetime: BUNDLE_LIFETIME,
         }))

@@ -16,7 +16,7 @@ use crate::{
     storage::{EntryKind, Filter, FilterError, Source},
     transfer::{
         EnterError, Error, ErrorKind,
-        send::{SendRequest, SourceSpec, Status, Summary, Target, To, send as send_files},
+        send::{Recipient, SendRequest, SourceSpec, Status, Summary, To, send as send_files},
     },
 };
 
@@ -167,22 +167,22 @@ fn distinct(paths: Vec<PathBuf>) -> Vec<PathBuf> {
 
 /// Says who has what, and turns it into the exit code.
 fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8, CommandError> {
-    let tells_more = |target: &Target| target.files != 1 || target.failure().is_some();
+    let tells_more = |recipient: &Recipient| recipient.files != 1 || recipient.failure().is_some();
     if !context.global.json
         && !context.global.quiet
-        && summary.targets.len() >= TABLE_MIN
-        && summary.targets.iter().any(tells_more)
+        && summary.recipients.len() >= TABLE_MIN
+        && summary.recipients.iter().any(tells_more)
     {
         table(context, summary);
     }
     let delivered = summary
-        .targets
+        .recipients
         .iter()
-        .filter(|target| target.failure().is_none())
+        .filter(|recipient| recipient.failure().is_none())
         .count();
-    let all = summary.targets.len();
+    let all = summary.recipients.len();
     if let Some(code) = signal {
-        let message = match summary.targets.as_slice() {
+        let message = match summary.recipients.as_slice() {
             [one] if delivered == 0 => match one.files {
                 0 => "interrupted: no file has arrived whole".to_owned(),
                 1 => "interrupted: 1 file has arrived".to_owned(),
@@ -199,9 +199,10 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
     let Some(failure) = summary.failure() else {
         return Ok(0);
     };
-    let doing = match summary.targets.as_slice() {
+    let doing = match summary.recipients.as_slice() {
         [one] if one.failure().is_some() => format!("cannot deliver to {}", one.name),
-        _ if summary.targets.iter().all(|t| t.failure().is_none()) => match summary.unread.len() {
+        _ if summary.recipients.iter().all(|t| t.failure().is_none()) => match summary.unread.len()
+        {
             1 => "one file was not sent".to_owned(),
             unread => format!("{unread} files were not sent; the first"),
         },
@@ -222,25 +223,25 @@ fn report(context: &Context, summary: &Summary, signal: Option<u8>) -> Result<u8
 /// One line for each recipient.
 fn table(context: &Context, summary: &Summary) {
     let width = summary
-        .targets
+        .recipients
         .iter()
         .map(|t| console::measure_text_width(t.name.as_str()))
         .max()
         .unwrap_or(0);
-    for target in &summary.targets {
-        let pad = " ".repeat(width - console::measure_text_width(target.name.as_str()));
-        let (files, size) = (counted(target.files, "file"), size_of(target.bytes));
-        let outcome = match (&target.status, target.failed_files.len()) {
+    for recipient in &summary.recipients {
+        let pad = " ".repeat(width - console::measure_text_width(recipient.name.as_str()));
+        let (files, size) = (counted(recipient.files, "file"), size_of(recipient.bytes));
+        let outcome = match (&recipient.status, recipient.failed_files.len()) {
             (Status::Done, 0) => format!("✓ {files}, {size}"),
             (Status::Done, n) => format!(
                 "✗ {files}, {size}; {n} failed: {}",
-                target.failed_files[0].1
+                recipient.failed_files[0].1
             ),
             (Status::Failed(failure) | Status::Pending(failure), _) => format!("✗ {failure:#}"),
         };
         context
             .stage
-            .line(&format!("  {}{pad}  {outcome}", target.name));
+            .line(&format!("  {}{pad}  {outcome}", recipient.name));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::sealing::{PathEnd, PathKey};
 pub const CANDIDATES_MAX: usize = 8;
 
 /// Bytes of a message before it is sealed: all have this length, or it would tell how many addresses a
-/// machine has. Eight addresses of IPv6 take 400.
+/// machine has. Eight addresses of IPv6 and all else take 420.
 const PADDED: usize = 512;
 
 /// Ports below are those of services, which nobody's socket has by chance: a member who names one wants
@@ -32,6 +32,10 @@ pub enum Reach {
 pub struct Candidates {
     /// In the order in which they should be tried.
     pub addresses: Vec<SocketAddr>,
+    /// Whether a NAT has given this end another port than its own: then it may well give out another one for
+    /// each destination, so that none of the addresses leads through it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hard: bool,
 }
 
 /// Why a message from the other end is not taken.
@@ -60,7 +64,16 @@ impl Candidates {
                 kept.push(address);
             }
         }
-        Self { addresses: kept }
+        Self {
+            addresses: kept,
+            hard: false,
+        }
+    }
+
+    /// The same, behind a NAT that changes ports or not.
+    #[must_use]
+    pub fn hard(self, hard: bool) -> Self {
+        Self { hard, ..self }
     }
 
     /// Seals them for the other end.
@@ -88,7 +101,7 @@ impl Candidates {
             return Err(CandidatesError::Malformed);
         }
         let named: Self = serde_json::from_slice(&text).map_err(|_| CandidatesError::Malformed)?;
-        Ok(Self::new(named.addresses, reach))
+        Ok(Self::new(named.addresses, reach).hard(named.hard))
     }
 }
 
@@ -142,7 +155,8 @@ mod tests {
                 text.parse().unwrap()
             }),
             NETWORK,
-        );
+        )
+        .hard(true);
         assert_eq!(many.addresses.len(), CANDIDATES_MAX);
         let sealed = [&few, &many].map(|c| c.seal(&key, PathEnd::Sender));
         assert_eq!(sealed[0].len(), sealed[1].len());
@@ -171,6 +185,7 @@ mod tests {
                 "192.0.2.7:4433",
                 "[::ffff:192.0.2.7]:4433",
             ]),
+            hard: false,
         };
         let sealed = hostile.seal(&key, PathEnd::Recipient);
         let opened = Candidates::open(&key, PathEnd::Recipient, &sealed, NETWORK).unwrap();

@@ -5,18 +5,21 @@
 //! [`PathKey`](crate::sealing::PathKey) that only they have, and so are probes authenticated.
 //!
 //! - [`candidates`](Candidates): where an end can be reached, and what of it is believed
+//! - [`guess`](Guess): ports that nobody knows
 //! - [`interfaces`](Interfaces): the addresses of this machine
 //! - [`policy`](Policy): whether there may be direct paths, and which
 //! - [`probe`](Probe): the packets that open a way
 //! - [`punch`](Punch): when they are sent, and which way is taken
 
 mod candidates;
+mod guess;
 mod interfaces;
 mod policy;
 mod probe;
 mod punch;
 
 pub use candidates::{CANDIDATES_MAX, Candidates, CandidatesError, Reach, is_acceptable};
+pub use guess::{GUESS_SOCKETS, Guess, GuessSend};
 pub use interfaces::Interfaces;
 pub use policy::Policy;
 pub use probe::{PROBE_LEN, Probe, ProbeKind, probe_tag};

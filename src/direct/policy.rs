@@ -17,6 +17,12 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// Whether ports may be guessed: nobody hides them within a network.
+    #[must_use]
+    pub fn guesses(self) -> bool {
+        matches!(self, Self::Auto | Self::Only)
+    }
+
     /// Which machines paths may lead to.
     #[must_use]
     pub fn reach(self) -> Reach {

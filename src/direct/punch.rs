@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(6);
 const GRACE: Duration = Duration::from_millis(50);
 /// Pings in all, and answers to pings: what a hostile member can have sent to somebody else.
 const PROBES_MAX: usize = 60;
+/// Further pings to addresses from which the other end was heard: the others must not use up what may lead to it.
+const HEARD_MAX: usize = 24;
 /// Addresses that are probed at once: those that were named, and those from which the other end was heard.
 const ADDRESSES_MAX: usize = 12;
 
@@ -46,8 +48,7 @@ pub struct Punch {
     outgoing: VecDeque<(Probe, SocketAddr)>,
     open: Vec<Path>,
     first: Option<Instant>,
-    /// Pings and answers that were sent.
-    sent: [usize; 2],
+    sent: Sent,
     reach: Reach,
     fresh_id: fn() -> [u8; Probe::ID_LEN],
 }
@@ -58,6 +59,31 @@ struct Target {
     since: Instant,
     /// How many of the schedule's pings have been sent.
     step: usize,
+    /// Whether the other end was heard from there.
+    heard: bool,
+}
+
+/// What was sent.
+#[derive(Debug, Default)]
+struct Sent {
+    /// Pings to addresses that were named.
+    named: usize,
+    /// Pings to those from which the other end was heard.
+    heard: usize,
+    pongs: usize,
+}
+
+impl Sent {
+    fn may_ping(&self, heard: bool) -> bool {
+        self.named < PROBES_MAX || (heard && self.heard < HEARD_MAX)
+    }
+
+    fn ping(&mut self, heard: bool) {
+        match heard && self.heard < HEARD_MAX {
+            true => self.heard += 1,
+            false => self.named += 1,
+        }
+    }
 }
 
 /// A ping that has not been answered.
@@ -84,7 +110,7 @@ impl Punch {
             outgoing: VecDeque::new(),
             open: Vec::new(),
             first: None,
-            sent: [0; 2],
+            sent: Sent::default(),
             reach,
             fresh_id,
         }
@@ -93,8 +119,24 @@ impl Punch {
     /// The other end has named addresses.
     pub fn named(&mut self, candidates: &Candidates, now: Instant) {
         for address in &candidates.addresses {
-            self.add(*address, now);
+            self.add(*address, now, false);
         }
+    }
+
+    /// This end has another socket from now on, at which the other was heard from this address: what was found out
+    /// with the first says nothing any more.
+    pub fn moved(&mut self, heard_from: SocketAddr, now: Instant) {
+        self.targets.clear();
+        self.pings.clear();
+        self.open.clear();
+        self.first = None;
+        self.add(heard_from, now, true);
+    }
+
+    /// Whether the other end was heard at all.
+    #[must_use]
+    pub fn has_heard(&self) -> bool {
+        self.targets.iter().any(|target| target.heard)
     }
 
     /// A probe of the other end has arrived.
@@ -111,9 +153,12 @@ impl Punch {
                     from: self.me,
                     id,
                 };
-                self.send(pong, from);
+                if self.sent.pongs < PROBES_MAX {
+                    self.sent.pongs += 1;
+                    self.outgoing.push_back((pong, from));
+                }
                 // An address that nobody could name: a NAT has given it out for this path.
-                self.add(from, now);
+                self.add(from, now, true);
             }
             ProbeKind::Pong => {
                 let Some(at) = self.pings.iter().position(|ping| ping.id == probe.id) else {
@@ -142,13 +187,12 @@ impl Punch {
         if self.is_over(now) {
             return None;
         }
-        if self.sent[0] >= PROBES_MAX {
-            return None;
-        }
+        let sent = &mut self.sent;
         let due = self.targets.iter_mut().find_map(|target| {
             let at = target.next()?;
-            (at <= now).then(|| {
+            (at <= now && sent.may_ping(target.heard)).then(|| {
                 target.step += 1;
+                sent.ping(target.heard);
                 target.address
             })
         })?;
@@ -162,8 +206,7 @@ impl Punch {
             to: due,
             sent: now,
         });
-        self.send(ping, due);
-        self.outgoing.pop_front()
+        Some((ping, due))
     }
 
     /// When [`Punch::poll_transmit`] or [`Punch::path`] will have something new; `None` for never.
@@ -172,8 +215,9 @@ impl Punch {
         if self.is_over(now) {
             return None;
         }
-        let pings = self.targets.iter().filter_map(Target::next);
-        let pings = pings.filter(|_| self.sent[0] < PROBES_MAX);
+        let targets = self.targets.iter();
+        let pings = targets.filter(|target| self.sent.may_ping(target.heard));
+        let pings = pings.filter_map(Target::next);
         let grace = self.first.map(|first| first + GRACE);
         pings
             .chain(grace.filter(|at| *at > now))
@@ -196,26 +240,18 @@ impl Punch {
         now >= self.began + PATIENCE
     }
 
-    fn add(&mut self, address: SocketAddr, now: Instant) {
+    fn add(&mut self, address: SocketAddr, now: Instant, heard: bool) {
         let address = canonical(address);
-        let known = self.targets.iter().any(|target| target.address == address);
-        if !known && is_acceptable(address, self.reach) && self.targets.len() < ADDRESSES_MAX {
+        let mut targets = self.targets.iter_mut();
+        if let Some(known) = targets.find(|target| target.address == address) {
+            known.heard |= heard;
+        } else if is_acceptable(address, self.reach) && self.targets.len() < ADDRESSES_MAX {
             self.targets.push(Target {
                 address,
                 since: now,
                 step: 0,
+                heard,
             });
-        }
-    }
-
-    fn send(&mut self, probe: Probe, to: SocketAddr) {
-        let sent = match probe.kind {
-            ProbeKind::Ping => &mut self.sent[0],
-            ProbeKind::Pong => &mut self.sent[1],
-        };
-        if *sent < PROBES_MAX {
-            *sent += 1;
-            self.outgoing.push_back((probe, to));
         }
     }
 }

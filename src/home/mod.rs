@@ -19,9 +19,10 @@ mod identity_file;
 mod invite_file;
 mod known_peers;
 mod listen_lock;
-mod note_file;
+mod notes;
 mod private_file;
 mod rate_notes;
+mod relay_notes;
 mod road_notes;
 mod rooms;
 
@@ -31,6 +32,7 @@ pub use known_peers::{KnownError, KnownPeers};
 pub use listen_lock::{ListenLock, ListenLockError};
 pub use private_file::PrivateFileError;
 pub use rate_notes::{PathNote, RateNotes};
+pub use relay_notes::RelayNotes;
 pub use road_notes::RoadNotes;
 pub use rooms::{RoomName, RoomNameError, Rooms, RoomsError, SavedRoom};
 
@@ -156,6 +158,12 @@ impl Home {
     #[must_use]
     pub fn road_notes(&self) -> PathBuf {
         self.directory.join("roads.json")
+    }
+
+    /// Notes on which relays a cluster has.
+    #[must_use]
+    pub fn relay_notes(&self) -> PathBuf {
+        self.directory.join("relays.json")
     }
 
     /// The directory of notes on partial transfers.

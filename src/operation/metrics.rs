@@ -13,7 +13,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::http::{Answer, Page};
+use super::{
+    http::{Answer, Page},
+    trunk_gauges::TrunkGauges,
+};
 use crate::relay::{Meters, RelayHandle, Totals};
 
 /// A page of metrics is made anew at most this often: who asks more often gets the one before.
@@ -53,6 +56,7 @@ struct Gauges {
     ticks: Family<Label, Seconds>,
     draining: Gauge,
     full: Gauge,
+    trunks: TrunkGauges,
 }
 
 impl Pages {
@@ -209,6 +213,7 @@ impl Gauges {
             "1 while no further peer is let in",
             self.full.clone(),
         );
+        self.trunks.register(registry);
     }
 
     fn set(&self, relay: &RelayHandle) {
@@ -235,6 +240,7 @@ impl Gauges {
         }
         set(&self.draining, u64::from(relay.is_draining()));
         set(&self.full, u64::from(relay.is_full()));
+        self.trunks.set(&relay.trunks());
     }
 }
 
@@ -242,6 +248,7 @@ impl Gauges {
 #[must_use]
 pub fn metric_names() -> Vec<String> {
     let metrics = Metrics::new(&Meters::new());
+    metrics.gauges.trunks.name_all();
     let mut page = String::new();
     let encoded = text::encode(&mut page, &metrics.registry);
     encoded.expect("writing to a string cannot fail");

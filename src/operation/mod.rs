@@ -15,6 +15,7 @@ mod audit;
 mod http;
 mod metrics;
 mod systemd;
+mod trunk_gauges;
 
 use std::{
     io,

@@ -7,7 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use super::StreamError;
-use crate::protocol::{CONTROL_MESSAGE_MAX, Code, encode_control, parse_control, parse_length};
+use crate::protocol::{
+    CONTROL_MESSAGE_MAX, Code, encode_control, parse_control, parse_length_within,
+};
 
 /// The control stream goes before every file.
 const PRIORITY_CONTROL: i32 = 100;
@@ -33,6 +35,12 @@ impl<M: Serialize> ControlSender<M> {
         }
     }
 
+    /// The stream's number among all of its connection, the same at both ends.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        quinn::VarInt::from(self.stream.id()).into_inner()
+    }
+
     /// Sends one message.
     ///
     /// Not cancel-safe: a dropped future may leave half a message on the stream.
@@ -52,6 +60,11 @@ impl<M: Serialize> ControlSender<M> {
     /// When the stream is over.
     pub async fn send_encoded(&mut self, message: bytes::Bytes) -> Result<(), StreamError> {
         Ok(self.stream.write_chunk(message).await?)
+    }
+
+    /// Ends the stream early and says why.
+    pub fn reset(mut self, code: Code) {
+        let _ = self.stream.reset(code.number().into());
     }
 
     /// Says that no message follows, and waits until the other end has everything.
@@ -111,11 +124,7 @@ impl<M: DeserializeOwned> ControlReceiver<M> {
     /// The rest of a message whose first byte is there.
     async fn rest(&mut self, mut prefix: [u8; 4], max: usize) -> Result<M, StreamError> {
         self.stream.read_exact(&mut prefix[1..]).await?;
-        let length = parse_length(prefix)?;
-        if length > max {
-            let what = format!("a message of {length} bytes, where {max} are allowed");
-            return Err(StreamError::Malformed(what));
-        }
+        let length = parse_length_within(prefix, max)?;
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;
         Ok(parse_control(&body)?)

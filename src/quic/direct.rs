@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -65,27 +65,41 @@ pub(super) fn shared_endpoint(
     tuning: Tuning,
 ) -> io::Result<(quinn::Endpoint, SocketBuffers, DirectSocket, Datagrams)> {
     let (socket, buffers) = socket::bind_udp(address)?;
-    let (sender, datagrams) = mpsc::channel(WAITING_MAX);
-    let heard = Arc::new(AtomicBool::new(false));
-    let socket = sharing(&TokioRuntime, socket, sender, heard.clone())?;
-    let mut config = endpoint_config(credentials, Tuning::max_udp_payload())?;
-    // Whose packets have the fixed bit can be told from other datagrams (RFC 9287, section 3).
-    config.grease_quic_bit(false);
-    let runtime = Arc::new(TokioRuntime);
-    let endpoint =
-        quinn::Endpoint::new_with_abstract_socket(config, None, socket.clone(), runtime)?;
-    let direct = DirectSocket {
-        endpoint: endpoint.clone(),
-        socket,
-        heard,
-        credentials: credentials.clone(),
-        tuning,
-        near: Arc::default(),
-    };
-    Ok((endpoint, buffers, direct, Datagrams(datagrams)))
+    let (direct, datagrams) = DirectSocket::on(socket, credentials, tuning)?;
+    Ok((direct.endpoint.clone(), buffers, direct, datagrams))
 }
 
 impl DirectSocket {
+    fn on(
+        socket: UdpSocket,
+        credentials: &Arc<Credentials>,
+        tuning: Tuning,
+    ) -> io::Result<(Self, Datagrams)> {
+        let (sender, datagrams) = mpsc::channel(WAITING_MAX);
+        let heard = Arc::new(AtomicBool::new(false));
+        let socket = sharing(&TokioRuntime, socket, sender, heard.clone())?;
+        let mut config = endpoint_config(credentials, Tuning::max_udp_payload())?;
+        // Whose packets have the fixed bit can be told from other datagrams (RFC 9287, section 3).
+        config.grease_quic_bit(false);
+        let runtime = Arc::new(TokioRuntime);
+        let endpoint =
+            quinn::Endpoint::new_with_abstract_socket(config, None, socket.clone(), runtime)?;
+        let direct = Self {
+            endpoint,
+            socket,
+            heard,
+            credentials: credentials.clone(),
+            tuning,
+            near: Arc::default(),
+        };
+        Ok((direct, Datagrams(datagrams)))
+    }
+
+    /// Another one for the same member, on which no peer may connect yet.
+    pub(super) fn another(&self, socket: UdpSocket) -> io::Result<(Self, Datagrams)> {
+        Self::on(socket, &self.credentials, self.tuning)
+    }
+
     /// The address that is bound: a wildcard, and a port.
     ///
     /// # Errors
@@ -138,7 +152,7 @@ impl DirectSocket {
         let config_for = |remote: IpAddr| {
             let mut config = quinn::ServerConfig::with_crypto(crypto.clone());
             config
-                .transport_config(self.tuning.transport(Role::Direct, remote))
+                .transport_config(self.tuning.transport(Role::DirectAccepted, remote))
                 .migration(false)
                 .max_incoming(INCOMING_MAX);
             config

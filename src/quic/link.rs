@@ -230,6 +230,30 @@ impl Link {
             .set_max_concurrent_uni_streams(streams.into());
     }
 
+    /// Lets the other end have so many two-way streams open.
+    pub(super) fn set_control_streams(&self, streams: u32) {
+        self.connection
+            .set_max_concurrent_bi_streams(streams.into());
+    }
+
+    /// A secret that only the two ends of this connection know, for `label` (RFC 8446, section 7.5).
+    ///
+    /// # Errors
+    /// Before the handshake is complete.
+    pub fn export_secret(&self, label: &[u8]) -> Result<[u8; 32], LinkError> {
+        let mut secret = [0; 32];
+        self.connection
+            .export_keying_material(&mut secret, label, b"")
+            .map_err(|_| LinkError::Transport("no secret to be exported".into()))?;
+        Ok(secret)
+    }
+
+    /// Bytes of UDP payload that were sent, with all that QUIC adds.
+    #[must_use]
+    pub fn udp_sent(&self) -> u64 {
+        self.connection.stats().udp_tx.bytes
+    }
+
     /// Ends the connection at once; what was not acknowledged may be lost.
     pub fn close(&self, code: Code, reason: &str) {
         self.connection

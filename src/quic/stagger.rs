@@ -15,7 +15,7 @@ pub(super) const BETWEEN_ADDRESSES: Duration = Duration::from_millis(250);
 /// # Errors
 /// All failures, in the order in which they came; at once after one that `is_final` says no other
 /// attempt can mend, which is then the last.
-pub(super) async fn first<A, T, E, F>(
+pub(crate) async fn first<A, T, E, F>(
     ways: impl IntoIterator<Item = A>,
     pause: Duration,
     attempt: impl Fn(A) -> F,

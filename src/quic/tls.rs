@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use zeroize::Zeroizing;
 
 use super::verifier::{KeyVerifier, certificate_id, provider};
-use crate::protocol::{ALPN, DIRECT_ALPN, PeerId};
+use crate::protocol::{ALPN, DIRECT_ALPN, PeerId, TRUNK_ALPN};
 
 /// The name sent in the handshake; nobody checks it (RFC 6761 keeps `.invalid` from ever resolving).
 pub(super) const SERVER_NAME: &str = "p2p.invalid";
@@ -67,6 +67,11 @@ pub(super) fn direct_server(credentials: &Credentials) -> Result<QuicServerConfi
     server_for(DIRECT_ALPN, credentials)
 }
 
+/// The TLS of a relay that another of its cluster connects to.
+pub(super) fn trunk_server(credentials: &Credentials) -> Result<QuicServerConfig, rustls::Error> {
+    server_for(TRUNK_ALPN, credentials)
+}
+
 fn server_for(alpn: &[u8], credentials: &Credentials) -> Result<QuicServerConfig, rustls::Error> {
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -93,6 +98,14 @@ pub(super) fn direct_client(
     peer: PeerId,
 ) -> Result<(QuicClientConfig, Arc<KeyVerifier>), rustls::Error> {
     client_for(DIRECT_ALPN, credentials, peer)
+}
+
+/// The TLS of a relay that connects to another of its cluster: accepts exactly that one's key.
+pub(super) fn trunk_client(
+    credentials: &Credentials,
+    relay: PeerId,
+) -> Result<(QuicClientConfig, Arc<KeyVerifier>), rustls::Error> {
+    client_for(TRUNK_ALPN, credentials, relay)
 }
 
 fn client_for(

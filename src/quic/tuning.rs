@@ -48,6 +48,18 @@ const NEAR_STREAM_WINDOW: u32 = 2_500_000;
 /// [`SEND_WINDOW`] for such a path.
 const NEAR_SEND_WINDOW: u64 = 8_000_000;
 
+/// Files and rooms that one relay may have open towards another.
+pub(super) const TRUNK_FILES: u32 = 512;
+pub(super) const TRUNK_ROOMS: u32 = 4_096;
+
+/// [`STREAM_WINDOW`] between relays: 400 Mbit/s for one file at 80 ms.
+///
+/// With [`TRUNK_FILES`] it is all that bounds what a relay may have to hold for another one.
+const TRUNK_STREAM_WINDOW: u32 = 4_000_000;
+
+/// [`SEND_WINDOW`] between relays: eight files at their full window.
+const TRUNK_SEND_WINDOW: u64 = 32_000_000;
+
 /// Packets that may overtake one before it counts as lost.
 ///
 /// So many that only time decides (see [`TIME_THRESHOLD`]): where packets are late, as many overtake them as
@@ -85,6 +97,13 @@ const MTU_MIN: u16 = 1_200;
 /// takes longer, one small packet is sent twice.
 const FIRST_RTT: Duration = Duration::from_millis(150);
 
+/// How often a direct connection is pinged where nothing else is sent.
+const DIRECT_PING: Duration = Duration::from_millis(400);
+
+/// When a silent direct connection counts as dead: after three pings without an answer. A file stands still for
+/// as long, and a moment more, until it goes on through the relay.
+const DIRECT_IDLE: Duration = Duration::from_millis(1_500);
+
 /// Which part an endpoint plays; it decides how soon a silent connection counts as dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -94,8 +113,12 @@ pub enum Role {
     Listener,
     /// A sender: someone is waiting at a terminal.
     Sender,
-    /// Either end of a direct connection: the relay stands by, so that what is silent is soon given up.
+    /// Whoever has made a direct connection: the relay stands by, so that what is silent is soon given up.
     Direct,
+    /// The other end of it.
+    DirectAccepted,
+    /// Either end of a connection between two relays: members of the other are there for as long as it is.
+    Trunk,
 }
 
 /// The parameters that users and tests may set.
@@ -142,6 +165,15 @@ impl Tuning {
     /// What a connection of the relay may come to, over all of its streams, in bytes.
     pub const CONNECTION_WINDOW: u64 = CONNECTION_WINDOW as u64;
 
+    /// What a peer at `remote` may send on one stream before it is read, in bytes.
+    #[must_use]
+    pub fn stream_window(remote: IpAddr) -> u64 {
+        match remote.is_loopback() {
+            true => NEAR_STREAM_WINDOW.into(),
+            false => STREAM_WINDOW.into(),
+        }
+    }
+
     /// What is kept unacknowledged towards a peer at `remote` that gets files, in bytes.
     #[must_use]
     pub fn send_window(remote: IpAddr) -> u64 {
@@ -164,6 +196,30 @@ impl Tuning {
             .max_concurrent_uni_streams(0u32.into())
             .receive_window(UNADMITTED_WINDOW.into())
             .send_window(CONTROL_SEND_WINDOW);
+    }
+
+    /// The parameters of a connection with another relay at `remote`.
+    pub(super) fn trunk(self, remote: IpAddr) -> TransportConfig {
+        let mut config = self.configure_for(Role::Trunk, remote);
+        // Rooms share it: no file may wait for another's recipients, and none may be first.
+        config
+            .max_concurrent_uni_streams(TRUNK_FILES.into())
+            .max_concurrent_bidi_streams(TRUNK_ROOMS.into())
+            .receive_window(VarInt::MAX)
+            .send_fairness(true);
+        if !remote.is_loopback() {
+            config.stream_receive_window(TRUNK_STREAM_WINDOW.into());
+        }
+        config.send_window(Self::trunk_send_window(remote));
+        config
+    }
+
+    /// What is kept unacknowledged towards another relay at `remote`, in bytes.
+    pub(super) fn trunk_send_window(remote: IpAddr) -> u64 {
+        match remote.is_loopback() {
+            true => SEND_WINDOW,
+            false => TRUNK_SEND_WINDOW,
+        }
     }
 
     /// The parameters of a connection with `remote`; what a comparison with bare quinn must use as well.
@@ -199,7 +255,11 @@ impl Tuning {
             Role::Listener => (Some(Duration::from_secs(10)), Duration::from_secs(20)),
             Role::Sender => (Some(Duration::from_secs(4)), Duration::from_secs(12)),
             // A ping that is lost is repeated in time.
-            Role::Direct => (Some(Duration::from_millis(500)), Duration::from_secs(2)),
+            Role::Direct => (Some(DIRECT_PING), DIRECT_IDLE),
+            // A ping of its own would put off its idle timeout (RFC 9000, section 10.1), and it is this end that
+            // says from where the file has to go on.
+            Role::DirectAccepted => (None, DIRECT_IDLE),
+            Role::Trunk => (Some(Duration::from_secs(1)), Duration::from_secs(4)),
         };
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(self.mtu);
@@ -227,7 +287,8 @@ impl Tuning {
 }
 
 /// Whether packets to this address leave the networks that somebody runs for themselves.
-pub(super) fn is_internet(address: IpAddr) -> bool {
+#[must_use]
+pub fn is_internet(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             // 100.64.0.0/10 is between a provider and its customers (RFC 6598); tunnels use it as well.

@@ -19,6 +19,10 @@ pub struct Meters {
     sent: Family<Label, Counter>,
     /// The member of `sent` for peers, which every piece of a file counts on.
     sent_to_peers: Counter,
+    /// The same for other relays.
+    sent_to_relays: Counter,
+    received_from_relays: Counter,
+    trunk_sent: Counter,
     deliveries: Family<Label, Counter>,
     behind: Counter,
     spool_written: Counter,
@@ -68,6 +72,8 @@ impl Meters {
             drop(meters.deliveries.get_or_create(&label));
         }
         meters.sent_to_peers = meters.sent.get_or_create(&to_peers).clone();
+        let to_relays: Label = [("to", "relay".to_owned())];
+        meters.sent_to_relays = meters.sent.get_or_create(&to_relays).clone();
         meters
     }
 
@@ -89,6 +95,18 @@ impl Meters {
             "Content of files that came in from senders",
             bytes(),
             self.received.clone(),
+        );
+        registry.register_with_unit(
+            "received_from_relays",
+            "Content of files that came in from other relays",
+            bytes(),
+            self.received_from_relays.clone(),
+        );
+        registry.register_with_unit(
+            "trunk_sent",
+            "UDP payload that went to other relays: files, messages, and all that QUIC adds",
+            bytes(),
+            self.trunk_sent.clone(),
         );
         registry.register_with_unit(
             "sent",
@@ -143,6 +161,18 @@ impl Meters {
 
     pub(super) fn sent_to_peer(&self, bytes: u64) {
         self.sent_to_peers.inc_by(bytes);
+    }
+
+    pub(super) fn sent_to_relay(&self, bytes: u64) {
+        self.sent_to_relays.inc_by(bytes);
+    }
+
+    pub(super) fn received_from_relay(&self, bytes: u64) {
+        self.received_from_relays.inc_by(bytes);
+    }
+
+    pub(super) fn sent_on_trunk(&self, bytes: u64) {
+        self.trunk_sent.inc_by(bytes);
     }
 
     pub(super) fn delivery(&self, ended: Result<(), Code>, fell_behind: bool) {

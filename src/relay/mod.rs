@@ -23,11 +23,14 @@ mod embedded;
 pub mod fanout;
 mod files;
 mod hook;
+mod line;
 pub mod machine;
 mod mailbox;
 mod meters;
 mod outbox;
+mod outlets;
 mod pace;
+mod participants;
 mod places;
 mod prefix;
 mod quotas;
@@ -41,13 +44,17 @@ mod status;
 mod tally;
 mod tcp;
 mod transfer;
+mod trunk;
+mod trunk_message;
 mod windows;
 
 use std::{
+    future::pending,
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
     num::NonZeroUsize,
     path::PathBuf,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -66,6 +73,7 @@ pub use meters::Meters;
 pub use quotas::{Limits, RoomQuota};
 pub use status::{PeerStatus, RelayHandle, RelayStatus, RoomStatus, Totals};
 pub use tcp::{TcpListen, TcpListenError};
+pub use trunk::{ClusterConfig, TrunkStatus};
 
 use self::{
     arrivals::{Arrivals, Newcomer},
@@ -74,6 +82,7 @@ use self::{
     places::Places,
     quotas::Quotas,
     rooms::Rooms,
+    trunk::Trunks,
 };
 use crate::{
     protocol::Code,
@@ -109,12 +118,14 @@ pub struct RelayConfig {
     pub threads: NonZeroUsize,
     /// Whether peers may find direct connections by way of this relay.
     pub direct: bool,
+    /// How it is part of a cluster; nothing where it is alone.
+    pub cluster: Option<ClusterConfig>,
     /// Watches or corrupts; for tests.
     pub hook: Option<Arc<dyn Hook>>,
 }
 
 impl RelayConfig {
-    /// The default limits: 1,024 peers, 32 MiB of memory, 1 GiB of spool.
+    /// The default limits: 1,024 peers, 64 MiB of memory, 1 GiB of spool.
     #[must_use]
     pub fn new(bind: SocketAddr, admission: Admission) -> Self {
         Self {
@@ -134,6 +145,7 @@ impl RelayConfig {
             tuning: Tuning::default(),
             threads: NonZeroUsize::MIN,
             direct: true,
+            cluster: None,
             hook: None,
         }
     }
@@ -165,6 +177,7 @@ struct Shared {
     started: Instant,
     /// No more transfers are begun: the relay is about to end.
     draining: AtomicBool,
+    trunks: Option<Trunks>,
 }
 
 impl Shared {
@@ -200,10 +213,15 @@ impl Relay {
                 }
             }
         }
+        let trunks = config.cluster.as_ref().map(|cluster| {
+            let trunks = Trunks::bind(cluster, config.tuning);
+            let at = |e: io::Error| format!("trunk {}: {e}", cluster.bind);
+            trunks.map_err(|e| io::Error::new(e.kind(), at(e)))
+        });
         let shared = Shared {
             admission: config.admission,
             places: Places::new(config.limits.max_peers, config.limits.network_connections),
-            rooms: Rooms::default(),
+            rooms: Rooms::new(config.cluster.as_ref().map(|c| c.directory.clone())),
             sessions: AtomicU64::new(0),
             fanout: FanoutConfig::new(config.spool),
             budget: Budget::with_descriptors(
@@ -217,6 +235,7 @@ impl Relay {
             meters: Meters::new(),
             started: Instant::now(),
             draining: AtomicBool::new(false),
+            trunks: trunks.transpose()?,
         };
         Ok(Self {
             endpoint,
@@ -236,6 +255,12 @@ impl Relay {
     #[must_use]
     pub fn tcp_addr(&self) -> Option<SocketAddr> {
         self.endpoint.tcp_addr()
+    }
+
+    /// The UDP address that is bound for other relays, where this one is part of a cluster.
+    #[must_use]
+    pub fn trunk_addr(&self) -> Option<SocketAddr> {
+        self.shared.trunks.as_ref()?.local_addr().ok()
     }
 
     /// The socket buffers that the kernel granted.
@@ -258,6 +283,13 @@ impl Relay {
     pub async fn run(self, shutdown: CancellationToken) {
         let sessions = TaskTracker::new();
         let mut arrivals = Arrivals::new();
+        let trunks = self.shared.trunks.as_ref();
+        let mut across = pin!(async {
+            match trunks {
+                Some(trunks) => trunks.run(&self.shared).await,
+                None => pending().await,
+            }
+        });
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -269,6 +301,7 @@ impl Relay {
                     None => break,
                 },
                 () = arrivals.due() => {}
+                () = &mut across => break,
             }
             while let Some((incoming, seat)) = arrivals.next() {
                 let worker = incoming.worker().clone();
@@ -277,6 +310,9 @@ impl Relay {
             }
         }
         self.endpoint.close(Code::Shutdown, Code::Shutdown.reason());
+        if let Some(trunks) = trunks {
+            trunks.close(SHUTDOWN_LIMIT).await;
+        }
         sessions.close();
         let _ = tokio::time::timeout(SHUTDOWN_LIMIT, sessions.wait()).await;
         self.endpoint.drained(SHUTDOWN_LIMIT).await;

@@ -6,11 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::budget::{Charge, Purpose, Share};
 use crate::{
-    protocol::{Code, PeerId, ServerToClient},
+    protocol::{Code, PeerId},
     quic::{ControlSender, StreamError},
 };
 
@@ -26,9 +27,13 @@ const OF_ONE_MAX: usize = 512 << 10;
 /// Messages of all other peers that may wait, in bytes.
 const OF_OTHERS_MAX: usize = 2 << 20;
 
+/// The same where the other end is another relay, for all of a room's members there.
+const OF_OTHERS_MAX_TO_RELAY: usize = 16 << 20;
+
 /// The queue of one peer's messages, in the order in which they are sent.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
+    of_many: bool,
     queue: Mutex<Queue>,
     /// To the writer: there is something, or it is over.
     ready: Notify,
@@ -43,6 +48,8 @@ struct Queue {
     of_others: usize,
     by_peer: HashMap<PeerId, usize>,
     state: State,
+    /// Whether what is queued is the last.
+    is_ending: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -65,6 +72,14 @@ struct Message {
 pub(super) struct Full;
 
 impl Outbox {
+    /// For another relay, which passes on what it gets.
+    pub(super) fn of_many() -> Self {
+        Self {
+            of_many: true,
+            ..Self::default()
+        }
+    }
+
     /// Queues a message of the relay's own, which counts for `share`, the peer's own.
     ///
     /// Where there is no room the peer is cut off.
@@ -99,7 +114,11 @@ impl Outbox {
         let len = message.len();
         let mut queue = self.lock();
         let of_one = queue.by_peer.get(&from).copied().unwrap_or_default();
-        if of_one + len > OF_ONE_MAX || queue.of_others + len > OF_OTHERS_MAX {
+        let of_others_max = match self.of_many {
+            true => OF_OTHERS_MAX_TO_RELAY,
+            false => OF_OTHERS_MAX,
+        };
+        if of_one + len > OF_ONE_MAX || queue.of_others + len > of_others_max {
             return Err(Full);
         }
         let charge = share.charge(Purpose::Messages, len).ok_or(Full)?;
@@ -129,13 +148,36 @@ impl Outbox {
         }
     }
 
-    /// Writes until the peer is gone, or reads too little.
+    /// Waits until `peer` has at most half of what it may have waiting.
+    ///
+    /// Cancel-safe.
+    pub(super) async fn room_of(&self, peer: PeerId) {
+        loop {
+            let drained = self.drained.notified();
+            {
+                let queue = self.lock();
+                let of_one = queue.by_peer.get(&peer).copied().unwrap_or_default();
+                if queue.state != State::Open || of_one <= OF_ONE_MAX / 2 {
+                    return;
+                }
+            }
+            drained.await;
+        }
+    }
+
+    /// Once everything that is queued has been written, nothing further is.
+    pub(super) fn end(&self) {
+        self.lock().is_ending = true;
+        self.ready.notify_one();
+    }
+
+    /// Writes until the peer is gone or reads too little, or there is an end.
     ///
     /// # Errors
     /// [`Code::Behind`] where the peer does not read; otherwise the stream is over.
-    pub(super) async fn write_to(
+    pub(super) async fn write_to<M: Serialize>(
         &self,
-        stream: &mut ControlSender<ServerToClient>,
+        stream: &mut ControlSender<M>,
     ) -> Result<(), StreamError> {
         let _closed = CloseOnDrop(self);
         loop {
@@ -143,6 +185,7 @@ impl Outbox {
             let next = {
                 let mut queue = self.lock();
                 match queue.state {
+                    State::Open if queue.is_ending && queue.messages.is_empty() => return Ok(()),
                     State::Open => queue.pop(),
                     State::Overflowed => return Err(StreamError::Ended(Code::Behind)),
                     State::Closed => return Ok(()),

@@ -224,18 +224,19 @@ impl RoomUse {
     pub(super) async fn file(self: &Arc<Self>) -> FilePlace {
         loop {
             let freed = self.files.freed.notified();
-            let max = self.files.max.load(Relaxed);
-            let within = |active: usize| (active < max).then_some(active + 1);
-            if self
-                .files
-                .active
-                .fetch_update(Relaxed, Relaxed, within)
-                .is_ok()
-            {
-                return FilePlace(self.clone());
+            if let Some(place) = self.try_file() {
+                return place;
             }
             freed.await;
         }
+    }
+
+    /// The same without waiting; `None` while as many are passed on as may be.
+    pub(super) fn try_file(self: &Arc<Self>) -> Option<FilePlace> {
+        let max = self.files.max.load(Relaxed);
+        let within = |active: usize| (active < max).then_some(active + 1);
+        let taken = self.files.active.fetch_update(Relaxed, Relaxed, within);
+        taken.is_ok().then(|| FilePlace(self.clone()))
     }
 }
 

@@ -1,19 +1,34 @@
 //! What a peer asks of the relay, and what it says to others.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
-use super::{Shared, rooms::Member, session::Session, tally::Tally};
+use tokio::time::timeout;
+
+use super::{
+    Shared,
+    mailbox::Mailbox,
+    rooms::{Member, SharedRoom},
+    tally::Tally,
+};
 use crate::{
     identity::{Bundle, MAC_LEN, SIGNATURE_LEN},
     protocol::{
-        ClientToServer, Code, PeerId, PeerMessage, ServerToClient, SignedBundle, SignedOffer,
-        TransferId,
+        ClientToServer, Code, PeerId, PeerMessage, RoomId, ServerToClient, SignedBundle,
+        SignedOffer, TransferId,
     },
     quic::StreamError,
 };
 
 /// Transfers that one connection may send at once.
 const TRANSFERS_PER_SESSION: usize = 64;
+/// Transfers that a peer at another relay may send to here, over all of its connections.
+const TRANSFERS_PER_FAR_SENDER: usize = 256;
+/// For so long an offer waits for the line to another relay.
+const LINE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Acts on one control message.
 ///
@@ -36,6 +51,9 @@ pub(super) async fn on_message(
             member.room.lock().announce(session);
         }
         ClientToServer::Peers { watch } => {
+            if let Some(trunks) = &shared.trunks {
+                trunks.known(member.room_id, &member.room).await;
+            }
             let present = {
                 let mut room = member.room.lock();
                 if watch {
@@ -56,15 +74,32 @@ pub(super) async fn on_message(
         } => {
             check_offer(&offer)?;
             session.windows.sends();
-            if let Err(code) = offer_to((shared, member), transfer, to, offer) {
-                gone(session, transfer, to, code);
+            // Offers to many at another relay go through one queue: they wait for it, not for each other.
+            let line = member
+                .room
+                .lock()
+                .listener(to)
+                .and_then(|to| to.line().cloned());
+            if let Some(line) = line {
+                let room = line.outbox().room_of(session.peer());
+                let _ = timeout(LINE_LIMIT, room).await;
+            }
+            let of = (&*member.room, member.room_id, &session.mailbox);
+            if let Err(code) = offer_to(shared, of, transfer, (to, offer)) {
+                gone(&session.mailbox, transfer, to, code);
             }
         }
         ClientToServer::Tell {
             transfer,
             to,
             message,
-        } => tell(member, transfer, (to, message)),
+        } => {
+            let at = match message {
+                PeerMessage::Path { .. } => session.udp_address(),
+                _ => None,
+            };
+            tell(&member.room, &session.mailbox, transfer, to, (message, at));
+        }
         ClientToServer::Begin { transfer } => {
             let mut room = member.room.lock();
             if let Some(sent) = room.sent_by(transfer, &session.mailbox) {
@@ -82,49 +117,60 @@ pub(super) async fn on_message(
     Ok(())
 }
 
-/// Offers a transfer to one peer.
-fn offer_to(
-    (shared, member): (&Shared, &Member),
+/// Offers a transfer of `sender`'s to one peer: one that is here, where the sender is not.
+///
+/// # Errors
+/// Why it is not offered.
+pub(super) fn offer_to(
+    shared: &Shared,
+    (room, room_id, sender): (&SharedRoom, RoomId, &Arc<Mailbox>),
     id: TransferId,
-    to: PeerId,
-    offer: SignedOffer,
+    (to, offer): (PeerId, SignedOffer),
 ) -> Result<(), Code> {
-    let session = &member.session;
-    let mut room = member.room.lock();
-    let listener = room.listener(to).ok_or(Code::PeerGone)?.mailbox.clone();
+    let mut room = room.lock();
+    let (listener, max) = match sender.line() {
+        None => (room.listener(to), TRANSFERS_PER_SESSION),
+        Some(_) => (room.near_listener(to), TRANSFERS_PER_FAR_SENDER),
+    };
+    let listener = listener.ok_or(Code::PeerGone)?.clone();
     // Busy, to its sender, is a reason to try again: after a restart.
     let tally = || {
-        let of = (member.room_id, id);
+        let of = (room_id, id);
         let drains = shared.draining.load(Relaxed);
-        (!drains).then(|| Tally::new(&shared.meters, of, session.peer()))
+        (!drains).then(|| Tally::new(&shared.meters, of, sender.peer))
     };
-    let transfer = room.offered_by(id, &session.mailbox, (TRANSFERS_PER_SESSION, tally))?;
+    let transfer = room.offered_by(id, sender, (max, tally))?;
     let offered = transfer.offer(id, &listener, PeerMessage::Offer { offer });
     room.note(id, &listener);
     offered
 }
 
-/// Passes on what one peer says to another about a transfer.
-fn tell(member: &Member, id: TransferId, (to, message): (Option<PeerId>, PeerMessage)) {
-    let session = &member.session;
-    let mut room = member.room.lock();
-    if let Some(transfer) = room.sent_by(id, &session.mailbox) {
-        for out in transfer.on_sender_message(id, to, message) {
+/// Passes on what one peer says to another about a transfer, and from where, if that matters.
+pub(super) fn tell(
+    room: &SharedRoom,
+    who: &Mailbox,
+    id: TransferId,
+    to: Option<PeerId>,
+    (message, at): (PeerMessage, Option<SocketAddr>),
+) {
+    let mut room = room.lock();
+    if let Some(transfer) = room.sent_by(id, who) {
+        for out in transfer.on_sender_message(id, to, (message, at)) {
             room.note(id, &out);
         }
     } else if let Some(transfer) = room.transfer(id) {
-        let result = transfer.on_recipient_message(id, &session.mailbox, message);
-        room.note(id, &session.mailbox);
+        let result = transfer.on_recipient_message(id, who, (message, at));
+        room.note(id, who);
         drop(room);
         if let Err(code) = result {
-            gone(session, id, session.peer(), code);
+            gone(who, id, who.peer, code);
         }
     }
     // Else the transfer is over: what was still on its way is of no use to anyone.
 }
 
-fn gone(session: &Session, transfer: TransferId, peer: PeerId, code: Code) {
-    session.mailbox.send(ServerToClient::Gone {
+pub(super) fn gone(who: &Mailbox, transfer: TransferId, peer: PeerId, code: Code) {
+    who.send(ServerToClient::Gone {
         transfer,
         peer,
         code,
@@ -132,7 +178,7 @@ fn gone(session: &Session, transfer: TransferId, peer: PeerId, code: Code) {
 }
 
 /// The parts of fixed size must have it: nobody fills another's queue with what cannot be an offer.
-fn check_offer(offer: &SignedOffer) -> Result<(), StreamError> {
+pub(super) fn check_offer(offer: &SignedOffer) -> Result<(), StreamError> {
     for (part, got, most) in [
         ("signature", offer.signature.0.len(), SIGNATURE_LEN),
         ("mac", offer.mac.0.len(), MAC_LEN),

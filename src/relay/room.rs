@@ -1,10 +1,14 @@
 //! Who is in one room, and which transfers are under way there.
 
+mod far;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
+pub(super) use self::far::Shown;
+use self::far::{Face, Far};
 use super::{
     mailbox::{Mailbox, SessionId, encode},
     session::Session,
@@ -25,6 +29,8 @@ pub(super) struct Room {
     transfers: HashMap<TransferId, Transfer>,
     /// The transfers that each session sends or may take part in.
     by_session: HashMap<SessionId, HashSet<TransferId>>,
+    /// Other relays with members of this room, and who is there.
+    far: Far,
 }
 
 /// The connections of one identity.
@@ -37,7 +43,7 @@ struct Connections {
 }
 
 impl Room {
-    /// Whether nobody is here.
+    /// Whether nobody is here, wherever else somebody may be.
     pub(super) fn is_empty(&self) -> bool {
         self.sessions.is_empty()
     }
@@ -57,14 +63,20 @@ impl Room {
         self.sessions.get(&id)
     }
 
-    /// The connection on which `peer` waits for files.
-    pub(super) fn listener(&self, peer: PeerId) -> Option<&Arc<Session>> {
+    /// The connection on which `peer` waits for files here.
+    fn listener_here(&self, peer: PeerId) -> Option<&Arc<Session>> {
         let id = self.peers.get(&peer)?.listener?;
         self.sessions.get(&id)
     }
 
-    /// The connection that speaks for `peer`: the one on which it listens, if it does.
-    fn face(&self, peer: PeerId) -> Option<&Arc<Session>> {
+    /// Where `peer` waits for files: here, or else at another relay.
+    pub(super) fn listener(&self, peer: PeerId) -> Option<&Arc<Mailbox>> {
+        let here = self.listener_here(peer).map(|session| &session.mailbox);
+        here.or_else(|| self.far.listener(peer))
+    }
+
+    /// The connection here that speaks for `peer`: the one on which it listens, if it does.
+    fn face_here(&self, peer: PeerId) -> Option<&Arc<Session>> {
         let connections = self.peers.get(&peer)?;
         let id = connections.listener.or(connections.all.last().copied())?;
         self.sessions.get(&id)
@@ -106,19 +118,28 @@ impl Room {
         let gone = match self.face(session.peer()) {
             None => Some(session.presence(PeerState::Gone)),
             // It still sends, and is no longer to be sent to.
-            Some(face) if was_listener && !face.listening => Some(face.presence(face.state())),
-            Some(_) => None,
+            Some(Face::Here(face)) if was_listener && !face.listening => {
+                Some(face.presence(face.state()))
+            }
+            Some(face @ Face::There(_)) => Some(face.presence()),
+            Some(Face::Here(_)) => None,
         };
         gone.into_iter().for_each(|gone| self.tell_watchers(&gone));
-        for id in self.by_session.remove(&session.id()).unwrap_or_default() {
+        self.tell_lines_of_end(session, was_listener);
+        self.end_transfers(&session.mailbox, code);
+    }
+
+    /// Ends the part that somebody who has gone had in transfers.
+    fn end_transfers(&mut self, who: &Mailbox, code: Code) {
+        for id in self.by_session.remove(&who.id).unwrap_or_default() {
             let Some(transfer) = self.transfers.get_mut(&id) else {
                 continue;
             };
-            if transfer.is_sent_by(&session.mailbox) {
+            if transfer.is_sent_by(who) {
                 transfer.sender_is_gone(id, code);
                 self.remove_transfer(id);
             } else {
-                transfer.recipient_is_gone(id, &session.mailbox, code);
+                transfer.recipient_is_gone(id, who, code);
             }
         }
     }
@@ -150,10 +171,14 @@ impl Room {
 
     /// Tells the watchers of a connection that came or changed, unless its peer is known by another.
     pub(super) fn announce(&self, session: &Arc<Session>) {
-        if let Some(face) = self.face(session.peer())
+        if let Some(face) = self.face_here(session.peer())
             && Arc::ptr_eq(face, session)
         {
-            self.tell_watchers(&face.presence(face.state()));
+            let presence = face.presence(face.state());
+            if let Some(Face::Here(_)) = self.face(session.peer()) {
+                self.tell_watchers(&presence);
+            }
+            self.far.show(presence);
         }
     }
 
@@ -171,10 +196,15 @@ impl Room {
 
     /// Who is here now: each identity once, as a listener if it listens.
     pub(super) fn present(&self, except: &Session) -> Vec<ServerToClient> {
-        let faces = self.peers.keys().filter_map(|peer| self.face(*peer));
+        let there = self
+            .far
+            .peers()
+            .filter(|peer| !self.peers.contains_key(peer));
+        let peers = self.peers.keys().chain(there);
+        let faces = peers.filter_map(|peer| self.face(*peer));
         faces
-            .filter(|face| face.id() != except.id())
-            .map(|face| face.presence(face.state()))
+            .filter(|face| !face.is(except))
+            .map(|face| face.presence())
             .collect()
     }
 
@@ -233,16 +263,17 @@ impl Room {
         let Some(transfer) = self.transfers.remove(&id) else {
             return;
         };
+        transfer.close_lines(id);
         for session in transfer.everyone() {
             self.note(id, session);
         }
     }
 
     /// Takes one recipient out of a transfer, and tells both ends why.
-    pub(super) fn drop_recipient(&mut self, id: TransferId, recipient: &Mailbox, code: Code) {
-        if let Some(transfer) = self.transfers.get_mut(&id) {
-            transfer.drop_recipient(id, recipient.peer, code);
+    pub(super) fn drop_peer(&mut self, id: TransferId, peer: PeerId, code: Code) {
+        let transfer = self.transfers.get_mut(&id);
+        if let Some(mailbox) = transfer.and_then(|t| t.drop_recipient(id, peer, code)) {
+            self.note(id, &mailbox);
         }
-        self.note(id, recipient);
     }
 }

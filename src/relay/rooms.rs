@@ -3,10 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use super::{quotas::RoomUse, room::Room, session::Session};
-use crate::protocol::{Code, RoomId};
+use crate::{
+    cluster::{Directory, RoomKey},
+    protocol::{Code, RoomId},
+};
 
 /// A room that somebody is in.
 ///
@@ -14,6 +18,8 @@ use crate::protocol::{Code, RoomId};
 #[derive(Debug)]
 pub(super) struct SharedRoom {
     room: Mutex<Room>,
+    /// Since when somebody is in it.
+    pub(super) since: Instant,
     /// What its members use together.
     pub(super) quota: Arc<RoomUse>,
 }
@@ -35,10 +41,56 @@ pub(super) struct Member {
 }
 
 /// The rooms in which anybody is.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    open: Mutex<Open>,
+    /// What other relays of a cluster learn of them by.
+    directory: Option<Directory>,
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Rooms(Mutex<HashMap<RoomId, Arc<SharedRoom>>>);
+struct Open {
+    rooms: HashMap<RoomId, Arc<SharedRoom>>,
+    /// What other relays call them.
+    keys: HashMap<RoomKey, RoomId>,
+}
 
 impl Rooms {
+    /// None yet, of a relay alone or of one in a cluster.
+    pub(super) fn new(directory: Option<Directory>) -> Self {
+        Self {
+            open: Mutex::default(),
+            directory,
+        }
+    }
+
+    /// An open room.
+    pub(super) fn get(&self, room: RoomId) -> Option<Arc<SharedRoom>> {
+        self.lock().rooms.get(&room).cloned()
+    }
+
+    /// An open room, by what another relay calls it.
+    pub(super) fn by_key(&self, key: &RoomKey) -> Option<(RoomId, Arc<SharedRoom>)> {
+        let open = self.lock();
+        let id = open.keys.get(key)?;
+        Some((*id, open.rooms.get(id)?.clone()))
+    }
+
+    fn opened(&self, open: &mut Open, room: RoomId) {
+        if let Some(directory) = &self.directory {
+            open.keys.insert(directory.key().room_key(room), room);
+            directory.room_opened(room);
+        }
+    }
+
+    fn closed(&self, open: &mut Open, room: RoomId) {
+        open.rooms.remove(&room);
+        if let Some(directory) = &self.directory {
+            open.keys.remove(&directory.key().room_key(room));
+            directory.room_closed(room);
+        }
+    }
+
     /// Lets a session into a room.
     ///
     /// # Errors
@@ -48,17 +100,20 @@ impl Rooms {
         (room_id, quota): (RoomId, Arc<RoomUse>),
         session: Session,
     ) -> Result<Member, Code> {
-        let mut rooms = self.lock();
+        let mut open = self.lock();
         let members_max = quota.members_max();
         let new = || {
-            let room = Mutex::default();
-            Arc::new(SharedRoom { room, quota })
+            let (room, since) = (Mutex::default(), Instant::now());
+            Arc::new(SharedRoom { room, since, quota })
         };
-        let room = rooms.entry(room_id).or_insert_with(new).clone();
+        let is_new = !open.rooms.contains_key(&room_id);
+        let room = open.rooms.entry(room_id).or_insert_with(new).clone();
         let session = Arc::new(session);
         let entered = room.lock().enter(&session, members_max);
-        if room.lock().is_empty() {
-            rooms.remove(&room_id);
+        match entered {
+            Ok(()) if is_new => self.opened(&mut open, room_id),
+            Err(_) if is_new => drop(open.rooms.remove(&room_id)),
+            _ => {}
         }
         entered.map(|()| Member {
             session,
@@ -69,19 +124,23 @@ impl Rooms {
 
     /// Takes a session out of its room, and the room away when that was the last.
     pub(super) fn leave(&self, member: &Member, code: Code) {
-        let mut rooms = self.lock();
+        let mut open = self.lock();
         let mut room = member.room.lock();
         room.leave(&member.session, code);
         if room.is_empty() {
-            rooms.remove(&member.room_id);
+            room.hang_up();
+            self.closed(&mut open, member.room_id);
         }
     }
 
     /// Every room, its transfers, and everybody in it.
     pub(super) fn all(&self) -> Vec<(RoomId, usize, Vec<Arc<Session>>)> {
         let rooms: Vec<_> = {
-            let rooms = self.lock();
-            rooms.iter().map(|(id, room)| (*id, room.clone())).collect()
+            let open = self.lock();
+            open.rooms
+                .iter()
+                .map(|(id, room)| (*id, room.clone()))
+                .collect()
         };
         let of_room = |(id, room): (RoomId, Arc<SharedRoom>)| {
             let room = room.lock();
@@ -90,7 +149,7 @@ impl Rooms {
         rooms.into_iter().map(of_room).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<SharedRoom>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

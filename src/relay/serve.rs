@@ -148,6 +148,7 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> 
     mailbox.send(ServerToClient::Welcome {
         now_unix: now.ok().map(|now| now.as_secs()),
         ping_secs: shared.places.ping_every().map(|every| every.as_secs()),
+        relays: Vec::new(),
     });
     if shared.direct {
         let address = link.remote();
@@ -166,7 +167,7 @@ async fn write(
     mailbox: Arc<Mailbox>,
     mut stream: ControlSender<ServerToClient>,
 ) -> Result<(), StreamError> {
-    mailbox.outbox.write_to(&mut stream).await
+    mailbox.outbox().write_to(&mut stream).await
 }
 
 /// Serves the peer until one of its streams or the connection ends.

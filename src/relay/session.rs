@@ -1,6 +1,7 @@
 //! One connected peer.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -15,7 +16,7 @@ use super::{
     windows::Windows,
 };
 use crate::{
-    protocol::{PeerId, PeerState, ServerToClient, SignedBundle},
+    protocol::{PeerId, PeerState, Road, ServerToClient, SignedBundle},
     quic::Link,
 };
 
@@ -73,6 +74,11 @@ impl Session {
 
     pub(super) fn peer(&self) -> PeerId {
         self.mailbox.peer
+    }
+
+    /// From where its packets come; nothing, where they travel over TCP.
+    pub(super) fn udp_address(&self) -> Option<SocketAddr> {
+        (self.link.road() == Road::Relay).then(|| self.link.remote())
     }
 
     /// What others are told of this peer.

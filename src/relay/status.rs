@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Meters, Shared, session::Session};
+use super::{Meters, Shared, TrunkStatus, session::Session};
 use crate::{
     protocol::{PeerId, PeerState, Road, RoomId},
     quic::{RelayHealth, SocketBuffers},
@@ -38,6 +38,9 @@ pub struct RelayStatus {
     pub files_active: u64,
     /// Every room in which anybody is.
     pub rooms: Vec<RoomStatus>,
+    /// The other relays of its cluster that it is connected to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trunks: Vec<TrunkStatus>,
 }
 
 /// A room at one moment.
@@ -128,6 +131,7 @@ impl RelayHandle {
             spool_limit: budget.spool_limit(),
             files_active: self.shared.meters.files_active(),
             rooms: rooms.collect(),
+            trunks: self.trunks(),
         }
     }
 
@@ -147,11 +151,18 @@ impl RelayHandle {
                     true => totals.listeners += 1,
                     false => totals.senders += 1,
                 }
-                totals.queued += session.mailbox.outbox.queued();
+                totals.queued += session.mailbox.outbox().queued();
                 session.count_lost(&self.shared.meters);
             }
         }
         totals
+    }
+
+    /// The other relays of its cluster that it is connected to.
+    #[must_use]
+    pub fn trunks(&self) -> Vec<TrunkStatus> {
+        let trunks = self.shared.trunks.as_ref();
+        trunks.map_or_else(Vec::new, |trunks| trunks.status(&self.shared.meters))
     }
 
     /// The counters.
@@ -205,7 +216,7 @@ impl RelayHandle {
             sent: session.traffic.sent.load(Relaxed),
             rtt_ms: session.link.rtt().as_secs_f64() * 1e3,
             packets_lost,
-            queued: session.mailbox.outbox.queued(),
+            queued: session.mailbox.outbox().queued(),
             files_waiting: session.files_waiting.load(Relaxed),
         }
     }

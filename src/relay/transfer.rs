@@ -1,10 +1,15 @@
 //! One transfer as the relay knows it: who sends, who takes part. Never what.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{mailbox::Mailbox, tally::Tally};
+use super::{
+    line::{Line, LineId},
+    mailbox::Mailbox,
+    tally::Tally,
+    trunk_message::RoomMessage,
+};
 use crate::protocol::{Answer, Code, PeerId, PeerMessage, ServerToClient, TransferId};
 
 /// Recipients of one transfer.
@@ -15,6 +20,8 @@ const RECIPIENTS_MAX: usize = 10_000;
 pub(super) struct Transfer {
     sender: Arc<Mailbox>,
     recipients: HashMap<PeerId, Recipient>,
+    /// The lines to all relays at which it was offered to anybody.
+    lines: HashMap<LineId, Arc<Line>>,
     begun: watch::Sender<bool>,
     tally: Arc<Tally>,
 }
@@ -23,6 +30,8 @@ pub(super) struct Transfer {
 struct Recipient {
     mailbox: Arc<Mailbox>,
     state: State,
+    /// Whether the sender's relay has said that it takes part, where that is another one.
+    is_named: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +45,7 @@ impl Transfer {
         Self {
             sender,
             recipients: HashMap::new(),
+            lines: HashMap::new(),
             begun: watch::Sender::new(false),
             tally: Arc::new(tally),
         }
@@ -76,7 +86,7 @@ impl Transfer {
             .map(|r| &r.mailbox)
     }
 
-    /// Passes on what the sender says; the recipients that are out after it.
+    /// Passes on what the sender says, and from where, if that matters; the recipients that are out after it.
     ///
     /// One that reads so little that the sender's messages fill their room is taken out: nobody waits
     /// for it, and its messages from others are not touched.
@@ -84,21 +94,31 @@ impl Transfer {
         &mut self,
         id: TransferId,
         to: Option<PeerId>,
-        message: PeerMessage,
+        (message, at): (PeerMessage, Option<SocketAddr>),
     ) -> Vec<Arc<Mailbox>> {
         let is_cancel = matches!(message, PeerMessage::Cancel { .. });
         let told = ServerToClient::Told {
             transfer: id,
             from: self.sender.peer,
             message,
+            at,
         };
         let (mut out, mut failed) = (Vec::new(), Vec::new());
+        // What is for all goes to another relay once.
+        let mut lines: HashMap<LineId, Result<(), Code>> = HashMap::new();
+        let mut pass = |mailbox: &Mailbox| match mailbox.line().filter(|_| to.is_none()) {
+            None => mailbox.pass(&self.sender, told.clone()),
+            Some(line) => *lines.entry(line.id()).or_insert_with(|| {
+                let from = (self.sender.peer, self.sender.share());
+                line.pass(None, from, told.clone())
+            }),
+        };
         let hears = |(peer, recipient): &(&PeerId, &Recipient)| match to {
             Some(to) => **peer == to,
             None => is_cancel || recipient.state == State::Accepted,
         };
         for (peer, recipient) in self.recipients.iter().filter(hears) {
-            if let Err(code) = recipient.mailbox.pass(&self.sender, told.clone()) {
+            if let Err(code) = pass(&recipient.mailbox) {
                 failed.push((*peer, code));
                 out.push(recipient.mailbox.clone());
             }
@@ -135,17 +155,22 @@ impl Transfer {
             transfer: id,
             from: self.sender.peer,
             message,
+            at: None,
         };
         to.pass(&self.sender, told)?;
+        if let Some(line) = to.line() {
+            self.lines.insert(line.id(), line.clone());
+        }
         let recipient = Recipient {
             mailbox: to.clone(),
             state: State::Offered,
+            is_named: false,
         };
         self.recipients.insert(to.peer, recipient);
         Ok(())
     }
 
-    /// Passes on what a recipient says; its answer decides whether it takes part.
+    /// Passes on what a recipient says, and from where, if that matters; its answer decides whether it takes part.
     ///
     /// # Errors
     /// [`Code::UnknownTransfer`] from anyone to whom this transfer was not offered.
@@ -153,7 +178,7 @@ impl Transfer {
         &mut self,
         id: TransferId,
         from: &Mailbox,
-        message: PeerMessage,
+        (message, at): (PeerMessage, Option<SocketAddr>),
     ) -> Result<(), Code> {
         let begun = *self.begun.borrow();
         let recipient = self
@@ -185,6 +210,7 @@ impl Transfer {
             transfer: id,
             from: from.peer,
             message,
+            at,
         };
         if let Err(code) = self.sender.pass(from, told) {
             self.drop_recipient(id, from.peer, code);
@@ -203,25 +229,89 @@ impl Transfer {
             transfer: id,
             recipients,
         });
+        for (line, to) in &self.lines {
+            let there = |mailbox: &&Arc<Mailbox>| mailbox.line().is_some_and(|l| l.id() == *line);
+            let peers = self.participants().filter(there);
+            to.begin(id, &peers.map(|mailbox| mailbox.peer).collect::<Vec<_>>());
+        }
+    }
+
+    /// Settles who takes part as the sender's relay, which is another one, says; the others, who are out.
+    ///
+    /// One that accepted too late for that relay to know is told so, as that relay will say as well.
+    pub(super) fn begin_with(
+        &mut self,
+        id: TransferId,
+        (peers, more): (&[PeerId], bool),
+    ) -> Vec<Arc<Mailbox>> {
+        for peer in peers {
+            if let Some(recipient) = self.recipients.get_mut(peer) {
+                recipient.is_named = true;
+            }
+        }
+        if more || self.begun.send_replace(true) {
+            return Vec::new();
+        }
+        let late = |r: &&Recipient| r.state == State::Accepted && !r.is_named;
+        let late = self.recipients.values().filter(late);
+        let late: Vec<_> = late.map(|recipient| recipient.mailbox.clone()).collect();
+        for mailbox in &late {
+            self.drop_recipient(id, mailbox.peer, Code::TooLate);
+        }
+        late
     }
 
     /// Takes one recipient out, and tells both ends why.
-    pub(super) fn drop_recipient(&mut self, id: TransferId, peer: PeerId, code: Code) {
-        if let Some(recipient) = self.recipients.remove(&peer) {
-            recipient
-                .mailbox
-                .send(self.gone(id, self.sender.peer, code));
-            self.sender.send(self.gone(id, peer, code));
-        }
+    pub(super) fn drop_recipient(
+        &mut self,
+        id: TransferId,
+        peer: PeerId,
+        code: Code,
+    ) -> Option<Arc<Mailbox>> {
+        let dropped = self.dismiss(id, peer, code)?;
+        self.sender.send(self.gone(id, peer, code));
+        Some(dropped)
     }
 
     /// Tells the recipients that the sender's connection has ended.
     pub(super) fn sender_is_gone(&self, id: TransferId, code: Code) {
+        let gone = || self.gone(id, self.sender.peer, code);
         for recipient in self.recipients.values() {
-            recipient
-                .mailbox
-                .send(self.gone(id, self.sender.peer, code));
+            if recipient.mailbox.line().is_none() {
+                recipient.mailbox.send(gone());
+            }
         }
+        self.lines.values().for_each(|line| line.send(None, gone()));
+    }
+
+    /// Tells other relays that it is over.
+    pub(super) fn close_lines(&self, transfer: TransferId) {
+        let close = RoomMessage::Close { transfer };
+        self.lines.values().for_each(|line| line.say(&close));
+    }
+
+    /// Takes a recipient out, as the sender's relay says, which is another one.
+    pub(super) fn dismiss(
+        &mut self,
+        id: TransferId,
+        peer: PeerId,
+        code: Code,
+    ) -> Option<Arc<Mailbox>> {
+        let recipient = self.recipients.remove(&peer)?;
+        recipient
+            .mailbox
+            .send(self.gone(id, self.sender.peer, code));
+        Some(recipient.mailbox)
+    }
+
+    /// The line to its sender's relay, where that is another one.
+    pub(super) fn sender_line(&self) -> Option<LineId> {
+        self.sender.line().map(|line| line.id())
+    }
+
+    /// Who sends it.
+    pub(super) fn sender(&self) -> &Arc<Mailbox> {
+        &self.sender
     }
 
     /// Takes a recipient out whose connection has ended.

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::budget::{Lease, Purpose, Share};
-use crate::quic::{HeldMemory, Link, STREAMS_MAX, Tuning};
+use crate::{
+    protocol::FileClass,
+    quic::{HeldMemory, Link, STREAMS_MAX, Tuning},
+};
 
 /// What any admitted peer may send before it is read, in bytes: a few messages.
 ///
@@ -17,6 +20,12 @@ const CONTROL_WINDOW: u64 = 32 << 10;
 const SENDER_WINDOW_LEAST: u64 = 48 << 10;
 /// What it may to begin with where memory is free, in bytes.
 const SENDER_WINDOW_FIRST: u64 = 1 << 20;
+/// The same for one far away, while little memory is used: what 300 Mbit/s over 100 ms hold. A start that must
+/// wait for its credit to double takes a round trip more for each time.
+const FAR_WINDOW_FIRST: u64 = 4 << 20;
+/// What a small file may hold unread, in bytes: its one chunk and what is around it. One that holds more only
+/// stands in the way of its own sender.
+const SMALL_UNREAD: u64 = 288 << 10;
 /// File streams to begin with: one round trip's worth of small files.
 const STREAMS_FIRST: u32 = 128;
 
@@ -29,6 +38,7 @@ const STREAMS_FIRST: u32 = 128;
 #[derive(Debug)]
 pub(super) struct Windows {
     link: Link,
+    share: Share,
     is_near: bool,
     state: Mutex<State>,
 }
@@ -41,6 +51,8 @@ struct State {
     /// Files that have ended since there were so many streams.
     ended: u32,
     window: u64,
+    /// What is granted beyond it, for files that wait.
+    lent: u64,
     lease: Lease,
     /// Bytes that were read since then.
     read: u64,
@@ -62,6 +74,7 @@ impl Windows {
             streams: 0,
             ended: 0,
             window: CONTROL_WINDOW,
+            lent: 0,
             lease,
             read: 0,
             since: Instant::now(),
@@ -69,6 +82,7 @@ impl Windows {
         Self {
             is_near: link.remote().ip().is_loopback(),
             link,
+            share: share.clone(),
             state: Mutex::new(state),
         }
     }
@@ -77,18 +91,46 @@ impl Windows {
     pub(super) fn sends(&self) {
         let mut state = self.state();
         if !std::mem::replace(&mut state.sends, true) {
-            let all = SENDER_WINDOW_FIRST - CONTROL_WINDOW;
+            let first = match self.is_near || !self.share.budget().is_mostly_free() {
+                true => SENDER_WINDOW_FIRST,
+                false => FAR_WINDOW_FIRST,
+            };
+            let all = first - CONTROL_WINDOW;
             if state.lease.try_grow(all as usize) {
-                state.window = SENDER_WINDOW_FIRST;
+                state.window = first;
             } else {
                 let least = SENDER_WINDOW_LEAST - CONTROL_WINDOW;
                 state.lease.force(least as usize);
                 state.window = SENDER_WINDOW_LEAST;
             }
             state.streams = STREAMS_FIRST;
-            self.link.set_receive_window(state.window);
+            self.grant(&state);
             self.link.set_file_streams(state.streams);
         }
+    }
+
+    /// One of the peer's files waits and is not read meanwhile; `None` if memory is short.
+    ///
+    /// What it holds unread would use up the window, and leave nothing for the files that do not wait: they
+    /// would wait for it to be read, and it for their end. So as much is lent as it may hold.
+    pub(super) fn lend(&self, class: FileClass) -> Option<Lent<'_>> {
+        let bytes = match class {
+            FileClass::Small => SMALL_UNREAD,
+            FileClass::Bulk => Tuning::stream_window(self.link.remote().ip()),
+        };
+        let mut state = self.state();
+        state.lease.try_grow(bytes as usize).then(|| {
+            state.lent += bytes;
+            self.grant(&state);
+            Lent {
+                windows: self,
+                bytes,
+            }
+        })
+    }
+
+    fn grant(&self, state: &State) {
+        self.link.set_receive_window(state.window + state.lent);
     }
 
     /// The peer gets files. What it has not acknowledged of them is counted where they are held.
@@ -118,7 +160,7 @@ impl Windows {
         let used_up = took < 2 * self.link.rtt().max(Duration::from_millis(1));
         if used_up && more > 0 && state.lease.try_grow(more as usize) {
             state.window += more;
-            self.link.set_receive_window(state.window);
+            self.grant(&state);
         }
     }
 
@@ -135,6 +177,22 @@ impl Windows {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one file that waits is lent; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Lent<'a> {
+    windows: &'a Windows,
+    bytes: u64,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut state = self.windows.state();
+        state.lent -= self.bytes;
+        state.lease.shrink(self.bytes as usize);
+        self.windows.grant(&state);
     }
 }
 

@@ -14,11 +14,12 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     MessageSender, Peer,
-    direct::{DirectFile, Hub},
+    direct::{DirectFile, Hub, PathMessage},
     outgoing::Outgoing,
     road::RelayRoad,
 };
 use crate::{
+    identity::HostPort,
     protocol::{Code, FileClass, PeerId, PeerMessage, Road, SignedBundle, TransferId},
     quic::{FileReceiver, FileSender, Link, LinkError, PathRate, StreamError},
 };
@@ -44,6 +45,15 @@ pub enum PeerEvent {
         from: PeerId,
         /// What it says.
         message: PeerMessage,
+    },
+    /// A peer says where it can be reached directly, in a transfer that was accepted.
+    Path {
+        /// The transfer.
+        transfer: TransferId,
+        /// Who says it.
+        from: PeerId,
+        /// What it says, and what the relay says of it.
+        message: PathMessage,
     },
     /// A peer's part in a transfer has ended.
     Gone {
@@ -160,6 +170,12 @@ impl Channel {
     #[must_use]
     pub fn road(&self) -> Road {
         self.road.link().road()
+    }
+
+    /// Where the relay is that it leads to.
+    #[must_use]
+    pub fn place(&self) -> &HostPort {
+        &self.road.place
     }
 
     /// What the way to the relay carries, where it is long, over UDP, and was in use.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::unix_now;
+use super::{Relays, unix_now};
 use crate::{
     direct::Policy,
     home::RoadNotes,
@@ -30,6 +30,8 @@ pub struct Member {
     pub roads: Roads,
     /// Whether files may go to other members directly.
     pub direct: Policy,
+    /// Which relays of a cluster there are, and which failed just now.
+    pub relays: Arc<Relays>,
     /// Where it is noted which roads were open.
     pub road_notes: Option<RoadNotes>,
     /// Where listeners of the room are searched for besides, if anywhere.
@@ -80,6 +82,7 @@ impl Member {
             tuning: Tuning::default(),
             roads: Roads::default(),
             direct: Policy::default(),
+            relays: Arc::default(),
             road_notes: None,
             lan: None,
             bundle_lifetime: BUNDLE_LIFETIME,
@@ -92,10 +95,7 @@ impl Member {
         let invite = Invite {
             relay: addresses.first().and_then(|address| {
                 let at = HostPort::new(&address.ip().to_string(), address.port()).ok()?;
-                Some(RelayAddress {
-                    at,
-                    fingerprint: relay,
-                })
+                Some(RelayAddress::new(at, relay))
             }),
             secret: self.invite.secret.clone(),
         };

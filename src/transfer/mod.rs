@@ -2,7 +2,9 @@
 //!
 //! - [`member`](Member): who I am, and how I enter my room
 //! - [`channel`](Channel): the way to the others in it: messages, events, file streams; `outgoing`: messages on their way into it
-//! - `via_relay`: that way through a relay; `road`: what keeps it open
+//! - [`relays`](Relays): the relays of a cluster, and which is tried first; `connecting`: how one is reached
+//! - `via_relay`: that way through a relay; `road`: what keeps it open; `vigil`: when another relay is
+//!   better than to wait
 //! - [`direct`](DirectFile): direct connections to them, beside the relay
 //! - [`ways`](Ways): every channel that leads to them
 //! - [`presence`](Peer): who else is there
@@ -14,9 +16,11 @@
 //! Only `via_relay` knows that there is a relay: peers speak to each other in
 //! [`PeerMessage`](crate::protocol::PeerMessage)s and file streams.
 
+mod backoff;
 mod buffers;
 mod channel;
 mod clock;
+mod connecting;
 mod direct;
 mod error;
 mod event;
@@ -24,18 +28,21 @@ mod member;
 mod outgoing;
 mod presence;
 pub mod receive;
+mod relays;
 mod road;
 pub mod send;
 mod via_relay;
+mod vigil;
 mod ways;
 
 pub use channel::{Channel, FileStreams, Incoming, IncomingStreams, PeerEvent};
-pub use direct::DirectFile;
+pub use direct::{DirectFile, PathMessage};
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Observer, PeerRef};
 pub use member::{EnterError, Member};
 pub use outgoing::MessageSender;
 pub use presence::Peer;
+pub use relays::Relays;
 pub use ways::{Presence, WayEvent, WayId, Ways};
 
 /// Seconds since 1970, by this machine's clock.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
+    identity::HostPort,
     protocol::Code,
     quic::{ClientEndpoint, Link, LinkError},
 };
@@ -19,8 +21,12 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 pub(super) struct RelayRoad {
     pub(super) endpoint: ClientEndpoint,
     pub(super) link: Link,
+    /// Which relay it leads to.
+    pub(super) place: HostPort,
     pub(super) writing: JoinHandle<()>,
     pub(super) reading: JoinHandle<()>,
+    /// Ends the connection early where there is another relay to go to.
+    pub(super) _vigil: Option<AbortOnDropHandle<()>>,
     /// How often the relay can afford to be pinged, if it says so.
     pub(super) ping_every: Option<Duration>,
 }

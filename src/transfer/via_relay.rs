@@ -1,64 +1,31 @@
 //! The channel's road through a relay: the only file here that knows what is said to one.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Channel, EnterError, Event, Member, Observer, Peer, PeerEvent,
+    Channel, EnterError, Event, Member, Observer, Peer, PeerEvent, Relays,
     channel::QUEUE,
     clock::{self, Clock},
-    direct::Hub,
+    connecting::Connected,
+    direct::{Hub, PathMessage},
     outgoing::Outgoing,
     road::{REASON_LIMIT, RelayRoad},
+    vigil,
 };
 use crate::{
     direct::Policy,
-    home::PathNote,
-    identity::{HpkePublicKey, MemberKey},
-    protocol::{ClientToServer, Code, Road, ServerToClient},
-    quic::{
-        Certificate, ClientEndpoint, ControlReceiver, ControlSender, Credentials, Link, LinkError,
-        PathRate, Role, StreamError, network_name,
-    },
+    identity::{HostPort, HpkePublicKey, MemberKey, RelayAddress},
+    protocol::{ClientToServer, Code, PeerMessage, ServerToClient},
+    quic::{ControlReceiver, ControlSender, Link, LinkError, Role, StreamError},
 };
 
-/// From the first packet to a complete handshake, for each address of the relay.
-const CONNECT_LIMIT: Duration = Duration::from_secs(6);
 /// From the handshake to the relay's welcome.
 const WELCOME_LIMIT: Duration = Duration::from_secs(6);
 
 impl Member {
-    /// Waits until the relay answers over UDP, which is tried from time to time.
-    ///
-    /// For whoever is on TCP; for ever, where UDP is not to be used. Cancel-safe.
-    pub(super) async fn udp_opens(&self) {
-        if !self.roads.udp {
-            std::future::pending::<()>().await;
-        }
-        loop {
-            tokio::time::sleep(self.roads.udp_again).await;
-            if is_udp_open(self).await {
-                return;
-            }
-        }
-    }
-
-    /// Notes what the way to the relay carries, for the next time.
-    pub(super) fn note_rate(&self, channel: &Channel) {
-        let (Some(notes), Some(relay)) = (&self.road_notes, &self.invite.relay) else {
-            return;
-        };
-        if let Some(found) = channel.measured() {
-            let found = PathNote {
-                rate: found.rate,
-                round_trip: found.round_trip,
-            };
-            let relay = relay.at.to_string();
-            notes.rates().note(&relay, &network_name(), found);
-        }
-    }
-
     /// Enters the room; as a listener when there is a key to seal to.
     ///
     /// # Errors
@@ -101,51 +68,58 @@ impl Member {
 /// How long nothing may be said while a relay is connected to.
 const SILENCE_MAX: Duration = Duration::from_millis(500);
 
-/// Connects to the member's relay and enters the room; as a listener when there is a key to seal to.
+/// Connects to one of the member's relays and enters the room; as a listener when there is a key to seal
+/// to. A relay of a cluster that does not let anybody in leaves the others to be tried.
 async fn enter(
     member: &Member,
     hpke: Option<HpkePublicKey>,
     list: Option<bool>,
 ) -> Result<Channel, EnterError> {
-    let listening = hpke.is_some();
-    let role = if listening {
-        Role::Listener
-    } else {
-        Role::Sender
-    };
-    let certificate = Certificate::of(&member.identity);
-    let credentials = Credentials::new(certificate.certificate, certificate.private_key);
-    let credentials = std::sync::Arc::new(credentials);
     let relay = member.invite.relay.as_ref().ok_or(EnterError::NoRelay)?;
-    let (named, network) = (relay.at.to_string(), network_name());
-    let mut roads = member.roads.clone();
-    if let Some(notes) = &member.road_notes
-        && notes.is_udp_blocked(&named, &network)
-    {
-        roads.tcp_after = Duration::ZERO;
+    let mut places = member.relays.order(relay, member.room());
+    let role = role(hpke.is_some());
+    let mut turned_away = None;
+    loop {
+        let connected = match member.connect(relay, &places, role).await {
+            Ok(connected) => connected,
+            Err(error) => return Err(turned_away.unwrap_or(EnterError::Connect(error))),
+        };
+        let place = connected.place.clone();
+        match enter_at(member, relay, connected, (hpke.clone(), list)).await {
+            Ok(channel) => return Ok(channel),
+            Err(error) => {
+                member.relays.failed(&place);
+                places.retain(|other| *other != place);
+                if places.is_empty() {
+                    return Err(error);
+                }
+                turned_away = Some(error);
+            }
+        }
     }
-    let mut tuning = member.tuning;
-    if let Some(notes) = member.road_notes.as_ref().filter(|_| !listening) {
-        let note = notes.rates().recall(&named, &network);
-        tuning.known = note.map(|note| PathRate {
-            rate: note.rate,
-            round_trip: note.round_trip,
-        });
+}
+
+const fn role(listening: bool) -> Role {
+    match listening {
+        true => Role::Listener,
+        false => Role::Sender,
     }
-    let (mut endpoint, link) = ClientEndpoint::connect(
-        (relay.at.host(), relay.at.port()),
-        relay.fingerprint,
-        &credentials,
-        (role, tuning),
-        &roads,
-        CONNECT_LIMIT,
-    )
-    .await?;
-    if let Some(notes) = &member.road_notes
-        && roads.udp
-    {
-        notes.note(&named, &network, link.road() == Road::Tcp);
-    }
+}
+
+/// Enters the room at a relay that was reached.
+async fn enter_at(
+    member: &Member,
+    relay: &RelayAddress,
+    connected: Connected,
+    (hpke, list): (Option<HpkePublicKey>, Option<bool>),
+) -> Result<Channel, EnterError> {
+    let listening = hpke.is_some();
+    let role = role(listening);
+    let Connected {
+        place,
+        mut endpoint,
+        link,
+    } = connected;
     let direct = endpoint
         .take_direct()
         .filter(|_| is_direct_of_use(member.direct, &link))
@@ -157,19 +131,35 @@ async fn enter(
     };
     match timeout(WELCOME_LIMIT, greet(&link, hello, list)).await {
         Ok(Ok((sender, receiver, welcome))) => {
+            member.relays.refresh(relay, &welcome.relays);
             let (outgoing, queue) = mpsc::channel(QUEUE);
             let (events, received) = mpsc::channel(QUEUE);
+            let direct_hub = direct.as_ref().map(|(hub, _)| hub.clone());
+            let clock = welcome.now_unix.map(Clock::against);
+            let reading = read(
+                receiver,
+                events,
+                (link.clone(), direct_hub),
+                (member.member_key(), clock),
+            );
+            let ping_every = welcome.ping_secs.map(Duration::from_secs);
+            let has_others = member.relays.order(relay, member.room()).len() > 1;
+            let vigil = has_others.then(|| {
+                let watch = vigil::watch(link.clone(), role, ping_every);
+                AbortOnDropHandle::new(tokio::spawn(watch))
+            });
             let road = RelayRoad {
                 endpoint,
                 link: link.clone(),
                 writing: tokio::spawn(write(queue, sender)),
-                reading: tokio::spawn(read(
-                    receiver,
-                    events,
-                    (link, direct.as_ref().map(|(hub, _)| hub.clone())),
-                    (member.member_key(), welcome.now_unix.map(Clock::against)),
+                reading: tokio::spawn(note_end(
+                    reading,
+                    link,
+                    (member.relays.clone(), place.clone()),
                 )),
-                ping_every: welcome.ping_secs.map(Duration::from_secs),
+                place,
+                _vigil: vigil,
+                ping_every,
             };
             Ok(Channel::new(outgoing, received, road, direct))
         }
@@ -187,6 +177,19 @@ async fn enter(
     }
 }
 
+/// Reads until the end, and notes a relay that was lost, so that another one is tried first.
+async fn note_end(
+    reading: impl Future<Output = ()>,
+    link: Link,
+    (relays, place): (Arc<Relays>, HostPort),
+) {
+    reading.await;
+    let reason = timeout(REASON_LIMIT, link.closed()).await;
+    if !reason.is_ok_and(|reason| reason.code() == Code::Done) {
+        relays.failed(&place);
+    }
+}
+
 /// Whether direct paths may be of use to a member who reaches its relay on this link.
 ///
 /// Where the relay is on this machine, a path to another member leads where the relay's does.
@@ -198,36 +201,11 @@ fn is_direct_of_use(policy: Policy, link: &Link) -> bool {
     }
 }
 
-/// Whether the relay answers over UDP at this moment.
-async fn is_udp_open(member: &Member) -> bool {
-    let certificate = Certificate::of(&member.identity);
-    let credentials = Credentials::new(certificate.certificate, certificate.private_key);
-    let credentials = std::sync::Arc::new(credentials);
-    let Some(relay) = &member.invite.relay else {
-        return false;
-    };
-    let roads = member.roads.clone().only(Road::Relay);
-    let connecting = ClientEndpoint::connect(
-        (relay.at.host(), relay.at.port()),
-        relay.fingerprint,
-        &credentials,
-        (Role::Sender, member.tuning),
-        &roads,
-        CONNECT_LIMIT,
-    );
-    match connecting.await {
-        Ok((endpoint, _)) => {
-            endpoint.close(Code::Done).await;
-            true
-        }
-        Err(_) => false,
-    }
-}
-
 /// What a relay says with its welcome.
 struct Welcome {
     now_unix: Option<u64>,
     ping_secs: Option<u64>,
+    relays: Vec<String>,
 }
 
 /// Says hello, and what else need not wait for the answer; then waits for the welcome.
@@ -252,10 +230,12 @@ async fn greet(
         Some(ServerToClient::Welcome {
             now_unix,
             ping_secs,
+            relays,
         }) => {
             let welcome = Welcome {
                 now_unix,
                 ping_secs,
+                relays,
             };
             Ok((sender, receiver, welcome))
         }
@@ -331,7 +311,21 @@ fn from_relay(
         ServerToClient::Told {
             transfer,
             from,
+            message: PeerMessage::Path { sealed },
+            at,
+        } => PeerEvent::Path {
+            transfer,
+            from,
+            message: PathMessage {
+                sealed: sealed.0,
+                seen_at: at,
+            },
+        },
+        ServerToClient::Told {
+            transfer,
+            from,
             message,
+            ..
         } => PeerEvent::Message {
             transfer,
             from,

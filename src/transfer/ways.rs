@@ -4,10 +4,11 @@
 //! Both are tried from the start, and tried again when they fail. Each listener on the LAN runs a relay of
 //! its own, so that each is a channel of its own; nobody but that listener is looked for there.
 
+mod on_lan;
 mod presence;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     future::poll_fn,
     pin::Pin,
     sync::Arc,
@@ -15,34 +16,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 pub use presence::Presence;
 
-use super::{Channel, EnterError, Member, Observer, PeerEvent};
+use self::on_lan::LanListeners;
+use super::{Channel, EnterError, Member, Observer, PeerEvent, backoff::Backoff};
 use crate::{
-    lan::{Found, Search},
+    lan::Found,
     protocol::{Code, PeerId, Road},
     quic::LinkError,
 };
 
-/// Channels to listeners on the LAN that are open, or being opened, at the most.
-const ON_LAN_MAX: usize = 64;
-/// How often a listener on the LAN that cannot be reached, or was lost, is tried again.
-const LAN_TRIES: u32 = 4;
-/// The pause before that, which doubles.
-const LAN_PAUSE: Duration = Duration::from_millis(500);
 /// The pause before the relay is tried again, and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
-/// How long the LAN may take to answer. Questions are asked at once, after one second, and after three;
-/// where a relay has answered, nobody waits for the second.
-const LAN_WINDOW: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(3));
 /// How long the relay may take to say who is there.
 const LIST_LIMIT: Duration = Duration::from_secs(10);
-/// How much longer it may take to connect to who has answered.
-const LAN_DIALLING: Duration = Duration::from_secs(1);
-
 /// Tells ways apart, also those that are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WayId(u32);
@@ -94,9 +83,8 @@ pub struct Ways<'a> {
     begun: Instant,
     open: Vec<Way>,
     next: u32,
-    search: Option<Search>,
+    lan: LanListeners,
     relay: Relay,
-    found: HashMap<PeerId, OnLan>,
     tasks: FuturesUnordered<Task<'a>>,
     told: VecDeque<WayEvent>,
 }
@@ -111,19 +99,11 @@ struct Way {
 
 /// How it stands with the relay.
 struct Relay {
-    backoff: ExponentialBackoff,
+    backoff: Backoff,
     /// Whether it has said who is there, or failed to, or there is none.
     has_answered: bool,
     /// Since when it has been connected to.
     open_since: Option<Instant>,
-}
-
-/// A listener on the LAN.
-struct OnLan {
-    found: Found,
-    tries: u32,
-    is_dialling: bool,
-    is_open: bool,
 }
 
 type Task<'a> = Pin<Box<dyn Future<Output = Done> + Send + 'a>>;
@@ -151,13 +131,12 @@ impl<'a> Ways<'a> {
             begun: Instant::now(),
             open: Vec::new(),
             next: 0,
-            search,
+            lan: LanListeners::new(search),
             relay: Relay {
-                backoff: new_backoff(),
+                backoff: Backoff::new(BACKOFF),
                 has_answered: !member.has_relay(),
                 open_since: None,
             },
-            found: HashMap::new(),
             tasks: FuturesUnordered::new(),
             told: VecDeque::new(),
         };
@@ -177,17 +156,11 @@ impl<'a> Ways<'a> {
             if let Some(event) = self.told.pop_front() {
                 return event;
             }
-            let search = async {
-                match &mut self.search {
-                    Some(search) => search.next().await,
-                    None => std::future::pending().await,
-                }
-            };
             let open = &mut self.open;
             tokio::select! {
                 Some(done) = self.tasks.next(), if !self.tasks.is_empty() => self.on_done(done),
                 (id, event) = poll_fn(|context| poll_any(open, context)) => self.on_event(id, event),
-                found = search => self.on_found(found),
+                found = self.lan.next() => self.on_found(found),
             }
         }
     }
@@ -240,19 +213,8 @@ impl<'a> Ways<'a> {
     /// Whether whoever is on the LAN has had time to answer.
     #[must_use]
     pub fn lan_has_settled(&self) -> bool {
-        if self.search.is_none() {
-            return true;
-        }
-        let window = match self.relay.open_since.is_some() {
-            true => LAN_WINDOW.0,
-            false => LAN_WINDOW.1,
-        };
-        let since = self.begun.elapsed();
-        let is_dialling = self
-            .found
-            .values()
-            .any(|it| it.is_dialling && it.tries == 0);
-        since >= window && (!is_dialling || since >= window + LAN_DIALLING)
+        let relay_is_open = self.relay.open_since.is_some();
+        self.lan.have_settled(self.begun.elapsed(), relay_is_open)
     }
 
     /// Sends what still waits, then ends every way.
@@ -274,15 +236,10 @@ impl<'a> Ways<'a> {
     }
 
     fn dial_lan(&mut self, relay: PeerId) {
-        let Some(it) = self.found.get_mut(&relay) else {
+        let Some((pause, addresses)) = self.lan.on_dial(relay) else {
             return;
         };
-        it.is_dialling = true;
-        let pause = match it.tries {
-            0 => Duration::ZERO,
-            tries => LAN_PAUSE * 2_u32.pow(tries.min(8)),
-        };
-        let member = self.member.on_lan(relay, it.found.addresses.clone());
+        let member = self.member.on_lan(relay, addresses);
         let watch = self.watch;
         self.tasks.push(Box::pin(async move {
             tokio::time::sleep(pause).await;
@@ -292,22 +249,7 @@ impl<'a> Ways<'a> {
 
     fn on_found(&mut self, found: Found) {
         let relay = found.announcement.relay;
-        if self.found.len() >= ON_LAN_MAX && !self.found.contains_key(&relay) {
-            // Those who are gone make room.
-            self.found.retain(|_, it| it.is_dialling || it.is_open);
-            if self.found.len() >= ON_LAN_MAX {
-                return;
-            }
-        }
-        let it = self.found.entry(relay).or_insert_with(|| OnLan {
-            found: found.clone(),
-            tries: 0,
-            is_dialling: false,
-            is_open: false,
-        });
-        it.found = found;
-        if !it.is_dialling && !it.is_open {
-            it.tries = 0;
+        if self.lan.on_found(found) {
             self.dial_lan(relay);
         }
     }
@@ -316,21 +258,19 @@ impl<'a> Ways<'a> {
         match done {
             Done::Relay(Ok(channel)) => {
                 self.relay.open_since = Some(Instant::now());
-                self.relay.backoff = new_backoff();
+                self.relay.backoff = Backoff::new(BACKOFF);
                 self.add(channel, None);
             }
             Done::Relay(Err(error)) => {
                 self.relay.has_answered = true;
-                let retry_in = error.is_passing().then(|| self.relay_pause());
+                let retry_in = error.is_passing().then(|| self.relay.backoff.next());
                 if let Some(pause) = retry_in {
                     self.dial_relay(pause);
                 }
                 self.told.push_back(WayEvent::Failed { error, retry_in });
             }
             Done::Lan(relay, Ok(channel)) => {
-                if let Some(it) = self.found.get_mut(&relay) {
-                    (it.is_dialling, it.is_open) = (false, true);
-                    let owner = it.found.announcement.peer;
+                if let Some(owner) = self.lan.on_open(relay) {
                     self.add(channel, Some((owner, relay)));
                 }
             }
@@ -345,21 +285,9 @@ impl<'a> Ways<'a> {
     }
 
     fn again_on_lan(&mut self, relay: PeerId) {
-        if let Some(it) = self.found.get_mut(&relay) {
-            (it.is_dialling, it.is_open) = (false, false);
-            it.tries += 1;
-            if it.tries < LAN_TRIES {
-                self.dial_lan(relay);
-            }
+        if self.lan.on_lost(relay) {
+            self.dial_lan(relay);
         }
-    }
-
-    fn relay_pause(&mut self) -> Duration {
-        self.relay
-            .backoff
-            .next()
-            .unwrap_or(BACKOFF.1)
-            .min(BACKOFF.1)
     }
 
     fn add(&mut self, channel: Channel, owner: Option<(PeerId, PeerId)>) {
@@ -381,7 +309,7 @@ impl<'a> Ways<'a> {
                 None => {
                     self.relay.open_since = None;
                     self.relay.has_answered = true;
-                    let pause = self.relay_pause();
+                    let pause = self.relay.backoff.next();
                     self.dial_relay(pause);
                 }
             }
@@ -396,9 +324,7 @@ impl<'a> Ways<'a> {
             // Who else is said to be there is no business of that listener's relay.
             (PeerEvent::Presence(peer), Some((owner, _))) if peer.id != owner => return,
             (PeerEvent::Presence(_) | PeerEvent::Listed, Some((_, relay))) => {
-                if let Some(it) = self.found.get_mut(&relay) {
-                    it.tries = 0;
-                }
+                self.lan.on_answer(relay);
             }
             _ => {}
         }
@@ -416,14 +342,4 @@ fn poll_any(open: &mut [Way], context: &mut Context<'_>) -> Poll<(WayId, Option<
         }
     }
     Poll::Pending
-}
-
-fn new_backoff() -> ExponentialBackoff {
-    // Jitter, so that a hundred senders that have lost one relay do not come back at one moment.
-    ExponentialBuilder::new()
-        .with_min_delay(BACKOFF.0)
-        .with_max_delay(BACKOFF.1)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }

@@ -167,6 +167,7 @@ fn a_flood_of_garbage_offers_is_the_flooders_loss_and_not_the_listeners() {
                 transfer,
                 from,
                 message: PeerMessage::Offer { .. },
+                ..
             } if from == honest.identity.id() => Some(transfer),
             _ => None,
         });

@@ -267,15 +267,15 @@ async fn a_co_recipient_with_the_relay_cannot_forge_a_file() {
             (to == victim).then(|| Rewritten::boxed(rewrite))
         });
         let summary = alice.broadcast(&[&path]).await.unwrap();
-        for target in &summary.targets {
-            let kind = target.failure().map(|failure| failure.kind());
-            if target.id == bob.id && round > 0 {
+        for recipient in &summary.recipients {
+            let kind = recipient.failure().map(|failure| failure.kind());
+            if recipient.id == bob.id && round > 0 {
                 assert_eq!(kind, Some(ErrorKind::Verification), "forgery {round}");
-            } else if target.id != carol.id() {
-                assert_eq!(kind, None, "forgery {round}: {:?}", target.failure());
+            } else if recipient.id != carol.id() {
+                assert_eq!(kind, None, "forgery {round}: {:?}", recipient.failure());
             }
         }
-        assert_eq!(summary.targets.len(), 3);
+        assert_eq!(summary.recipients.len(), 3);
         if round > 0 {
             bob.refuses().await;
         }

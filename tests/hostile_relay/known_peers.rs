@@ -25,9 +25,9 @@ async fn a_known_name_with_another_key_is_sent_nothing() {
     }
     // In a broadcast, everyone else is served.
     let summary = alice.broadcast(&[&path]).await.unwrap();
-    for target in &summary.targets {
-        let kind = target.failure().map(|failure| failure.kind());
-        let expected = (target.id == bob.id()).then_some(ErrorKind::NotTrusted);
+    for recipient in &summary.recipients {
+        let kind = recipient.failure().map(|failure| failure.kind());
+        let expected = (recipient.id == bob.id()).then_some(ErrorKind::NotTrusted);
         assert_eq!(kind, expected);
     }
     assert_eq!((listening.received().len(), carol.received().len()), (0, 1));
@@ -106,7 +106,7 @@ async fn several_names_of_one_peer_reach_it_once() {
     }
     let id = bob.id().to_string();
     let summary = alice.send(&["bob", "work laptop", &id], &[&path]).await;
-    assert_eq!(summary.as_ref().unwrap().targets.len(), 1);
+    assert_eq!(summary.as_ref().unwrap().recipients.len(), 1);
     assert_delivered(summary);
     assert_eq!(listening.received().len(), 1);
     listening.clear();

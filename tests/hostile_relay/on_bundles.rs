@@ -59,7 +59,11 @@ async fn bob_is_not_seen(
     let unseen = failure(alice.send(&[&bob.id().to_string()], &[&path]).await);
     assert_eq!(unseen.kind(), ErrorKind::NoSuchPeer, "{unseen}");
     let summary = alice.broadcast(&[&path]).await.unwrap();
-    let served: Vec<_> = summary.targets.iter().map(|target| target.id).collect();
+    let served: Vec<_> = summary
+        .recipients
+        .iter()
+        .map(|recipient| recipient.id)
+        .collect();
     assert_eq!(served, [carol.id]);
     assert_delivered(Ok(summary));
     assert_eq!((listening.received().len(), carol.received().len()), (0, 1));
@@ -184,7 +188,11 @@ async fn a_ghost_that_the_relay_adds_is_offered_nothing() {
         other => vec![other],
     });
     let summary = alice.broadcast(&[&path]).await.unwrap();
-    let served: Vec<_> = summary.targets.iter().map(|target| target.id).collect();
+    let served: Vec<_> = summary
+        .recipients
+        .iter()
+        .map(|recipient| recipient.id)
+        .collect();
     assert_eq!(served, [listening.id]);
     assert_delivered(Ok(summary));
     let unseen = failure(alice.send(&["eve"], &[&path]).await);

@@ -148,17 +148,17 @@ impl Mallory {
         mallory
     }
 
-    async fn hear(&mut self, expected: impl Fn(&PeerMessage) -> bool) -> PeerMessage {
+    async fn hear(&mut self, expected: impl Fn(&PeerMessage) -> bool) {
         let hearing = async {
             loop {
                 if let PeerEvent::Message { message, .. } = self.channel.recv().await.unwrap()
                     && expected(&message)
                 {
-                    return message;
+                    return;
                 }
             }
         };
-        timeout(LIMIT, hearing).await.expect("it is said")
+        timeout(LIMIT, hearing).await.expect("it is said");
     }
 
     async fn name(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
@@ -173,11 +173,15 @@ impl Mallory {
 
     /// Where the other says that it can be reached.
     async fn answered(&mut self) -> Vec<SocketAddr> {
-        let is_path = |message: &PeerMessage| matches!(message, PeerMessage::Path { .. });
-        let PeerMessage::Path { sealed } = self.hear(is_path).await else {
-            unreachable!("that is what was waited for");
+        let hearing = async {
+            loop {
+                if let PeerEvent::Path { message, .. } = self.channel.recv().await.unwrap() {
+                    return message.sealed;
+                }
+            }
         };
-        let opened = Candidates::open(&self.key, PathEnd::Recipient, &sealed.0, Reach::Machine);
+        let sealed = timeout(LIMIT, hearing).await.expect("it is said");
+        let opened = Candidates::open(&self.key, PathEnd::Recipient, &sealed, Reach::Machine);
         opened.unwrap().addresses
     }
 }

@@ -112,11 +112,13 @@ async fn the_relay_cannot_play_a_recipient() {
             transfer,
             from,
             message: said,
+            at,
         } if to == sender && *from == model => {
             let played = ServerToClient::Told {
                 transfer: *transfer,
                 from: victim,
                 message: said.clone(),
+                at: *at,
             };
             vec![played, message]
         }

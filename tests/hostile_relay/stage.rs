@@ -287,22 +287,22 @@ pub fn assert_unverified(summary: Result<Summary, Error>) {
 /// Asserts that every recipient got everything.
 pub fn assert_delivered(summary: Result<Summary, Error>) {
     let summary = summary.unwrap();
-    assert_eq!(summary.failure(), None, "{:?}", summary.targets);
+    assert_eq!(summary.failure(), None, "{:?}", summary.recipients);
 }
 
 /// Asserts that the one failed verification and the other got everything.
 pub fn assert_split(summary: Result<Summary, Error>, failed: PeerId, served: PeerId) {
     let summary = summary.unwrap();
-    for target in &summary.targets {
-        match target.failure() {
-            None => assert_eq!(target.id, served),
+    for recipient in &summary.recipients {
+        match recipient.failure() {
+            None => assert_eq!(recipient.id, served),
             Some(failure) => {
-                assert_eq!(target.id, failed, "{failure}");
+                assert_eq!(recipient.id, failed, "{failure}");
                 assert_eq!(failure.kind(), ErrorKind::Verification, "{failure}");
             }
         }
     }
-    assert_eq!(summary.targets.len(), 2);
+    assert_eq!(summary.recipients.len(), 2);
     assert_eq!(summary.failure().unwrap().kind(), ErrorKind::Partial);
 }
 

@@ -299,6 +299,7 @@ fn member() -> Member {
         tuning: Tuning::default(),
         roads: Roads::default(),
         direct: p2p::direct::Policy::Never,
+        relays: std::sync::Arc::default(),
         road_notes: None,
         lan: None,
         bundle_lifetime: BUNDLE_LIFETIME,

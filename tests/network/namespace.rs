@@ -3,6 +3,7 @@
 
 use std::{
     ffi::OsStr,
+    io::Write,
     process::{Command, Output},
     sync::{
         OnceLock,
@@ -28,7 +29,7 @@ pub fn available(test: &str) -> bool {
         ])
     });
     if !available {
-        eprintln!("skipped {test}: it needs root, iproute2 and nftables");
+        skipped(test, "it needs root, iproute2 and nftables");
     }
     available
 }
@@ -45,7 +46,7 @@ pub fn tun_available(test: &str) -> bool {
         ]])
     });
     if !available {
-        eprintln!("skipped {test}: it needs TUN devices (/dev/net/tun)");
+        skipped(test, "it needs TUN devices (/dev/net/tun)");
     }
     available
 }
@@ -86,9 +87,14 @@ pub fn installed(program: &str, test: &str) -> bool {
         places.iter().any(|place| place.join(program).is_file())
     });
     if !found {
-        eprintln!("skipped {test}: {program} is not installed");
+        skipped(test, &format!("{program} is not installed"));
     }
     found
+}
+
+/// Says so past what the harness captures, or nobody would see that nothing was tested.
+fn skipped(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped {test}: {why}");
 }
 
 /// A namespace, removed when it is dropped.
@@ -164,13 +170,24 @@ impl Namespace {
         run("ip", ["-n", &self.name].into_iter().chain(arguments));
     }
 
+    /// Bytes that have left it so far, over all interfaces but loopback.
+    pub fn sent(&self) -> u64 {
+        let output = run("ip", ["-n", &self.name, "-json", "-stats", "link"]);
+        let links: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let links = links.as_array().unwrap().iter();
+        links
+            .filter(|link| link["link_type"] != "loopback")
+            .map(|link| link["stats64"]["tx"]["bytes"].as_u64().unwrap())
+            .sum()
+    }
+
     /// Loads these rules of nftables inside.
     pub fn nft(&self, rules: &str) {
         let mut command = self.command("nft");
         command.args(["-f", "-"]);
         let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        std::io::Write::write_all(&mut stdin, rules.as_bytes()).unwrap();
+        stdin.write_all(rules.as_bytes()).unwrap();
         drop(stdin);
         assert!(child.wait().unwrap().success(), "{rules}");
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    common::{Lab, MIB, assert_same},
+    common::{Lab, MIB, Proc, assert_same},
     namespace::installed,
     tcp::{lab_without_udp, send_with, tcp_address},
 };
@@ -98,7 +98,56 @@ fn an_http_proxy_is_used_with_its_password_and_not_for_hosts_that_are_excepted()
     command
         .env("HTTPS_PROXY", &wrong)
         .env("NO_PROXY", "127.0.0.0/8");
-    crate::common::Proc::start(command).expect(0);
+    Proc::start(command).expect(0);
+}
+
+/// A relay that web servers pass clients on to.
+struct Site {
+    lab: Lab,
+    _relay: Proc,
+    /// Where the relay takes them.
+    behind: SocketAddr,
+    /// The relay's own.
+    invite: String,
+}
+
+impl Site {
+    /// With `web.key` and `web.crt` in its folder.
+    fn new() -> Self {
+        let (lab, relay) = Lab::with_relay(&["--tcp", "127.0.0.1:0"]);
+        let made = Command::new("openssl")
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+            ])
+            .args(["-subj", "/CN=web.example", "-keyout"])
+            .arg(lab.folder().join("web.key"))
+            .arg("-out")
+            .arg(lab.folder().join("web.crt"))
+            .output()
+            .unwrap();
+        assert!(made.status.success());
+        Self {
+            behind: tcp_address(&relay),
+            invite: lab.invite().to_owned(),
+            _relay: relay,
+            lab,
+        }
+    }
+
+    /// Sends through the web server there, both ways.
+    fn is_reached_at(&mut self, address: SocketAddr, label: &str) {
+        let lab = &mut self.lab;
+        let udp = lab.address().to_owned();
+        lab.use_invite(Some(self.invite.replace(&udp, &address.to_string())));
+        let name = format!("alice-{label}");
+        let alice = lab.listen(&name, &[]);
+        let file = lab.file("data.bin", 20 * MIB);
+        let mut send = lab.send("sender", &["--to", &name], &[&file]);
+        send.expect(0);
+        assert_eq!(send.wait_event("delivered")["road"], "tcp");
+        assert_eq!(alice.wait_event("received")["road"], "tcp");
+        assert_same(&file, &lab.out(&name).join("data.bin"));
+    }
 }
 
 #[test]
@@ -107,24 +156,10 @@ fn a_relay_behind_nginx_is_reached_whether_nginx_ends_tls_or_begins_it_anew() {
     if !installed("nginx", test) || !installed("openssl", test) {
         return;
     }
-    let (mut lab, relay) = Lab::with_relay(&["--tcp", "127.0.0.1:0"]);
-    let behind = tcp_address(&relay);
-    let invite = lab.invite().to_owned();
-    let folder = lab.folder().to_owned();
-    let (key, certificate) = (folder.join("web.key"), folder.join("web.crt"));
-    let made = Command::new("openssl")
-        .args([
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-        ])
-        .args(["-subj", "/CN=web.example", "-keyout"])
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .output()
-        .unwrap();
-    assert!(made.status.success());
+    let mut site = Site::new();
+    let folder = site.lab.folder().to_owned();
     for upstream in ["http", "https"] {
-        let address = free_address();
+        let (address, behind) = (free_address(), site.behind);
         let config = format!(
             "daemon off; worker_processes 1; pid {d}/nginx.pid; error_log {d}/nginx.log;
 events {{ worker_connections 64; }}
@@ -150,21 +185,67 @@ http {{
         );
         let config = write(&folder.join("nginx.conf"), &config);
         let nginx = Server::start("nginx", &["-c", &config], address);
-        let udp = lab.address().to_owned();
-        lab.use_invite(Some(invite.replace(&udp, &address.to_string())));
-        let name = format!("alice-{upstream}");
-        let alice = lab.listen(&name, &[]);
-        let file = lab.file("data.bin", 20 * MIB);
-        let mut send = lab.send("sender", &["--to", &name], &[&file]);
-        send.expect(0);
-        assert_eq!(send.wait_event("delivered")["road"], "tcp");
-        assert_same(&file, &lab.out(&name).join("data.bin"));
+        site.is_reached_at(address, upstream);
         let said = fs::read_to_string(folder.join("nginx.log")).unwrap_or_default();
-        drop((alice, nginx));
+        drop(nginx);
         let requests = fs::read_to_string(folder.join("access.log")).unwrap();
         assert!(
             requests.contains("GET /p2p HTTP/1.1\" 101"),
             "{requests} {said}"
         );
+    }
+}
+
+#[test]
+fn a_relay_behind_caddy_is_reached_whether_caddy_ends_tls_or_begins_it_anew() {
+    let test = "a_relay_behind_caddy_is_reached_whether_caddy_ends_tls_or_begins_it_anew";
+    if !installed("caddy", test) || !installed("openssl", test) {
+        return;
+    }
+    let mut site = Site::new();
+    let folder = site.lab.folder().to_owned();
+    for upstream in ["http", "https"] {
+        let (address, behind) = (free_address(), site.behind);
+        let anew = match upstream {
+            "https" => "transport http {\n tls_insecure_skip_verify\n versions 1.1\n }",
+            _ => "",
+        };
+        // Whoever connects to an address names no host. What Caddy answers on the same UDP port is HTTP/3.
+        let config = format!(
+            "{{
+    admin off
+    auto_https off
+    default_sni web.example
+    storage file_system {d}/caddy
+    log {{
+        output file {d}/caddy.log
+    }}
+}}
+https://:{port} {{
+    bind 127.0.0.1
+    tls {d}/web.crt {d}/web.key
+    log {{
+        output file {d}/access.log
+    }}
+    handle /p2p {{
+        reverse_proxy {upstream}://{behind} {{
+            {anew}
+        }}
+    }}
+    handle {{
+        respond \"a web site\"
+    }}
+}}
+",
+            d = folder.display(),
+            port = address.port(),
+        );
+        let config = write(&folder.join("Caddyfile"), &config);
+        let args = ["run", "--adapter", "caddyfile", "--config", &config];
+        let caddy = Server::start("caddy", &args, address);
+        site.is_reached_at(address, upstream);
+        drop(caddy);
+        let requests = fs::read_to_string(folder.join("access.log")).unwrap();
+        assert!(requests.contains("\"uri\":\"/p2p\""), "{requests}");
     }
 }

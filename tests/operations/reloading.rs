@@ -101,6 +101,20 @@ fn one_network_has_as_many_connections_as_it_may() {
     lab.run("bob", ["peers"]).expect(0);
 }
 
+/// What waits is not read, and must not use up what its sender may send before it is.
+#[test]
+fn files_that_wait_do_not_hold_up_the_one_that_is_passed_on() {
+    let (lab, _relay, _) = with_settings("[room]\nfiles = 1\n");
+    let _alice = lab.listen("alice", &[]);
+    let files: Vec<_> = (0..4)
+        .map(|n| lab.file(&format!("{n}.bin"), 12 * MIB))
+        .collect();
+    lab.send("bob", &["--to", "alice"], &files).expect(0);
+    for file in files {
+        assert_same(&file, &lab.out("alice").join(file.file_name().unwrap()));
+    }
+}
+
 #[test]
 fn a_rooms_rate_and_files_at_once_hold_until_they_are_lifted() {
     // At this rate, the test would end long before the transfer.

@@ -113,7 +113,7 @@ pub struct ServerSettings {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Limits")]
     #[serde(deserialize_with = "size")]
     pub spool_limit: Option<u64>,
-    /// Bytes held for all transfers [default: 32Mi, less in a small control group].
+    /// Bytes held for all transfers [default: 64Mi, less in a small control group].
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Limits")]
     #[serde(deserialize_with = "size")]
     pub memory_limit: Option<u64>,

@@ -14,7 +14,7 @@ use crate::{
     storage::Filter,
     transfer::{
         Observer,
-        send::{SendRequest, SourceSpec, Status, Target, To, send},
+        send::{Recipient, SendRequest, SourceSpec, Status, To, send},
     },
 };
 
@@ -76,7 +76,7 @@ impl Sends {
             let observer: Arc<dyn Observer> = Arc::new(Observed(Some(number), shared.clone()));
             let (served, failure) = match send(&member, &known, request, &observer, &end).await {
                 Ok(summary) => (
-                    summary.targets.iter().map(served).collect(),
+                    summary.recipients.iter().map(served).collect(),
                     summary.failure(),
                 ),
                 Err(error) => (Vec::new(), Some(error)),
@@ -95,14 +95,14 @@ impl Sends {
     }
 }
 
-fn served(target: &Target) -> Served {
-    let why = match (&target.status, target.failed_files.as_slice()) {
+fn served(recipient: &Recipient) -> Served {
+    let why = match (&recipient.status, recipient.failed_files.as_slice()) {
         (Status::Done, []) => None,
         (Status::Done, [(_, failure), ..]) => {
-            let failed = target.failed_files.len();
+            let failed = recipient.failed_files.len();
             Some(format!("{failed} failed: {failure:#}"))
         }
         (Status::Failed(failure) | Status::Pending(failure), _) => Some(format!("{failure:#}")),
     };
-    (target.id, target.name.clone(), why)
+    (recipient.id, recipient.name.clone(), why)
 }

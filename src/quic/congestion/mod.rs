@@ -1,14 +1,22 @@
 //! How much may be under way: see `docs/congestion.md`.
 
 mod competition;
+mod cycle;
+mod known;
 mod model;
+#[cfg(test)]
+mod path;
 mod rate;
 #[cfg(test)]
 mod rivals;
+mod round;
+mod round_trip;
 #[cfg(test)]
 mod simulation;
+mod start;
 #[cfg(test)]
 mod tests;
+mod train;
 
 use std::{
     any::Any,
@@ -16,6 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use known::PathRate;
 use model::Model;
 use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, Cubic, CubicConfig};
 use quinn_proto::RttEstimator;
@@ -24,15 +33,6 @@ use super::network;
 
 /// Below this round trip, CUBIC decides: what delays packets there is processors, not queues.
 const NEAR: Duration = Duration::from_millis(2);
-
-/// What a path was measured to carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PathRate {
-    /// Bytes per second.
-    pub rate: u64,
-    /// Without a queue.
-    pub round_trip: Duration,
-}
 
 /// Makes controllers.
 #[derive(Debug, Default)]

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{PathRate, competition::Competition, rate::DeliveryRate};
+use super::{
+    competition::Competition, cycle::Cycle, known::PathRate, rate::DeliveryRate, round::Round,
+    round_trip::RoundTrip, start::Start,
+};
 
 /// The window at the start, in packets: 93 kB, what two initial flights of TCP in one go have become
 /// (RFC 6928 has 10; measured since, content networks begin with 30 to 60).
@@ -21,17 +24,6 @@ const MARGIN_PACKETS: u64 = 12;
 /// How long the smallest round trip counts.
 const BASE_LIFETIME: Duration = Duration::from_secs(10);
 
-/// The window in each round of a cycle, in products of rate and round trip: more than the path
-/// carries, to see whether it carries more; what shows in the next round; less, so that the queue of the
-/// probe goes; then what keeps the path full.
-const CYCLE: [f64; 9] = [1.25, 1.1, 0.9, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1];
-/// What a start may begin with, at most, where the path is known: 8 ms of a gigabit each 20 ms, or 80 Mbit/s
-/// over a second.
-const KNOWN_MOST: u64 = 4 << 20;
-/// The share of what a path carried that a start begins with: others may have come meanwhile.
-const KNOWN_SHARE: f64 = 0.5;
-/// By how much the round trip may differ from what is known, or it is another path.
-const SAME_PATH: u32 = 2;
 /// After so long without anything under way, a path is no more than known.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 /// And after so long not even that.
@@ -39,30 +31,13 @@ const KNOWN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// With less delivered, in bytes, a rate says nothing.
 const MEASURED_LEAST: u64 = 1 << 20;
 
-/// What the start adds to the window for each byte that is acknowledged.
-///
-/// quinn's pace is 1.25 windows in a round trip, and the window grows meanwhile: with 1, what is under way
-/// grows by three fourths in a round trip instead of doubling.
-const START_GROWTH: f64 = 1.5;
-
-/// In the cycle: the probe's result shows.
-const SHOWS: usize = 1;
-/// In the cycle: the queue should be gone.
-const DRAINED: usize = 3;
-
-/// A round with a greater share of loss is congestion, whatever the delay.
-const LOSS_MAX: f64 = 0.05;
-/// With fewer packets lost, the share says nothing.
-const LOSS_LEAST_PACKETS: u64 = 12;
-
 /// See the module's head.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     mtu: u64,
     window: u64,
     rate: DeliveryRate,
-    /// The smallest round trip lately, and when it was seen.
-    base: Option<(Duration, Instant)>,
+    trip: RoundTrip,
     state: State,
     /// No more than this, after heavy loss.
     cap: u64,
@@ -73,11 +48,7 @@ pub(super) struct Model {
     /// The newest packet of the batch of acknowledgements that is being taken in.
     batch: Option<Instant>,
     in_flight: u64,
-    smoothed: Duration,
     rotated: Instant,
-    /// The last round trips that were measured.
-    recent: [Duration; START_SAMPLES],
-    measured: usize,
     /// Losses of packets sent until then have been answered.
     answered: Instant,
     /// Cycles for which a queue that stands is another's.
@@ -93,25 +64,14 @@ pub(super) struct Model {
     last_sent: Instant,
 }
 
-/// What happened in a round trip.
-#[derive(Debug, Clone, Copy, Default)]
-struct Round {
-    least: Option<Duration>,
-    acked: u64,
-    lost: u64,
-    peak: u64,
-    /// Whether the window was what held the sender up.
-    limited: bool,
-}
-
 #[derive(Debug, Clone)]
 enum State {
     /// Doubles each round.
-    Start { best: f64, flat: u32 },
+    Start(Start),
     /// Lets go of what the start has sent too much.
     Drain,
-    /// Goes through `CYCLE`.
-    Cruise { phase: usize, before: f64 },
+    /// Keeps the path full, and looks for more.
+    Cruise(Cycle),
     /// Sends little for two rounds, to see whose the queue is.
     Test { rounds: u32, window: u64 },
     /// Another fills the queue.
@@ -126,18 +86,15 @@ impl Model {
             mtu,
             window: INITIAL_PACKETS * mtu,
             rate: DeliveryRate::new(now),
-            base: None,
-            state: State::START,
+            trip: RoundTrip::new(),
+            state: State::Start(Start::new(now)),
             cap: MOST,
             round_start: now,
             round: Round::default(),
             last: Round::default(),
             batch: None,
             in_flight: 0,
-            smoothed: Duration::ZERO,
             rotated: now,
-            recent: [Duration::ZERO; START_SAMPLES],
-            measured: 0,
             answered: now,
             suspicion: 0,
             heavy: 0,
@@ -151,31 +108,20 @@ impl Model {
     /// Begins anew, with what is `known`.
     pub(super) fn restart(&mut self, now: Instant, known: Option<PathRate>) {
         let mtu = u16::try_from(self.mtu).unwrap_or(u16::MAX);
+        let mut trip = self.trip.clone();
+        trip.restart();
         *self = Self {
             in_flight: self.in_flight,
-            smoothed: self.smoothed,
+            trip,
             ..Self::new(now, mtu, known)
         };
-    }
-
-    /// What it believes, in a line.
-    #[cfg(test)]
-    pub(super) fn describe(&self) -> String {
-        format!(
-            "{:?} window {} rate {:.1} Mbit/s base {:?} round {:?}",
-            self.state,
-            self.window,
-            self.rate.highest() * 8e-6,
-            self.base_rtt(),
-            self.last
-        )
     }
 
     /// What the path carries, if enough was sent to tell.
     pub(super) fn measured(&self) -> Option<PathRate> {
         let known = PathRate {
             rate: self.reached as u64,
-            round_trip: self.base_rtt(),
+            round_trip: self.trip.base(),
         };
         (self.rate.delivered() >= MEASURED_LEAST && known.rate > 0).then_some(known)
     }
@@ -210,15 +156,18 @@ impl Model {
         self.round.limited |= !idled;
         self.batch = self.batch.max(Some(sent));
         match &mut self.state {
-            State::Start { .. } => {
-                // Also where the sender had less to send, or a relay's second link would begin when
-                // its first is done; but not beyond what three times as much would need.
-                let most = 3 * self.round.peak.max(self.last.peak) + INITIAL_PACKETS * self.mtu;
-                let grown = self.window + (bytes as f64 * START_GROWTH) as u64;
-                self.window = grown.min(most.max(self.window));
+            State::Start(start) => {
+                let peak = self.round.peak.max(self.last.peak);
+                self.window = start.grown(
+                    (now, sent),
+                    (self.window, bytes, peak, self.mtu),
+                    self.trip.base(),
+                    INITIAL_PACKETS * self.mtu,
+                );
             }
             State::Compete(competition) if !idled => {
-                self.window = competition.grown(now, self.window, bytes, self.mtu, self.smoothed);
+                self.window =
+                    competition.grown(now, self.window, bytes, self.mtu, self.trip.smoothed());
             }
             _ => {}
         }
@@ -231,13 +180,15 @@ impl Model {
         };
         let rtt = now.saturating_duration_since(sent);
         self.rate.sample(now, sent, idled);
-        self.take_rtt(now, rtt);
+        self.trip.take(now, rtt);
+        self.round.take_rtt(rtt);
         if let Some(known) = self.known.take() {
-            self.begin_with(known);
+            let first = known.first_window(self.trip.base());
+            tracing::debug!(?known, first, "this path may be known");
+            self.window = self.window.max(first.unwrap_or(0));
         }
-        if let State::Start { .. } = self.state
-            && self.measured >= START_SAMPLES
-            && self.recent.iter().min() > Some(&(self.base_rtt() + start_delay(self.base_rtt())))
+        if let State::Start(_) = self.state
+            && self.trip.has_grown()
         {
             self.leave_start(now, "delay");
         }
@@ -262,68 +213,23 @@ impl Model {
             self.window = LEAST_PACKETS * self.mtu;
             return;
         }
-        let heavy = self.heavy_loss();
+        let heavy = self.round.is_heavy(&self.last, self.mtu);
         if let State::Compete(competition) = &mut self.state {
-            self.window = competition.cut(now, self.window, self.mtu, (self.smoothed, heavy));
-        } else if matches!(self.state, State::Start { .. }) && heavy {
+            self.window =
+                competition.cut(now, self.window, self.mtu, (self.trip.smoothed(), heavy));
+        } else if matches!(self.state, State::Start(_)) && heavy {
             self.leave_start(now, "loss");
         }
     }
 
-    /// Starts with a share of what the path carried lately, if it is that path by its round trip
-    /// (RFC 9959). The start ends at the first sign that it is too much, as ever.
-    fn begin_with(&mut self, known: PathRate) {
-        let base = self.base_rtt();
-        if base < known.round_trip / SAME_PATH || base > known.round_trip * SAME_PATH {
-            return;
-        }
-        let share = self.product(known.rate as f64) * KNOWN_SHARE;
-        tracing::debug!(?known, ?base, share, "this path is known");
-        self.window = self.window.max((share as u64).min(KNOWN_MOST));
-    }
-
-    fn take_rtt(&mut self, now: Instant, rtt: Duration) {
-        self.smoothed = match self.smoothed.is_zero() {
-            true => rtt,
-            false => (self.smoothed * 7 + rtt) / 8,
-        };
-        self.round.least = Some(self.round.least.map_or(rtt, |least| least.min(rtt)));
-        self.recent[self.measured % START_SAMPLES] = rtt;
-        self.measured += 1;
-        match self.base {
-            Some((base, _)) if rtt > base => {}
-            _ => self.base = Some((rtt, now)),
-        }
-    }
-
-    /// The queue in the last round and this, at its smallest, over the smallest round trip.
-    fn queue(&self) -> Duration {
-        let least = match (self.round.least, self.last.least) {
-            (Some(this), Some(last)) => this.min(last),
-            (this, last) => this.or(last).unwrap_or_default(),
-        };
-        least.saturating_sub(self.base_rtt())
-    }
-
-    fn base_rtt(&self) -> Duration {
-        self.base.map_or(Duration::ZERO, |(base, _)| base)
-    }
-
     /// Whether it is known that the path's round trip is at least so long.
     pub(super) fn is_farther(&self, round_trip: Duration) -> bool {
-        self.measured >= START_SAMPLES && self.base_rtt() >= round_trip
+        self.trip.is_at_least(round_trip)
     }
 
     /// What is under way at the path's rate without a queue, in bytes.
     fn product(&self, rate: f64) -> f64 {
-        rate * self.base_rtt().as_secs_f64()
-    }
-
-    /// Whether so much is lost that it cannot be chance.
-    fn heavy_loss(&self) -> bool {
-        let lost = self.round.lost + self.last.lost;
-        let all = lost + self.round.acked + self.last.acked;
-        lost > LOSS_LEAST_PACKETS * self.mtu && lost as f64 > LOSS_MAX * all as f64
+        rate * self.trip.base().as_secs_f64()
     }
 
     fn leave_start(&mut self, now: Instant, why: &str) {
@@ -333,7 +239,7 @@ impl Model {
             why,
             window = self.window,
             product,
-            base = ?self.base_rtt(),
+            base = ?self.trip.base(),
             least = ?self.round.least,
             "start is over"
         );
@@ -343,10 +249,10 @@ impl Model {
 
     fn end_round(&mut self, now: Instant) {
         let idle = !self.round.limited;
-        let heavy = self.heavy_loss();
+        let heavy = self.round.is_heavy(&self.last, self.mtu);
         tracing::debug!(state = ?self.state, window = self.window, rate = self.rate.highest() * 8e-6,
-            latest = self.rate.latest() * 8e-6, round = ?self.round, base = ?self.base_rtt(), "round");
-        if heavy && !matches!(self.state, State::Start { .. } | State::Compete(_)) {
+            latest = self.rate.latest() * 8e-6, round = ?self.round, base = ?self.trip.base(), "round");
+        if heavy && !matches!(self.state, State::Start(_) | State::Compete(_)) {
             self.cap = (self.window as f64 * 0.85) as u64;
             self.rate.forget();
             self.answered = now;
@@ -363,26 +269,26 @@ impl Model {
         if !idle {
             self.reached = self.rate.highest();
         }
-        if !heavy && !idle && matches!(self.state, State::Cruise { phase: DRAINED, .. }) {
+        if !heavy && !idle && self.is_drained() {
             self.heavy = 0;
         }
         let state = std::mem::replace(&mut self.state, State::Drain);
         self.state = match state {
-            State::Start { best, flat } => self.next_of_start(now, best, flat, idle),
-            // The start may have ended early: see at once whether the path carries more.
-            State::Drain => State::Cruise {
-                phase: 0,
-                before: self.rate.highest(),
+            State::Start(mut start) => match start.is_full(self.rate.highest(), idle) {
+                true => {
+                    self.leave_start(now, "flat");
+                    State::Drain
+                }
+                false => State::Start(start),
             },
+            // The start may have ended early: see at once whether the path carries more.
+            State::Drain => State::Cruise(Cycle::probe(self.rate.highest())),
             // Nothing is learnt while there is little to send.
-            cruise @ State::Cruise { .. } if idle => cruise,
-            State::Cruise { phase, before } => self.next_of_cruise(now, phase, before),
+            cruise @ State::Cruise(_) if idle => cruise,
+            State::Cruise(cycle) => self.next_of_cruise(now, cycle),
             State::Test { rounds, window } => self.next_of_test(now, rounds, window),
             State::Compete(competition) => match competition.is_to_test(now) {
-                _ if self.is_empty_for_long() => State::Cruise {
-                    phase: DRAINED + 1,
-                    before: 0.0,
-                },
+                _ if self.is_empty_for_long() => State::Cruise(Cycle::without_queue()),
                 true => State::Test {
                     rounds: 0,
                     window: self.window,
@@ -400,46 +306,19 @@ impl Model {
             State::Compete(_) | State::Test { .. } => 6 * BASE_LIFETIME,
             _ => BASE_LIFETIME,
         };
-        if let Some((_, at)) = self.base
-            && now.saturating_duration_since(at) > lifetime
-            && let Some(least) = self.round.least
-        {
-            self.base = Some((least, now));
-        }
+        self.trip.expire(now, lifetime, self.round.least);
         self.round_start = now;
         self.last = std::mem::take(&mut self.round);
         self.round.peak = self.in_flight;
     }
 
-    fn next_of_start(&mut self, now: Instant, best: f64, flat: u32, idle: bool) -> State {
-        let rate = self.rate.highest();
-        if idle || rate > best * 1.25 {
-            return State::Start {
-                best: rate.max(best),
-                flat: 0,
-            };
-        }
-        if flat + 1 < FLAT_ROUNDS {
-            return State::Start {
-                best,
-                flat: flat + 1,
-            };
-        }
-        self.leave_start(now, "flat");
-        State::Drain
+    fn is_drained(&self) -> bool {
+        matches!(self.state, State::Cruise(cycle) if cycle.is_drained())
     }
 
-    fn next_of_cruise(&mut self, now: Instant, phase: usize, before: f64) -> State {
-        let next = (phase + 1) % CYCLE.len();
-        if phase == SHOWS && self.rate.latest() > before * 1.1 && !self.queue_stands() {
-            // The path carries more: on with it.
-            return State::Cruise {
-                phase: 0,
-                before: self.rate.latest(),
-            };
-        }
-        if phase == DRAINED {
-            let stands = self.queue_stands();
+    fn next_of_cruise(&mut self, now: Instant, cycle: Cycle) -> State {
+        let stands = self.queue_stands();
+        if cycle.is_drained() {
             if stands && self.suspicion > 0 {
                 // It was gone when it was tested, and is back: nobody but another can have filled it.
                 self.suspicion = 0;
@@ -455,14 +334,7 @@ impl Model {
                 };
             }
         }
-        let before = match next {
-            0 => self.rate.highest(),
-            _ => before,
-        };
-        State::Cruise {
-            phase: next,
-            before,
-        }
+        State::Cruise(cycle.next(self.rate.latest(), self.rate.highest(), stands))
     }
 
     fn next_of_test(&mut self, now: Instant, rounds: u32, window: u64) -> State {
@@ -470,19 +342,13 @@ impl Model {
             let rounds = rounds + 1;
             return State::Test { rounds, window };
         }
-        let stands = self
-            .round
-            .least
-            .is_some_and(|least| least > self.base_rtt() + queue_delay(self.base_rtt()));
-        tracing::debug!(stands, window, least = ?self.round.least, base = ?self.base_rtt(), "test of the queue");
+        let stands = self.trip.shows_queue(self.round.least.unwrap_or_default());
+        tracing::debug!(stands, window, least = ?self.round.least, base = ?self.trip.base(), "test of the queue");
         if stands {
             self.window = window;
             State::Compete(Competition::new(now, window))
         } else {
-            State::Cruise {
-                phase: DRAINED + 1,
-                before: 0.0,
-            }
+            State::Cruise(Cycle::without_queue())
         }
     }
 
@@ -490,8 +356,7 @@ impl Model {
     fn is_empty_for_long(&mut self) -> bool {
         let least = self.round.least.unwrap_or_default();
         // Where something is lost there is one, and the smallest round trip was never without.
-        let queue = least > self.base_rtt() + queue_delay(self.base_rtt());
-        self.empty = match queue || self.round.lost > 0 {
+        self.empty = match self.trip.shows_queue(least) || self.round.lost > 0 {
             true => 0,
             false => self.empty + 1,
         };
@@ -503,7 +368,7 @@ impl Model {
     }
 
     fn queue_stands(&self) -> bool {
-        self.queue() > queue_delay(self.base_rtt())
+        self.trip.shows_queue(self.round.least_of(&self.last))
     }
 
     /// Sets the window that the state asks for.
@@ -511,12 +376,9 @@ impl Model {
         let margin = MARGIN_PACKETS * self.mtu;
         let product = self.product(self.rate.highest()).min(MOST as f64);
         let window = match &self.state {
-            State::Start { .. } | State::Compete(_) => return,
+            State::Start(_) | State::Compete(_) => return,
             State::Drain => (product * 0.9) as u64,
-            State::Cruise { phase, .. } if *phase + 1 == DRAINED => {
-                (product * CYCLE[*phase]) as u64
-            }
-            State::Cruise { phase, .. } => (product * CYCLE[*phase]) as u64 + margin,
+            State::Cruise(cycle) => cycle.window(product, margin),
             State::Test { .. } => (self.product(self.rate.latest()) * 0.6) as u64,
         };
         if product > 0.0 {
@@ -525,14 +387,6 @@ impl Model {
     }
 }
 
-impl State {
-    const START: Self = Self::Start { best: 0.0, flat: 0 };
-}
-
-/// Rounds of the start without a fourth more that show that the path is full.
-const FLAT_ROUNDS: u32 = 3;
-/// Round trips in a row that must have grown for the start to be over.
-const START_SAMPLES: usize = 16;
 /// Rounds in which little is sent, to see whose the queue is.
 const TEST_ROUNDS: u32 = 3;
 /// Cycles for which it is remembered that a queue stood.
@@ -543,13 +397,3 @@ const HEAVY_MAX: u32 = 3;
 const EMPTY_ROUNDS: u32 = 16;
 /// While there is little to send, rates are forgotten round by round only so often.
 const IDLE_ROUND: Duration = Duration::from_secs(1);
-
-/// By how much the round trip grows where the start has filled the path.
-fn start_delay(base: Duration) -> Duration {
-    (base / 8).clamp(Duration::from_millis(4), Duration::from_millis(16))
-}
-
-/// A queue that is not ours, or of a path that has become slower.
-fn queue_delay(base: Duration) -> Duration {
-    (base / 8).clamp(Duration::from_millis(4), Duration::from_millis(20))
-}

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{rate::DeliveryRate, simulation::PACKET};
+use super::{path::PACKET, rate::DeliveryRate};
 
 const PACKET_SIZE: f64 = PACKET as f64;
 

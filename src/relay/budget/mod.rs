@@ -45,7 +45,7 @@ struct Inner {
 
 impl Budget {
     /// The default limit on memory, in bytes: eight files at their full window.
-    pub const MEMORY_LIMIT: u64 = 32 * 1024 * 1024;
+    pub const MEMORY_LIMIT: u64 = 64 * 1024 * 1024;
 
     /// The default limit on disk, in bytes.
     pub const SPOOL_LIMIT: u64 = 1024 * 1024 * 1024;
@@ -112,6 +112,11 @@ impl Budget {
     /// Whether so much memory is held that who stalls is waited for no longer.
     pub(super) fn is_short(&self) -> bool {
         self.0.memory.used() >= self.0.memory.limit() / 4 * 3
+    }
+
+    /// Whether less than a quarter of the memory is held.
+    pub(super) fn is_mostly_free(&self) -> bool {
+        self.0.memory.used() < self.0.memory.limit() / 4
     }
 
     /// A share that may hold all of it: of a test, or a benchmark.

@@ -4,6 +4,7 @@ use std::{ops::Range, time::Duration};
 
 use tokio::time::Instant;
 
+use super::destination::Start;
 use crate::protocol::Code;
 
 /// The cursors of a file's recipients, each in its slot.
@@ -20,8 +21,8 @@ pub(super) struct Cursor {
     position: u64,
     pinned: bool,
     moved_at: Option<Instant>,
-    /// The first chunk that it gets.
-    pub(super) first_chunk: u32,
+    /// Where its part begins, if it does not get all chunks.
+    pub(super) start: Option<Start>,
 }
 
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Cursors {
                 position: 0,
                 pinned: true,
                 moved_at: None,
-                first_chunk: 0,
+                start: None,
             })
         };
         Self {

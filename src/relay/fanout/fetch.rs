@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::spool::SpoolRead;
+use super::{destination::Start, spool::SpoolRead};
 use crate::protocol::Code;
 
 /// What a recipient gets next.
@@ -27,11 +27,11 @@ pub(super) enum Source {
     Spool(SpoolRead),
 }
 
-/// That a recipient does not get all chunks.
+/// That a recipient does not get the frames as they are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Skip {
-    /// The first that it gets.
-    pub(super) first_chunk: u32,
+    /// What it gets.
+    pub(super) start: Start,
     /// How many bytes, from where it is, belong to the head.
     pub(super) head_left: u64,
 }

@@ -2,12 +2,14 @@
 
 use bytes::{Buf, Bytes};
 
+use super::destination::Start;
 use crate::protocol::{FRAME_HEADER_LEN, FrameError, FrameHeader, FrameKind};
 
-/// Takes the chunks before a first one out of a stream of frames, without copying the others.
+/// Takes the chunks before a first one out of a stream of frames, without copying the others, and puts
+/// a plan in after the head.
 #[derive(Debug)]
 pub(super) struct FrameFilter {
-    first_chunk: u32,
+    start: Start,
     state: State,
 }
 
@@ -29,9 +31,9 @@ const AT_HEADER: State = State::Header {
 
 impl FrameFilter {
     /// A filter whose next `unparsed` bytes pass as they are: the rest of a head.
-    pub(super) fn new(first_chunk: u32, unparsed: u64) -> Self {
+    pub(super) fn new(start: Start, unparsed: u64) -> Self {
         Self {
-            first_chunk,
+            start,
             state: State::Payload {
                 left: unparsed,
                 passes: true,
@@ -49,7 +51,15 @@ impl FrameFilter {
         while run < piece.len() {
             let rest = &piece[run..];
             match &mut self.state {
-                State::Payload { left: 0, .. } => self.state = AT_HEADER,
+                State::Payload { left: 0, .. } => match self.start.plan.take() {
+                    Some(plan) if run == 0 => return Ok(Some(plan)),
+                    // After what of the head is in this piece.
+                    Some(plan) => {
+                        self.start.plan = Some(plan);
+                        break;
+                    }
+                    None => self.state = AT_HEADER,
+                },
                 State::Payload { left, passes: true } => {
                     let taken = at_most(*left, rest.len());
                     *left -= taken as u64;
@@ -101,7 +111,7 @@ impl FrameFilter {
         let header = FrameHeader::decode(header)?;
         let passes = match header.kind {
             FrameKind::Head | FrameKind::Trailer => true,
-            FrameKind::Chunk | FrameKind::ChunkZstd => header.index >= self.first_chunk,
+            FrameKind::Chunk | FrameKind::ChunkZstd => header.index >= self.start.first_chunk,
             FrameKind::Plan => {
                 return Err(FrameError::Unknown {
                     what: "second plan, of kind",
@@ -132,6 +142,11 @@ mod tests {
         out
     }
 
+    fn from_chunk(first_chunk: u32) -> FrameFilter {
+        let plan = None;
+        FrameFilter::new(Start { first_chunk, plan }, 0)
+    }
+
     fn passed(filter: &mut FrameFilter, mut piece: Bytes) -> Vec<u8> {
         let mut out = Vec::new();
         while let Some(run) = filter.next(&mut piece).unwrap() {
@@ -148,6 +163,7 @@ mod tests {
             lens in prop::collection::vec(0usize..40, 0..12),
             first in 0u32..14,
             head_left in 0usize..20,
+            has_plan in any::<bool>(),
             cuts in prop::collection::vec(1usize..30, 1..40),
         ) {
             let head = vec![9; head_left];
@@ -164,7 +180,10 @@ mod tests {
             sent.extend_from_slice(&trailer);
             wanted.extend_from_slice(&trailer);
 
-            let mut filter = FrameFilter::new(first, head_left as u64);
+            let plan: Option<Bytes> = has_plan.then(|| frame(FrameKind::Plan, 0, 36).into());
+            wanted.splice(head_left..head_left, plan.clone().unwrap_or_default());
+
+            let mut filter = FrameFilter::new(Start { first_chunk: first, plan }, head_left as u64);
             let (mut sent, mut got) = (Bytes::from(sent), Vec::new());
             for cut in cuts.into_iter().cycle() {
                 if sent.is_empty() {
@@ -184,7 +203,7 @@ mod tests {
         sent.extend(frame(FrameKind::Trailer, 0, 9));
         let mut piece = Bytes::from(sent);
         let (at, len) = (piece.as_ptr(), piece.len());
-        let run = FrameFilter::new(4, 0).next(&mut piece).unwrap().unwrap();
+        let run = from_chunk(4).next(&mut piece).unwrap().unwrap();
         assert_eq!((run.as_ptr(), run.len()), (at, len));
     }
 
@@ -196,7 +215,7 @@ mod tests {
             [1, 0, 0, 0, 0, 0, 0, 0],
         ] {
             let mut piece = Bytes::copy_from_slice(&bad);
-            assert!(FrameFilter::new(1, 0).next(&mut piece).is_err());
+            assert!(from_chunk(1).next(&mut piece).is_err());
         }
     }
 }

@@ -6,11 +6,12 @@ use tracing::debug;
 
 use super::{
     allocations::{Allocation, Allocations},
+    destination::{Destination, Start},
     ports::Inlet,
     preamble::{Found, Preamble},
     shared::Shared,
 };
-use crate::protocol::{Code, PeerId, PlanEntry};
+use crate::protocol::{Code, PlanEntry};
 
 /// Reads the stream into blocks and publishes what each read gave at once, so that nothing waits
 /// for a block to fill; `received` counts along.
@@ -20,7 +21,7 @@ use crate::protocol::{Code, PeerId, PlanEntry};
 /// stream that does not start as a file's does.
 pub(super) async fn ingest<I: Inlet>(
     inlet: &mut I,
-    peers: &[PeerId],
+    peers: &[Destination],
     shared: &Shared,
     received: &mut u64,
 ) -> Result<(), Code> {
@@ -57,11 +58,14 @@ pub(super) async fn ingest<I: Inlet>(
     }
 }
 
-/// The slot and first chunk of each recipient that the plan names. Of two entries for one
+/// The slot and start of each recipient that the plan names. Of two entries for one
 /// recipient the later counts; others than recipients are ignored.
-fn slots(peers: &[PeerId], plan: &[PlanEntry]) -> Vec<(usize, u32)> {
+fn slots(peers: &[Destination], plan: &[PlanEntry]) -> Vec<(usize, Start)> {
     let first: HashMap<_, _> = plan.iter().map(|e| (e.peer, e.first_chunk)).collect();
-    let planned = |(slot, peer)| Some((slot, *first.get(peer)?));
+    let planned = |(slot, to): (usize, &Destination)| {
+        let start = to.start(|peer| first.get(peer).copied());
+        Some((slot, start?))
+    };
     peers.iter().enumerate().filter_map(planned).collect()
 }
 

@@ -22,6 +22,8 @@
 //!   [`Code::Behind`](crate::protocol::Code::Behind), and may resume.
 //! - **Plan.** The relay takes the sender's plan out of the stream; recipients that need not all
 //!   chunks get theirs through a filter, all others get bytes that nobody has looked at.
+//! - **Another relay** is one recipient, whoever is behind it: it gets the file once, from the first chunk
+//!   that any of them needs, with its part of the plan, and does all of this again.
 //!
 //! Everything for one file is polled by the one task that awaits [`relay_file`]. Recipients as tasks
 //! of their own would gain no parallelism that matters (the work is in the connections' drivers,
@@ -33,6 +35,7 @@ mod block;
 mod blocks;
 mod config;
 mod cursor;
+mod destination;
 mod fetch;
 mod filter;
 mod ingest;
@@ -51,6 +54,7 @@ mod tests;
 
 pub use super::budget::Budget;
 pub use config::FanoutConfig;
+pub use destination::Destination;
 pub use ports::{Inlet, Outlet};
 pub use relay::relay_file;
 pub use report::{Delivery, Outcome, Report};

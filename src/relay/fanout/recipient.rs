@@ -88,7 +88,7 @@ impl Recipient<'_> {
                 }
             };
             if let (None, Some(skip)) = (&filter, skip) {
-                filter = Some(FrameFilter::new(skip.first_chunk, skip.head_left));
+                filter = Some(FrameFilter::new(skip.start, skip.head_left));
             }
             let len = piece.len();
             match &mut filter {

@@ -7,14 +7,14 @@ use tokio::select;
 
 use super::{
     super::budget::Share,
-    FanoutConfig,
+    Destination, FanoutConfig,
     ingest::ingest,
     ports::{Inlet, Outlet},
     recipient::Recipient,
     report::{Delivery, Outcome, Report},
     shared::Shared,
 };
-use crate::protocol::{Code, PeerId};
+use crate::protocol::Code;
 
 /// Relays one file: reads `inlet` to its end, and writes it to the outlet of every recipient.
 ///
@@ -27,9 +27,9 @@ use crate::protocol::{Code, PeerId};
 /// Returns when the last recipient's part has ended. Dropping the future earlier resets every open
 /// outlet with [`Code::PeerGone`] and drops the inlet. Needs a Tokio runtime with its timer; blocks
 /// no thread but those of its blocking pool.
-pub async fn relay_file<I, O, F>(
+pub async fn relay_file<I, O, F, D>(
     mut inlet: I,
-    recipients: Vec<(PeerId, F)>,
+    recipients: Vec<(D, F)>,
     config: &FanoutConfig,
     share: &Share,
 ) -> Report
@@ -37,12 +37,14 @@ where
     I: Inlet,
     O: Outlet,
     F: Future<Output = Result<O, Code>> + Send,
+    D: Into<Destination>,
 {
-    let (peers, opens): (Vec<_>, Vec<_>) = recipients.into_iter().unzip();
+    let split = |(to, open): (D, F)| -> (Destination, F) { (to.into(), open) };
+    let (peers, opens): (Vec<_>, Vec<_>) = recipients.into_iter().map(split).unzip();
     let shared = Shared::new(peers.len(), config, share);
-    let serve = |(slot, open)| {
+    let serve = |(slot, open): (usize, F)| {
         let recipient = Recipient {
-            peer: peers[slot],
+            peer: peers[slot].id(),
             slot,
             shared: &shared,
             share,

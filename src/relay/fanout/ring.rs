@@ -12,6 +12,7 @@ use super::{
     block::block_size,
     blocks::Blocks,
     cursor::{Cursor, Cursors},
+    destination::Start,
     fetch::{Fetch, Skip, Source},
     patience::Patience,
     spool::{NoRoom, Segment, Spool, SpoolWrite},
@@ -185,13 +186,13 @@ impl Ring {
         self.ended = true;
     }
 
-    /// Leaves the chunks before `first_chunk` out for the recipient in `slot`.
+    /// Leaves the chunks before its first out for the recipient in `slot`.
     ///
     /// Everything so far is the head, and nobody has had more than that.
-    pub(super) fn skip(&mut self, slot: usize, first_chunk: u32) {
+    pub(super) fn skip(&mut self, slot: usize, start: Start) {
         self.head_end = self.blocks.end();
         if let Some(cursor) = self.cursors.get_mut(slot) {
-            cursor.first_chunk = first_chunk;
+            cursor.start = Some(start);
         }
     }
 
@@ -223,8 +224,8 @@ impl Ring {
             debug_assert!(false, "bytes left memory before they were in the spool");
             return Fetch::Stop(Code::Internal);
         };
-        let skip = (cursor.first_chunk > 0).then(|| Skip {
-            first_chunk: cursor.first_chunk,
+        let skip = cursor.start.as_ref().map(|start| Skip {
+            start: start.clone(),
             head_left: self.head_end.saturating_sub(position),
         });
         Fetch::Bytes(source, skip)

@@ -16,6 +16,7 @@ use super::{
     super::budget::{Counted, Share},
     FanoutConfig,
     allocations::{Allocation, Allocations},
+    destination::Start,
     fetch::{Fetch, Skip, Source},
     ring::{Admit, NextWrite, Ring},
 };
@@ -100,12 +101,12 @@ impl Shared {
     }
 
     /// Applies a plan to the recipient in each slot that `slot_of` finds.
-    pub(super) fn plan(&self, plan: impl IntoIterator<Item = (usize, u32)>) {
-        for (slot, first_chunk) in plan {
-            if first_chunk == PlanEntry::NOTHING {
+    pub(super) fn plan(&self, plan: impl IntoIterator<Item = (usize, Start)>) {
+        for (slot, start) in plan {
+            if start.first_chunk == PlanEntry::NOTHING {
                 self.stop(slot, Code::NotNeeded);
             } else {
-                self.ring().skip(slot, first_chunk);
+                self.ring().skip(slot, start);
             }
         }
     }

@@ -1,8 +1,4 @@
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, time::Duration, time::Instant};
 
 use super::*;
 use crate::storage::{Source, Totals, testing::scale};
@@ -25,9 +21,12 @@ fn tree(files: &[&str]) -> tempfile::TempDir {
 
 fn walk(roots: &[&Path], exclude: &[&str]) -> (Vec<Entry>, Vec<StorageError>) {
     let roots: Vec<PathBuf> = roots.iter().map(|root| root.to_path_buf()).collect();
-    let mut entries = Vec::new();
-    let mut errors = Vec::new();
-    for entry in Source::new(&roots, filter(exclude)).unwrap().walk() {
+    walk_with(&roots, filter(exclude))
+}
+
+fn walk_with(roots: &[PathBuf], filter: Filter) -> (Vec<Entry>, Vec<StorageError>) {
+    let (mut entries, mut errors) = (Vec::new(), Vec::new());
+    for entry in Source::new(roots, filter).unwrap().walk() {
         match entry {
             Ok(entry) => entries.push(entry),
             Err(error) => errors.push(error),
@@ -142,16 +141,12 @@ fn patterns_are_those_of_gitignore() {
         "t/e",
     ]);
     let root = temp.path().join("t");
+    let (everything, _) = walk(&[&root], &[]);
     let all = |but: &[&str]| {
-        let everything = paths(&walk(&[&root], &[]).0.clone())
-            .into_iter()
-            .map(str::to_owned)
-            .collect::<Vec<_>>();
-        let left = |path: &&String| {
-            !but.iter()
-                .any(|b| path == b || path.starts_with(&format!("{b}/")))
-        };
-        everything.iter().filter(left).cloned().collect::<Vec<_>>()
+        let is_left_out = |path: &str, b: &str| path == b || path.starts_with(&format!("{b}/"));
+        let mut left = paths(&everything);
+        left.retain(|path| !but.iter().any(|b| is_left_out(path, b)));
+        left
     };
     for (patterns, left_out) in [
         (&["e/"][..], &["t/src/e", "t/src/deep/er/e"][..]),
@@ -172,8 +167,8 @@ fn patterns_are_those_of_gitignore() {
     let list = temp.path().join("list");
     fs::write(&list, "*.o\ntarget/\n").unwrap();
     let both = Filter::new(&["!keep.o".to_owned()], std::slice::from_ref(&list)).unwrap();
-    let source = Source::new(std::slice::from_ref(&root), both).unwrap();
-    let found: Vec<Entry> = source.walk().map(Result::unwrap).collect();
+    let (found, errors) = walk_with(&[root], both);
+    assert!(errors.is_empty());
     assert_eq!(paths(&found), all(&["t/a.o", "t/target", "t/src/target"]));
     let wrong = Filter::new(&["a[".to_owned()], &[]).unwrap_err();
     assert!(
@@ -201,8 +196,8 @@ fn what_git_ignores_can_be_left_out() {
     fs::write(at("sub/t/.gitignore"), "!keep.log\n*.tmp\n").unwrap();
     fs::write(at("sub/t/d/.gitignore"), "/x.bin\n").unwrap();
     let found = |filter: Filter| {
-        let source = Source::new(&[at("sub/t")], filter).unwrap();
-        let entries: Vec<Entry> = source.walk().map(Result::unwrap).collect();
+        let (entries, errors) = walk_with(&[at("sub/t")], filter);
+        assert!(errors.is_empty());
         paths(&entries).join(" ")
     };
     assert_eq!(
@@ -228,8 +223,8 @@ fn what_is_ours_is_left_out_wherever_the_tree_begins() {
         ("home/u/p2p", "p2p", 2),
         ("home/u/f", "f", 0),
     ] {
-        let source = Source::new(&[at(root)], filter.clone()).unwrap();
-        let entries: Vec<Entry> = source.walk().map(Result::unwrap).collect();
+        let (entries, errors) = walk_with(&[at(root)], filter.clone());
+        assert!(errors.is_empty());
         assert_eq!(paths(&entries).join(" "), expected, "{root}");
         assert_eq!(filter.own_below(&[at(root)]).len(), left_out, "{root}");
     }
@@ -310,18 +305,11 @@ fn special_files_and_special_bits_are_not_sent() {
     let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
     let (entries, errors) = walk(&[&root], &[]);
     assert_eq!(paths(&entries), ["t", "t/a", "t/suid"]);
-    let executable: Vec<&str> = entries
-        .iter()
-        .filter(|entry| entry.executable)
-        .map(|entry| entry.path.as_str())
-        .collect();
+    let executable = entries.iter().filter(|entry| entry.executable);
+    let executable: Vec<&str> = executable.map(|entry| entry.path.as_str()).collect();
     assert_eq!(executable, ["t/suid"]);
-    assert_eq!(errors.len(), 2);
-    assert!(
-        errors
-            .iter()
-            .all(|e| matches!(e, StorageError::Special { .. }))
-    );
+    let is_special = |e: &StorageError| matches!(e, StorageError::Special { .. });
+    assert!(errors.len() == 2 && errors.iter().all(is_special));
 }
 
 #[cfg(target_os = "linux")]
@@ -347,10 +335,7 @@ fn a_name_that_cannot_be_shown_is_replaced_or_refused_and_does_not_stop_the_rest
     assert_eq!(paths(&entries), all);
     let replaced = entries.iter().filter(|entry| entry.replaced).count();
     assert_eq!(replaced, 3);
-    let strict = Source::new(&[root], Filter::default().with_strict_names()).unwrap();
-    let (entries, errors): (Vec<_>, Vec<_>) = strict.walk().partition(Result::is_ok);
-    let entries: Vec<_> = entries.into_iter().map(Result::unwrap).collect();
-    let errors: Vec<_> = errors.into_iter().map(Result::unwrap_err).collect();
+    let (entries, errors) = walk_with(&[root], Filter::default().with_strict_names());
     assert_eq!(paths(&entries), ["t", "t/a", "t/b:c", "t/b:c/aux.", "t/z"]);
     let mut texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     texts.sort();

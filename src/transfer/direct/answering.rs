@@ -5,13 +5,8 @@ use std::time::{Duration, Instant};
 use tokio::{sync::mpsc, time::sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Conversation, Hub, hub::Place};
-use crate::{
-    direct::{Probe, Punch},
-    protocol::{Code, PeerMessage},
-    quic::Link,
-    sealing::PathEnd,
-};
+use super::{Conversation, Hub, PathMessage, hub::Place, search::Search};
+use crate::{protocol::Code, quic::Link, sealing::PathEnd};
 
 /// Messages of the sender that wait.
 const NAMED: usize = 4;
@@ -23,14 +18,14 @@ const ROUNDS: (usize, Duration) = (16, Duration::from_secs(3));
 /// The recipient's end of a direct path, for as long as the transfer lasts.
 #[derive(Debug)]
 pub(in crate::transfer) struct Answering {
-    named: mpsc::Sender<Vec<u8>>,
+    named: mpsc::Sender<PathMessage>,
     _over: DropGuard,
 }
 
 impl Answering {
     /// The sender has said, sealed, where it can be reached.
-    pub(in crate::transfer) fn on_path(&self, sealed: Vec<u8>) {
-        let _ = self.named.try_send(sealed);
+    pub(in crate::transfer) fn on_path(&self, message: PathMessage) {
+        let _ = self.named.try_send(message);
     }
 }
 
@@ -54,7 +49,7 @@ pub(in crate::transfer) fn answer(hub: &Hub, conversation: Conversation) -> Answ
     }
 }
 
-async fn serve(hub: &Hub, conversation: &Conversation, mut names: mpsc::Receiver<Vec<u8>>) {
+async fn serve(hub: &Hub, conversation: &Conversation, mut names: mpsc::Receiver<PathMessage>) {
     let Some(mut place) = hub.enter(&conversation.key, conversation.peer.id, PathEnd::Recipient)
     else {
         return;
@@ -62,26 +57,34 @@ async fn serve(hub: &Hub, conversation: &Conversation, mut names: mpsc::Receiver
     let mut round = Round {
         hub,
         conversation,
-        punch: None,
+        search: None,
         begun: None,
         left: ROUNDS.0,
     };
     loop {
-        let until = round.send(&place);
+        let until = round.send(&mut place);
+        let arrival = async {
+            match &round.search {
+                Some(search) => search.arrival().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            sealed = names.recv() => match sealed {
-                Some(sealed) => round.on_path(&sealed).await,
+            message = names.recv() => match message {
+                Some(message) => round.on_path(&message, &mut place).await,
                 None => return,
             },
-            probed = place.probes.recv() => match probed {
-                Some((probe, from)) => if let Some(punch) = &mut round.punch {
-                    punch.received(&probe, from, Instant::now());
-                },
-                None => return,
+            probed = place.probes.recv() => match (probed, &mut round.search) {
+                (Some(probed), Some(search)) => search.on_probe(probed),
+                (Some(_), None) => {}
+                (None, _) => return,
+            },
+            arrival = arrival => if let Some(search) = &mut round.search {
+                search.on_arrival(arrival, &mut place);
             },
             link = place.links.recv() => match link {
                 Some(link) => {
-                    round.punch = None;
+                    round.search = None;
                     use_link(hub, conversation, link);
                 }
                 None => return,
@@ -95,46 +98,43 @@ async fn serve(hub: &Hub, conversation: &Conversation, mut names: mpsc::Receiver
 struct Round<'a> {
     hub: &'a Hub,
     conversation: &'a Conversation,
-    punch: Option<Punch>,
+    search: Option<Search<'a>>,
     begun: Option<Instant>,
     left: usize,
 }
 
 impl Round<'_> {
     /// Sends what is due; when there will be more.
-    fn send(&mut self, _place: &Place) -> Option<Instant> {
-        let now = Instant::now();
-        let punch = self.punch.as_mut()?;
-        while let Some((probe, to)) = punch.poll_transmit(now) {
-            self.hub.probe(&self.conversation.key, &probe, to);
-        }
-        let until = punch.next_timeout(now);
+    fn send(&mut self, place: &mut Place) -> Option<Instant> {
+        let until = self.search.as_mut()?.send(place);
         if until.is_none() {
-            self.punch = None;
+            self.search = None;
         }
         until
     }
 
     /// The sender names addresses: of the search that runs, or for a new one.
-    async fn on_path(&mut self, sealed: &[u8]) {
+    async fn on_path(&mut self, message: &PathMessage, place: &mut Place) {
         let key = &self.conversation.key;
-        let Some(named) = self.hub.open_candidates(key, PathEnd::Sender, sealed) else {
+        let Some(named) = self
+            .hub
+            .open_candidates(key, PathEnd::Sender, &message.sealed)
+        else {
             return;
         };
         let now = Instant::now();
-        if self.punch.is_none() {
+        if self.search.is_none() {
             let too_soon = self.begun.is_some_and(|at| now < at + ROUNDS.1);
             if too_soon || self.left == 0 {
                 return;
             }
             (self.begun, self.left) = (Some(now), self.left - 1);
-            let me = (PathEnd::Recipient, self.hub.policy().reach());
-            self.punch = Some(Punch::new(me, now, Probe::fresh_id));
-            let sealed = self.hub.candidates().seal(key, PathEnd::Recipient).into();
-            self.conversation.say(PeerMessage::Path { sealed }).await;
+            let ends = (self.hub, self.conversation);
+            let search = Search::begin(ends, PathEnd::Recipient, place).await;
+            self.search = Some(search);
         }
-        if let Some(punch) = &mut self.punch {
-            punch.named(&named, now);
+        if let Some(search) = &mut self.search {
+            search.on_path(&named, message);
         }
     }
 }

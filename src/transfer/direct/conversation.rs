@@ -1,12 +1,22 @@
 //! What both ends of a conversation about a direct path know.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
+    direct::Candidates,
     protocol::{PeerMessage, Road, TransferId},
-    sealing::PathKey,
+    sealing::{PathEnd, PathKey},
     transfer::{Event, Observer, PeerRef, outgoing::MessageSender},
 };
+
+/// Where a peer says that it can be reached directly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathMessage {
+    /// Its candidates, sealed ([`crate::direct::Candidates`]).
+    pub sealed: Vec<u8>,
+    /// From where the relay sees it; nothing, where the relay does not say.
+    pub seen_at: Option<SocketAddr>,
+}
 
 /// One sender and one recipient of one transfer, who look for a direct path.
 #[derive(Clone)]
@@ -20,9 +30,11 @@ pub(in crate::transfer) struct Conversation {
 }
 
 impl Conversation {
-    /// Tells the other end something, through the relay.
-    pub(super) async fn say(&self, message: PeerMessage) {
+    /// Tells the other end where this one, `me`, can be reached.
+    pub(super) async fn say_path(&self, own: &Candidates, me: PathEnd) {
+        let sealed = own.seal(&self.key, me).into();
         let to = Some(self.peer.id);
+        let message = PeerMessage::Path { sealed };
         self.messages.send(to, self.transfer, message).await;
     }
 

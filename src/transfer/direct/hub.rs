@@ -1,19 +1,23 @@
 //! The socket that direct connections share with the connection to the relay.
 
+mod place;
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use place::Place;
+
 use crate::{
     direct::{Candidates, Interfaces, Policy, Probe, probe_tag},
     protocol::{Code, FileHeader, PeerId, Road},
-    quic::{Caller, ConnectError, Datagrams, DirectSocket, FileReceiver, Link},
+    quic::{Caller, Datagrams, DirectSocket, FileReceiver, Link},
     sealing::{PathEnd, PathKey},
 };
 
@@ -53,6 +57,10 @@ pub(in crate::transfer) struct Hub(Arc<Shared>);
 struct Shared {
     socket: DirectSocket,
     policy: Policy,
+    /// Whether peers may connect.
+    listening: bool,
+    /// When ports were guessed last.
+    guessed: Mutex<Option<Instant>>,
     /// From where the relay sees this machine.
     observed: Mutex<Option<SocketAddr>>,
     conversations: Mutex<HashMap<[u8; PathKey::TAG_LEN], Entry>>,
@@ -71,16 +79,6 @@ struct Entry {
     callers: Vec<SocketAddr>,
 }
 
-/// A conversation's place at the hub, given up when it is dropped.
-pub(super) struct Place {
-    hub: Hub,
-    tag: [u8; PathKey::TAG_LEN],
-    /// Probes of the other end.
-    pub(super) probes: mpsc::Receiver<(Probe, SocketAddr)>,
-    /// Connections that the other end has made.
-    pub(super) links: mpsc::Receiver<Link>,
-}
-
 impl Hub {
     /// Shares the socket from now on; lets peers connect where `listening`.
     ///
@@ -94,6 +92,8 @@ impl Hub {
         let hub = Self(Arc::new(Shared {
             socket,
             policy,
+            listening,
+            guessed: Mutex::default(),
             observed: Mutex::default(),
             conversations: Mutex::default(),
             streams,
@@ -102,7 +102,7 @@ impl Hub {
         hub.spawn(hub.clone().read(datagrams));
         if listening {
             match hub.0.socket.open() {
-                Ok(()) => hub.spawn(hub.clone().admit()),
+                Ok(()) => hub.spawn(hub.clone().admit(hub.0.socket.clone())),
                 Err(error) => tracing::warn!(%error, "peers cannot connect directly"),
             }
         }
@@ -158,7 +158,9 @@ impl Hub {
         let own = interfaces.sockets(port, reach);
         // Before the IPv6 addresses of which there may be more than can be named.
         let (local, others): (Vec<_>, Vec<_>) = own.partition(SocketAddr::is_ipv4);
-        Candidates::new(local.into_iter().chain(observed).chain(others), reach)
+        // Most NATs that have one port for all destinations leave it as it is where they can (RFC 4787, section 4.2).
+        let hard = observed.is_some_and(|it| it.port() != port);
+        Candidates::new(local.into_iter().chain(observed).chain(others), reach).hard(hard)
     }
 
     /// Opens what the other end, `from`, says of where it can be reached.
@@ -179,23 +181,6 @@ impl Hub {
                 .retain(|address| interfaces.is_on_link(address.ip()));
         }
         Some(opened)
-    }
-
-    /// Sends a probe.
-    pub(super) fn probe(&self, key: &PathKey, probe: &Probe, to: SocketAddr) {
-        self.0.socket.send(&probe.encode(key), to);
-    }
-
-    /// Connects to a peer at an address that has answered within `rtt`.
-    pub(super) async fn connect(
-        &self,
-        to: SocketAddr,
-        peer: PeerId,
-        rtt: Duration,
-    ) -> Result<Link, ConnectError> {
-        let road = self.road_to(to);
-        let socket = &self.0.socket;
-        socket.connect(to, peer, (road, rtt), HANDSHAKE_LIMIT).await
     }
 
     /// What a path to this address is called.
@@ -227,12 +212,7 @@ impl Hub {
             },
         );
         drop(conversations);
-        Some(Place {
-            hub: self.clone(),
-            tag,
-            probes: probed,
-            links: linked,
-        })
+        Some(Place::new(self.clone(), tag, (probed, linked)))
     }
 
     /// Gives the streams of a connection to whoever accepts streams, until the connection ends.
@@ -282,9 +262,7 @@ impl Hub {
             if probe.from == entry.me || !self.may_lead_to(from) {
                 continue;
             }
-            if !entry.callers.contains(&from) && entry.callers.len() < CALLERS_MAX {
-                entry.callers.push(from);
-            }
+            entry.heard_from(from);
             let _ = entry.probes.try_send((probe, from));
         }
     }
@@ -294,11 +272,11 @@ impl Hub {
     }
 
     /// Takes the calls of those who have shown that they are in a conversation, and of nobody else.
-    async fn admit(self) {
+    async fn admit(self, socket: DirectSocket) {
         let mut handshakes = JoinSet::new();
         loop {
             tokio::select! {
-                caller = self.0.socket.accept() => match caller {
+                caller = socket.accept() => match caller {
                     Some(caller) => {
                         let expected = self.expected(&caller);
                         match expected.filter(|_| handshakes.len() < HANDSHAKES_MAX) {
@@ -350,9 +328,12 @@ async fn handshake(caller: Caller, road: Road, peer: PeerId, links: mpsc::Sender
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.hub.conversations().remove(&self.tag);
+impl Entry {
+    /// The other end has shown that it holds the key, from there.
+    fn heard_from(&mut self, address: SocketAddr) {
+        if !self.callers.contains(&address) && self.callers.len() < CALLERS_MAX {
+            self.callers.push(address);
+        }
     }
 }
 

@@ -6,15 +6,17 @@
 //! - [`hub`](Hub): that socket; hands probes and callers to the conversations that they are of
 //! - [`opening`](open): the sender's end of one conversation: finds a path, connects, and tries again
 //! - [`answering`](answer): the recipient's end
-//! - `conversation`: what both know of each other
+//! - `search`: how both look for a path; `conversation`: what both know of each other
 
 mod answering;
 mod conversation;
 mod hub;
 mod opening;
+mod search;
 
 pub(super) use answering::{Answering, answer};
 pub(super) use conversation::Conversation;
+pub use conversation::PathMessage;
 pub use hub::DirectFile;
 pub(super) use hub::Hub;
 pub(super) use opening::{Opening, open};

@@ -8,10 +8,10 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Conversation, Hub, hub::Place};
+use super::{Conversation, Hub, PathMessage, hub::Place, search::Search};
 use crate::{
-    direct::{Path, Policy, Probe, Punch},
-    protocol::{Code, PeerMessage},
+    direct::{Path, Policy},
+    protocol::Code,
     quic::Link,
     sealing::PathEnd,
 };
@@ -34,7 +34,7 @@ const NAMED: usize = 4;
 /// A direct path to one recipient, while it is looked for and used. Dropping it ends the connection.
 #[derive(Debug)]
 pub(in crate::transfer) struct Opening {
-    named: mpsc::Sender<Vec<u8>>,
+    named: mpsc::Sender<PathMessage>,
     link: watch::Receiver<Option<Link>>,
     policy: Policy,
     began: Instant,
@@ -43,8 +43,8 @@ pub(in crate::transfer) struct Opening {
 
 impl Opening {
     /// The recipient has said, sealed, where it can be reached.
-    pub(in crate::transfer) fn on_path(&self, sealed: Vec<u8>) {
-        let _ = self.named.try_send(sealed);
+    pub(in crate::transfer) fn on_path(&self, message: PathMessage) {
+        let _ = self.named.try_send(message);
     }
 
     /// The connection, while there is one.
@@ -97,7 +97,7 @@ pub(in crate::transfer) fn open(hub: &Hub, conversation: Conversation) -> Openin
 async fn keep(
     hub: &Hub,
     conversation: &Conversation,
-    mut names: mpsc::Receiver<Vec<u8>>,
+    mut names: mpsc::Receiver<PathMessage>,
     current: &watch::Sender<Option<Link>>,
 ) {
     let peer = conversation.peer.id;
@@ -145,40 +145,32 @@ impl Drop for Open<'_> {
 async fn find(
     hub: &Hub,
     conversation: &Conversation,
-    names: &mut mpsc::Receiver<Vec<u8>>,
+    names: &mut mpsc::Receiver<PathMessage>,
     place: &mut Place,
 ) -> Option<Link> {
-    let key = &conversation.key;
-    let sealed = hub.candidates().seal(key, PathEnd::Sender).into();
-    conversation.say(PeerMessage::Path { sealed }).await;
-    let me = (PathEnd::Sender, hub.policy().reach());
-    let mut punch = Punch::new(me, Instant::now(), Probe::fresh_id);
+    let mut search = Search::begin((hub, conversation), PathEnd::Sender, place).await;
     loop {
-        let now = Instant::now();
-        while let Some((probe, to)) = punch.poll_transmit(now) {
-            hub.probe(key, &probe, to);
+        let until = search.send(place);
+        if let Some(path) = search.path() {
+            return connect(place, conversation, path).await;
         }
-        if let Some(path) = punch.path(now) {
-            return connect(hub, conversation, path).await;
-        }
-        let until = punch.next_timeout(now)?;
         tokio::select! {
-            sealed = names.recv() => {
-                if let Some(named) = hub.open_candidates(key, PathEnd::Recipient, &sealed?) {
-                    punch.named(&named, Instant::now());
+            message = names.recv() => {
+                let message = message?;
+                let from = PathEnd::Recipient;
+                if let Some(named) = hub.open_candidates(&conversation.key, from, &message.sealed) {
+                    search.on_path(&named, &message);
                 }
             }
-            probed = place.probes.recv() => {
-                let (probe, from) = probed?;
-                punch.received(&probe, from, Instant::now());
-            }
-            () = tokio::time::sleep_until(until.into()) => {}
+            probed = place.probes.recv() => search.on_probe(probed?),
+            arrival = search.arrival() => search.on_arrival(arrival, place),
+            () = tokio::time::sleep_until(until?.into()) => {}
         }
     }
 }
 
-async fn connect(hub: &Hub, conversation: &Conversation, path: Path) -> Option<Link> {
-    let connecting = hub.connect(path.remote, conversation.peer.id, path.rtt);
+async fn connect(place: &Place, conversation: &Conversation, path: Path) -> Option<Link> {
+    let connecting = place.connect(path.remote, conversation.peer.id, path.rtt);
     let failed = |error: &crate::quic::ConnectError| {
         tracing::debug!(%error, remote = %path.remote, "no direct connection");
     };

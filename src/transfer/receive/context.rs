@@ -21,7 +21,7 @@ use crate::{
         Target, Telling, Ticket, crash_point,
     },
     transfer::{
-        Event, MessageSender, PeerRef,
+        Event, MessageSender, PathMessage, PeerRef,
         direct::{Answering, Conversation, Hub, answer},
     },
 };
@@ -61,7 +61,7 @@ impl Context {
     }
 
     /// The sender says where it can be reached directly.
-    pub(super) fn on_path(&self, sealed: Vec<u8>) {
+    pub(super) fn on_path(&self, message: PathMessage) {
         let Some((hub, key)) = &self.hub else { return };
         let conversation = || Conversation {
             transfer: self.transfer,
@@ -71,7 +71,7 @@ impl Context {
             observer: self.shared.observer.clone(),
         };
         let answering = self.direct.get_or_init(|| answer(hub, conversation()));
-        answering.on_path(sealed);
+        answering.on_path(message);
     }
 
     /// Whether a file may go on by another stream than the one on which it began.

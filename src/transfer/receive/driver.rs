@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    Destination, Refusal, Shared, Verdict,
+    Decision, Destination, Refusal, Shared,
     admission::{Notes, Offer},
     allowance::Allowance,
     approvals::Approval,
@@ -28,7 +28,7 @@ use crate::{
     quic::FileReceiver,
     sealing::{OpenedOffer, RECEIPTS_MAX, ReceiptSealer},
     storage::crash_point,
-    transfer::{Error, ErrorKind, Event, MessageSender, direct::Hub},
+    transfer::{Error, ErrorKind, Event, MessageSender, PathMessage, direct::Hub},
 };
 
 /// How often the sender is told how much is stored.
@@ -47,6 +47,8 @@ pub(super) enum Input {
     File(FileReceiver, FileHeader),
     /// The sender says something.
     Message(PeerMessage),
+    /// The sender says where it can be reached directly.
+    Path(PathMessage),
 }
 
 /// Why a transfer is to end. It never waits behind anything.
@@ -114,16 +116,16 @@ impl Driver {
             files: self.offer.manifest.files,
             bytes: self.offer.manifest.bytes,
             text: self.offer.manifest.text,
-            asks: matches!(screened, Ok((_, Verdict::Ask))),
+            asks: matches!(screened, Ok((_, Decision::Ask))),
         });
-        let (notes, verdict) = match screened {
+        let (notes, decision) = match screened {
             Ok(screened) => screened,
             Err(refusal) => return Some(Err(refusal)),
         };
         // Only what policy lets through is noted, and no person is asked twice about one offer.
         let taken_up = match opened.claim() {
-            Ok(keys) => match verdict {
-                Verdict::Ask => self.ask().await.map(|yes| yes.map(|yes| (keys, Some(yes)))),
+            Ok(keys) => match decision {
+                Decision::Ask => self.ask().await.map(|yes| yes.map(|yes| (keys, Some(yes)))),
                 _ => Some(Ok((keys, None))),
             },
             Err(error) => Some(Err(Refusal::new(DeclineReason::Busy, &error.to_string()))),
@@ -233,8 +235,12 @@ impl Driver {
                 Ok(_) = self.inputs.end.changed() => match *self.inputs.end.borrow_and_update() {
                     Some(End::Gone(code)) => {
                         // What it said before is still in the queue.
-                        while let Ok(Input::Message(message)) = self.inputs.queue.try_recv() {
-                            receiver.on_message(message);
+                        loop {
+                            match self.inputs.queue.try_recv() {
+                                Ok(Input::Message(message)) => receiver.on_message(message),
+                                Ok(Input::Path(_)) => {}
+                                _ => break,
+                            }
                         }
                         receiver.on_gone(code);
                         continue;
@@ -262,7 +268,7 @@ impl Driver {
                                 Role::Refused(code) => stream.stop(code),
                             }
                         }
-                        Some(Input::Message(PeerMessage::Path { sealed })) => context.on_path(sealed.0),
+                        Some(Input::Path(message)) => context.on_path(message),
                         Some(Input::Message(message)) => receiver.on_message(message),
                         None => receiver.on_gone(Code::Cancelled),
                     }

@@ -170,6 +170,15 @@ impl<'a> Listener<'a> {
                     t.input(Input::Message(message));
                 }
             }
+            PeerEvent::Path {
+                transfer,
+                from,
+                message,
+            } => {
+                if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == from) {
+                    t.input(Input::Path(message));
+                }
+            }
             PeerEvent::Gone {
                 transfer,
                 peer,

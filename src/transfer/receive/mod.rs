@@ -51,12 +51,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-pub use policy::{AcceptAll, Answer, OfferPolicy, OfferView, Refusal, TrustedOnly, Verdict};
+pub use policy::{AcceptAll, Answer, Decision, OfferPolicy, OfferView, Refusal, TrustedOnly};
 pub use sink::SharedWriter;
 
 use self::{
@@ -66,7 +65,9 @@ use self::{
     listener::{Ended, Listener},
     queue::Places,
 };
-use super::{Channel, EnterError, Error, ErrorKind, Event, Member, Observer, PeerRef};
+use super::{
+    Channel, EnterError, Error, ErrorKind, Event, Member, Observer, PeerRef, backoff::Backoff,
+};
 use crate::{
     home::KnownPeers,
     protocol::{Code, TransferId},
@@ -80,7 +81,7 @@ use crate::{
 /// An attempt at a relay that is silent lasts six seconds, so that short pauses cost it nothing.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 /// The longest pause, before jitter, after a relay has said that it is full.
-const BACKOFF_FULL: Duration = Duration::from_secs(5);
+const BACKOFF_FULL: (Duration, Duration) = (BACKOFF.0, Duration::from_secs(5));
 /// A connection that lasted so long makes the next pause a short one again.
 const STABLE: Duration = Duration::from_secs(5);
 
@@ -236,8 +237,8 @@ async fn stay(
     seat: &Member,
     cancel: &CancellationToken,
 ) -> Result<Listened, Error> {
-    let mut backoff = new_backoff(BACKOFF.1);
-    let mut refusals = new_backoff(BACKOFF_FULL);
+    let mut backoff = Backoff::new(BACKOFF);
+    let mut refusals = Backoff::new(BACKOFF_FULL);
     let (mut first, mut lost) = (true, false);
     let mut before: Option<Box<Channel>> = None;
     loop {
@@ -262,9 +263,9 @@ async fn stay(
                 let listener = Listener::new((shared, seat), (channel, lost), keys);
                 let ended = listener.run(cancel).await;
                 if since.elapsed() > STABLE {
-                    backoff = new_backoff(BACKOFF.1);
+                    backoff = Backoff::new(BACKOFF);
                 }
-                refusals = new_backoff(BACKOFF_FULL);
+                refusals = Backoff::new(BACKOFF_FULL);
                 lost = matches!(ended, Ended::Lost(_));
                 match ended {
                     Ended::Lost(failure) if failure.kind() == ErrorKind::NotTrusted => {
@@ -298,8 +299,7 @@ async fn stay(
             }
         };
         before = None;
-        let pause = pauses.next().unwrap_or(BACKOFF.1);
-        let retry_in = pause;
+        let retry_in = pauses.next();
         shared.observer.event(match first {
             // It may have been started before its relay.
             true => Event::Waiting { reason, retry_in },
@@ -307,19 +307,9 @@ async fn stay(
         });
         tokio::select! {
             () = cancel.cancelled() => return Ok(Listened { failure: None }),
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(retry_in) => {}
         }
     }
-}
-
-fn new_backoff(longest: Duration) -> backon::ExponentialBackoff {
-    // Jitter, so that a relay's restart does not bring all its peers at one moment.
-    ExponentialBuilder::new()
-        .with_min_delay(BACKOFF.0)
-        .with_max_delay(longest)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 fn clean_journal(journal: PathBuf) {

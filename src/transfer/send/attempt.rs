@@ -11,6 +11,7 @@ mod part;
 mod starts;
 #[cfg(test)]
 mod tests;
+mod under_way;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,13 +19,15 @@ use std::{
 };
 
 pub(super) use self::{
-    effect::{Effect, FileNote, FileStarts, Launched, Places},
+    effect::{Effect, FileNote, FileStarts, Launched},
     part::{Next, PartEnd},
     starts::SealedStart,
+    under_way::Places,
 };
 use self::{
     part::{Part, PartState},
     starts::Starts,
+    under_way::UnderWay,
 };
 use super::ledger::Ledger;
 use crate::{
@@ -50,12 +53,6 @@ const HELD_SHARE: u32 = 10;
 /// What is on its way is remembered here and held at the relay: without a bound, for as many small
 /// files as the relay has memory for.
 const AHEAD_MAX: usize = 2048;
-/// So many times the places of small files there are while those under way hold little: over a long way,
-/// it is how many there are that decides how fast they arrive. Fewer than there are streams, so that bulk has
-/// a place.
-const SMALL_TIMES: (usize, usize) = (7, 4);
-/// What little is, in bytes.
-const SMALL_BYTES: u64 = 8 << 20;
 /// For how long a recipient is not looked at after it has moved.
 const QUIET_MIN: Duration = Duration::from_millis(250);
 
@@ -72,10 +69,7 @@ pub(super) struct Attempt {
     /// How long the first recipient took to say yes.
     first_yes: Option<Duration>,
     files: Option<u64>,
-    under_way: Places,
-    /// The sizes of the small files under way.
-    small: HashMap<FileIndex, u64>,
-    places: Places,
+    under_way: UnderWay,
     effects: Vec<Effect>,
 }
 
@@ -104,9 +98,7 @@ impl Attempt {
             asked: now,
             first_yes: None,
             files: None,
-            under_way: Places { small: 0, bulk: 0 },
-            small: HashMap::new(),
-            places,
+            under_way: UnderWay::new(places),
             effects: Vec::new(),
         }
     }
@@ -135,15 +127,7 @@ impl Attempt {
     pub(super) fn has_room_for(&self, class: FileClass) -> bool {
         let taking = self.parts.values().filter(|part| part.takes_part());
         let least = taking.map(|part| part.outstanding).min();
-        let room = match class {
-            FileClass::Small => {
-                let few = self.under_way.small < self.places.small;
-                few || (self.under_way.small < self.places.small * SMALL_TIMES.0 / SMALL_TIMES.1
-                    && self.small.values().sum::<u64>() < SMALL_BYTES)
-            }
-            FileClass::Bulk => self.under_way.bulk < self.places.bulk,
-        };
-        room && least.is_none_or(|least| least < AHEAD_MAX)
+        self.under_way.has_room_for(class) && least.is_none_or(|least| least < AHEAD_MAX)
     }
 
     /// Notes a file that is about to be sent.
@@ -153,13 +137,7 @@ impl Attempt {
         head: &Head,
         class: FileClass,
     ) -> Launched {
-        match class {
-            FileClass::Small => {
-                self.under_way.small += 1;
-                self.small.insert(index, head.size.unwrap_or(0));
-            }
-            FileClass::Bulk => self.under_way.bulk += 1,
-        }
+        self.under_way.begin(index, class, head.size.unwrap_or(0));
         let mut missing = HashSet::new();
         let mut taking = HashSet::new();
         for (peer, part) in self.parts.iter_mut().filter(|(_, part)| part.takes_part()) {
@@ -202,13 +180,7 @@ impl Attempt {
             }
             FileNote::Ended(index, class) => {
                 self.starts.remove(&index);
-                match class {
-                    FileClass::Small => {
-                        self.under_way.small -= 1;
-                        self.small.remove(&index);
-                    }
-                    FileClass::Bulk => self.under_way.bulk -= 1,
-                }
+                self.under_way.end(index, class);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! One task owns all of it, so that nothing is locked. Files are tasks of their own, and what
 //! computes or reads is on threads; both report through one bounded queue.
 
+mod incoming;
 mod start;
 
 use std::{
@@ -19,7 +20,6 @@ use super::{
     Summary,
     attempt::{Effect, FileNote, PartEnd},
     clock::Clock,
-    file::Notes,
     interrupted,
     outbox::{Outbox, Outgoing, any_has_room},
     payload::Payload,
@@ -29,10 +29,10 @@ use super::{
     sender::Sender,
 };
 use crate::{
-    protocol::{Code, PeerMessage, Road, TransferId},
+    protocol::{Code, PeerMessage, TransferId},
     quic::RateLimit,
     sealing::Compression,
-    transfer::{Error, ErrorKind, Event, Member, Observer, PeerEvent, WayEvent, WayId, Ways},
+    transfer::{Error, Event, Member, Observer, WayId, Ways},
 };
 
 /// What files' tasks have found out and nobody has taken yet.
@@ -192,11 +192,7 @@ impl<'d, 'a> Run<'d, 'a> {
             if running.attempt.is_over() {
                 over.push(*transfer);
             } else if let Some(job) = running.held.take() {
-                let notes = Notes {
-                    transfer: *transfer,
-                    sender: self.notes.clone(),
-                };
-                running.launch(job, channel, (notes, self.driver.limit.clone()));
+                running.launch(job, channel);
             }
         }
         let all_done = self.sender.is_over() && self.sender.is_success();
@@ -224,87 +220,6 @@ impl<'d, 'a> Run<'d, 'a> {
         }
     }
 
-    fn on_way_event(&mut self, event: WayEvent, ways: &Ways<'_>) {
-        let now = self.driver.clock.now();
-        match event {
-            WayEvent::Opened { way, .. } => {
-                if self.cut_off.take().is_some() {
-                    self.sender.on_connected(now);
-                }
-                if let Some(channel) = ways.channel(way) {
-                    let outbox = self.outboxes.entry(way);
-                    outbox.or_insert_with(|| Outbox::new(channel.messages()));
-                }
-            }
-            WayEvent::Brought(way, event) => self.on_event(way, event),
-            WayEvent::Lost { way, road, reason } => {
-                let what = match road {
-                    Road::Lan => "the connection on the LAN was lost",
-                    _ => "the relay was lost",
-                };
-                let error = Error::from_source(ErrorKind::Unreachable, reason).context(what);
-                self.on_lost(way, &error);
-                if !ways.is_any_open() && self.driver.member.has_relay() {
-                    self.cut_off.get_or_insert((now, error));
-                }
-            }
-            WayEvent::Failed { error, retry_in } => {
-                let error = Error::from(error);
-                if ways.is_any_open() {
-                    tracing::debug!(%error, "no way through the relay");
-                    return;
-                }
-                let Some(retry_in) = retry_in else {
-                    return self.sender.on_end(&error);
-                };
-                let reason = format!("{error:#}");
-                self.driver
-                    .observer
-                    .event(Event::Waiting { reason, retry_in });
-                let since = self.cut_off.take().map_or(now, |(since, _)| since);
-                self.cut_off = Some((since, error));
-            }
-        }
-    }
-
-    fn on_event(&mut self, way: WayId, event: PeerEvent) {
-        let now = self.driver.clock.now();
-        match event {
-            PeerEvent::Message {
-                transfer,
-                from,
-                message,
-            } => {
-                if let Some(running) = self.of_way(way, transfer)
-                    && !running.on_direct_message(from, &message)
-                {
-                    running.attempt.on_message(now, from, message);
-                }
-            }
-            PeerEvent::Gone {
-                transfer,
-                peer,
-                code,
-            } => {
-                if let Some(running) = self.of_way(way, transfer) {
-                    running.attempt.on_gone(now, peer, code);
-                }
-            }
-            PeerEvent::Presence(peer) => {
-                self.sender.on_presence(way, *peer);
-                self.look = true;
-            }
-            PeerEvent::Listed => self.look = true,
-            PeerEvent::Ignored { .. } => {}
-        }
-    }
-
-    /// A transfer on its own way: what is said of it on another is not said by who takes part.
-    fn of_way(&mut self, way: WayId, transfer: TransferId) -> Option<&mut Running> {
-        let running = self.running.get_mut(&transfer)?;
-        (running.way == way).then_some(running)
-    }
-
     fn on_note(&mut self, transfer: TransferId, note: FileNote) {
         let now = self.driver.clock.now();
         if let Some(running) = self.running.get_mut(&transfer) {
@@ -319,11 +234,9 @@ impl<'d, 'a> Run<'d, 'a> {
         };
         match produced {
             Some(Produced::Job(job)) => {
-                let sender = self.notes.clone();
-                let notes = Notes { transfer, sender };
                 // A way that is lost says so soon.
                 if let Some(channel) = ways.channel(running.way) {
-                    running.launch(job, channel, (notes, self.driver.limit.clone()));
+                    running.launch(job, channel);
                 }
             }
             Some(Produced::Hashing) => running.attempt.on_hashing(now),
@@ -362,23 +275,6 @@ impl<'d, 'a> Run<'d, 'a> {
             None if !ways.has_settled() => {}
             None => self.sender.on_tick(now),
         }
-    }
-
-    /// A way is lost, and every attempt on it.
-    fn on_lost(&mut self, way: WayId, error: &Error) {
-        let now = self.driver.clock.now();
-        self.outboxes.remove(&way);
-        let lost = self.running.extract_if(|_, running| running.way == way);
-        let lost: Vec<_> = lost.collect();
-        for (transfer, mut running) in lost {
-            running.attempt.on_lost(now, error);
-            for effect in running.attempt.take_effects() {
-                self.sender.on_effect(now, transfer, effect);
-            }
-            self.sender.on_attempt_over(transfer);
-        }
-        self.sender.on_way_lost(way);
-        self.look = true;
     }
 
     /// Stops everything, and says so to everyone.

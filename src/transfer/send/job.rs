@@ -9,7 +9,7 @@ use std::{
 use fs4::FileExt;
 use serde::{Deserialize, Serialize};
 
-use super::Target;
+use super::Recipient;
 use crate::{
     protocol::{PeerId, PeerName},
     sealing::JobId,
@@ -95,15 +95,15 @@ impl Record {
     }
 
     /// Notes who is to get it.
-    pub(super) async fn begin(&mut self, targets: &[Target]) {
-        self.write(targets.iter().filter(|target| target.is_pending()))
+    pub(super) async fn begin(&mut self, recipients: &[Recipient]) {
+        self.write(recipients.iter().filter(|recipient| recipient.is_pending()))
             .await;
     }
 
     /// Notes who has not got it; forgets the job where that is nobody.
-    pub(super) async fn end(self, targets: &[Target]) {
-        let missing = |target: &&Target| target.failure().is_some();
-        self.write(targets.iter().filter(missing)).await;
+    pub(super) async fn end(self, recipients: &[Recipient]) {
+        let missing = |recipient: &&Recipient| recipient.failure().is_some();
+        self.write(recipients.iter().filter(missing)).await;
     }
 
     fn read(path: PathBuf) -> Self {
@@ -116,11 +116,11 @@ impl Record {
     }
 
     /// A note that is lost costs a line in the next run's report: nothing fails for it.
-    async fn write(&self, targets: impl Iterator<Item = &Target>) {
-        let missing: Vec<_> = targets
-            .map(|target| Interrupted {
-                id: target.id,
-                name: target.name.clone(),
+    async fn write(&self, recipients: impl Iterator<Item = &Recipient>) {
+        let missing: Vec<_> = recipients
+            .map(|recipient| Interrupted {
+                id: recipient.id,
+                name: recipient.name.clone(),
             })
             .collect();
         let path = self.path.clone();

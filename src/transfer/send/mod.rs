@@ -1,7 +1,7 @@
 //! Sending: find the recipients, offer, send, and try again until everyone has everything.
 //!
 //! - [`request`](SendRequest): what was asked for
-//! - [`target`](Target): one recipient over all attempts
+//! - [`recipient`](Recipient): one recipient over all attempts
 //! - `recipients`: who is meant
 //! - `payload`: what is sent
 //! - `job`: what makes two sends the same
@@ -25,23 +25,23 @@ mod ledger;
 mod outbox;
 mod payload;
 mod producer;
+mod recipient;
 mod recipients;
 mod replaced;
 mod request;
 mod running;
 mod sender;
-mod target;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+pub use recipient::{Recipient, Status, Summary};
 pub use request::{SendRequest, SourceSpec, To};
-pub use target::{Status, Summary, Target};
 
 use self::{
-    clock::Clock, driver::Driver, payload::Payload, recipients::Recipients,
-    replaced::ReplacedNames, sender::Sender, target::Patience,
+    clock::Clock, driver::Driver, payload::Payload, recipient::Patience, recipients::Recipients,
+    replaced::ReplacedNames, sender::Sender,
 };
 use super::{Error, ErrorKind, Member, Observer, Ways};
 use crate::{home::KnownPeers, protocol::Code, quic::RateLimit, sealing::Compression};
@@ -106,14 +106,14 @@ pub async fn send(
         begun = beginning => begun?,
     };
     if let Some(record) = &mut record {
-        record.begin(&found.targets).await;
+        record.begin(&found.recipients).await;
     }
     let timeout = request.timeout;
     let patience = Patience { wait, timeout };
-    let mut sender = Sender::new(found.targets, found.present, patience);
+    let mut sender = Sender::new(found.recipients, found.present, patience);
     let summary = driver.run(&mut sender, ways, cancel).await;
     if let Some(record) = record {
-        record.end(&summary.targets).await;
+        record.end(&summary.recipients).await;
     }
     Ok(summary)
 }

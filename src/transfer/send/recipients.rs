@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{Status, Target, To, driver::Driver, job::Interrupted};
+use super::{Recipient, Status, To, driver::Driver, job::Interrupted};
 use crate::{
     home::KnownPeers,
     identity::{Origin, Present, ResolveError, Verdict, resolve},
@@ -33,7 +33,7 @@ pub(super) struct Recipients {
 
 /// Who is meant, and who listens now.
 pub(super) struct Found {
-    pub(super) targets: Vec<Target>,
+    pub(super) recipients: Vec<Recipient>,
     pub(super) present: Presence,
 }
 
@@ -72,8 +72,8 @@ impl Recipients {
             if std::mem::take(&mut search.look) && (has_settled || is_named && search.is_listed) {
                 let found = self.clone().look_up(&mut search, has_settled, observer);
                 match found.await? {
-                    Ok(targets) => {
-                        return self.found(targets, search, ways, (wait, observer));
+                    Ok(recipients) => {
+                        return self.found(recipients, search, ways, (wait, observer));
                     }
                     Err(error) if !has_settled => drop(error),
                     Err(error) if error.kind() != ErrorKind::NoSuchPeer || is_unclear(&error) => {
@@ -125,7 +125,7 @@ impl Recipients {
     /// Says who is left out, and who is not reached.
     fn found(
         &self,
-        mut targets: Vec<Target>,
+        mut recipients: Vec<Recipient>,
         search: Search,
         ways: &Ways<'_>,
         (wait, observer): (Duration, &Arc<dyn Observer>),
@@ -137,12 +137,12 @@ impl Recipients {
         } = search;
         match (&self.to, unreachable) {
             (To::Peers(_), Some(error)) if wait.is_zero() => {
-                for target in &mut targets {
-                    if !present.has(target.id) {
-                        target.status = Status::Failed(error.clone());
+                for recipient in &mut recipients {
+                    if !present.has(recipient.id) {
+                        recipient.status = Status::Failed(error.clone());
                     }
                 }
-                if targets.iter().all(|target| !target.is_pending()) {
+                if recipients.iter().all(|recipient| !recipient.is_pending()) {
                     return Err(error);
                 }
             }
@@ -154,15 +154,22 @@ impl Recipients {
             }),
             _ => {}
         }
-        let is_away = |target: &&Target| target.is_pending() && !present.has(target.id);
-        for target in targets.iter().filter(is_away).filter(|_| !wait.is_zero()) {
-            let text = format!("{} is not listening; waiting", target.name);
+        let is_away = |recipient: &&Recipient| recipient.is_pending() && !present.has(recipient.id);
+        for recipient in recipients
+            .iter()
+            .filter(is_away)
+            .filter(|_| !wait.is_zero())
+        {
+            let text = format!("{} is not listening; waiting", recipient.name);
             observer.event(Event::Notice { text });
         }
-        Ok(Found { targets, present })
+        Ok(Found {
+            recipients,
+            present,
+        })
     }
 
-    /// Turns what was asked for into targets, on a thread that may wait for the disk and for whoever
+    /// Turns what was asked for into recipients, on a thread that may wait for the disk and for whoever
     /// else holds the known peers' lock.
     ///
     /// Before everyone has had the time to answer, only where everyone who is named is there.
@@ -171,23 +178,24 @@ impl Recipients {
         search: &mut Search,
         has_settled: bool,
         observer: &Arc<dyn Observer>,
-    ) -> Result<Result<Vec<Target>, Error>, Error> {
+    ) -> Result<Result<Vec<Recipient>, Error>, Error> {
         let observer = observer.clone();
         let present = std::mem::take(&mut search.present);
         let looking = tokio::task::spawn_blocking(move || {
-            let all_there = |targets: &[Target]| targets.iter().all(|it| present.has(it.id));
-            let mut targets = self.resolve(&present, None);
-            match &targets {
+            let all_there =
+                |recipients: &[Recipient]| recipients.iter().all(|it| present.has(it.id));
+            let mut recipients = self.resolve(&present, None);
+            match &recipients {
                 Ok(found) if has_settled || all_there(found) => {
-                    targets = self.resolve(&present, Some(&*observer));
+                    recipients = self.resolve(&present, Some(&*observer));
                 }
                 Ok(_) => {
                     let reason = "not everyone is there yet";
-                    targets = Err(Error::new(ErrorKind::NoSuchPeer, reason));
+                    recipients = Err(Error::new(ErrorKind::NoSuchPeer, reason));
                 }
                 Err(_) => {}
             }
-            (present, targets)
+            (present, recipients)
         });
         let looked = timeout(DISK_LIMIT, looking).await;
         let late = || {
@@ -202,47 +210,49 @@ impl Recipients {
                 "the thread that reads known peers panicked",
             )
         };
-        let (present, targets) = looked.map_err(|_| late())?.map_err(|_| panicked())?;
+        let (present, recipients) = looked.map_err(|_| late())?.map_err(|_| panicked())?;
         search.present = present;
-        Ok(targets)
+        Ok(recipients)
     }
 
-    /// Turns what was asked for into targets, for good where there is an observer. Blocking.
+    /// Turns what was asked for into recipients, for good where there is an observer. Blocking.
     fn resolve(
         &self,
         present: &Presence,
         observer: Option<&dyn Observer>,
-    ) -> Result<Vec<Target>, Error> {
+    ) -> Result<Vec<Recipient>, Error> {
         let roster = self
             .known
             .load()
             .map_err(|e| Error::new(ErrorKind::Other, e))?;
-        let mut targets: Vec<Target> = Vec::new();
+        let mut recipients: Vec<Recipient> = Vec::new();
         match &self.to {
             To::Everyone => {
                 let mut everyone: Vec<_> =
                     present.peers().filter(|peer| peer.id != self.me).collect();
                 everyone.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
                 for peer in everyone {
-                    let mut target = Target::new(peer.id, peer.name.clone());
+                    let mut recipient = Recipient::new(peer.id, peer.name.clone());
                     if roster.is_chosen(&peer.name)
                         && let Verdict::Changed { pinned } = roster.check(&peer.name, peer.id)
                     {
                         let (name, id) = (&peer.name, peer.id);
                         let reason = format!("{name} is {pinned} here, but {id} goes by that name");
-                        target.status = Status::Failed(Error::new(ErrorKind::NotTrusted, reason));
+                        recipient.status =
+                            Status::Failed(Error::new(ErrorKind::NotTrusted, reason));
                     }
-                    targets.push(target);
+                    recipients.push(recipient);
                 }
                 for Interrupted { id, name } in &self.interrupted {
                     if !present.has(*id) {
-                        let mut target = Target::new(*id, name.clone());
+                        let mut recipient = Recipient::new(*id, name.clone());
                         let reason = "is not listening, and has not got everything before";
-                        target.status = Status::Pending(Error::new(ErrorKind::NoSuchPeer, reason));
-                        targets.push(target);
+                        recipient.status =
+                            Status::Pending(Error::new(ErrorKind::NoSuchPeer, reason));
+                        recipients.push(recipient);
                     }
                 }
-                if targets.is_empty() {
+                if recipients.is_empty() {
                     let nobody = "nobody is listening in this room";
                     return Err(Error::new(ErrorKind::NoSuchPeer, nobody));
                 }
@@ -257,7 +267,10 @@ impl Recipients {
                     .collect();
                 for text in texts {
                     let resolved = resolve(text, &roster, &present)?;
-                    if targets.iter().any(|target| target.id == resolved.id) {
+                    if recipients
+                        .iter()
+                        .any(|recipient| recipient.id == resolved.id)
+                    {
                         continue;
                     }
                     let name = resolved
@@ -279,11 +292,11 @@ impl Recipients {
                     {
                         self.pin(&name, resolved.id, observer)?;
                     }
-                    targets.push(Target::new(resolved.id, name));
+                    recipients.push(Recipient::new(resolved.id, name));
                 }
             }
         }
-        Ok(targets)
+        Ok(recipients)
     }
 
     /// Gives a name to whoever is addressed by it, if nobody has been since it was looked up.

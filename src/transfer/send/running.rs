@@ -21,7 +21,7 @@ use crate::{
     quic::RateLimit,
     sealing::PathKey,
     transfer::{
-        Channel, Observer, PeerRef, WayId,
+        Channel, Observer, PathMessage, PeerRef, WayId,
         direct::{Conversation, Opening, open},
     },
 };
@@ -39,6 +39,9 @@ pub(super) struct Running {
     /// The way by which all of its recipients are served.
     pub(super) way: WayId,
     pub(super) keys: Arc<AttemptKeys>,
+    /// Where its files say what they have found out.
+    pub(super) notes: Notes,
+    pub(super) limit: Option<Arc<RateLimit>>,
     /// Until the attempt begins.
     pub(super) walk: Option<Walk>,
     /// Whether all recipients take hard links as such.
@@ -125,32 +128,34 @@ impl Running {
         self.direct = Some((id, open(hub, conversation)));
     }
 
-    /// A recipient says something about its direct path; whether it was that.
-    pub(super) fn on_direct_message(&mut self, from: PeerId, message: &PeerMessage) -> bool {
-        let direct = self.direct.as_ref().filter(|(peer, _)| *peer == from);
-        match (message, direct) {
-            (PeerMessage::Path { sealed }, Some((_, opening))) => {
-                opening.on_path(sealed.0.clone());
+    /// A recipient says where it can be reached directly.
+    pub(super) fn on_path(&self, from: PeerId, message: PathMessage) {
+        if let Some(opening) = self.direct_to(from) {
+            opening.on_path(message);
+        }
+    }
+
+    /// A recipient says where a direct connection has ended; whether it says that.
+    pub(super) fn on_again(&self, from: PeerId, message: &PeerMessage) -> bool {
+        let PeerMessage::Again { file, chunk } = message else {
+            return false;
+        };
+        if let Some(opening) = self.direct_to(from) {
+            if let Some(lacks) = self.again.get(file) {
+                let _ = lacks.try_send(*chunk);
             }
-            (PeerMessage::Again { file, chunk }, Some((_, opening))) => {
-                if let Some(lacks) = self.again.get(file) {
-                    let _ = lacks.try_send(*chunk);
-                }
-                opening.on_lost();
-            }
-            (PeerMessage::Path { .. } | PeerMessage::Again { .. }, None) => {}
-            _ => return false,
+            opening.on_lost();
         }
         true
     }
 
+    fn direct_to(&self, peer: PeerId) -> Option<&Opening> {
+        let direct = self.direct.as_ref().filter(|(to, _)| *to == peer);
+        direct.map(|(_, opening)| opening)
+    }
+
     /// Starts a file where there is a place for it, and holds it where there is none.
-    pub(super) fn launch(
-        &mut self,
-        job: Box<Job>,
-        channel: &Channel,
-        (notes, limit): (Notes, Option<Arc<RateLimit>>),
-    ) {
+    pub(super) fn launch(&mut self, job: Box<Job>, channel: &Channel) {
         if !self.attempt.has_room_for(job.class) {
             self.held = Some(job);
             return;
@@ -178,8 +183,8 @@ impl Running {
                 expected_until: direct.map_or_else(Instant::now, Opening::expected_until),
             },
             again,
-            limit,
-            notes,
+            limit: self.limit.clone(),
+            notes: self.notes.clone(),
             sent: launched.sent,
             starts,
         };

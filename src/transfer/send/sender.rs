@@ -9,13 +9,13 @@ mod tests;
 use std::{collections::HashMap, time::Duration};
 
 use super::{
-    Status, Summary, Target,
+    Recipient, Status, Summary,
     attempt::{Effect, Next, PartEnd},
-    target::Patience,
+    recipient::Patience,
 };
 use crate::{
     protocol::{PeerId, Road, TransferId},
-    transfer::{Error, Event, Peer, Presence, WayId},
+    transfer::{Error, Event, Peer, PeerRef, Presence, WayId},
 };
 
 /// Attempts that run side by side on one way: below the relay's limit, and each with a fair share of
@@ -29,7 +29,7 @@ const GATHER: Duration = Duration::from_millis(700);
 
 /// One send's state.
 pub(super) struct Sender {
-    targets: Vec<Target>,
+    recipients: Vec<Recipient>,
     places: HashMap<PeerId, usize>,
     /// Who listens now, and by which ways.
     present: Presence,
@@ -48,12 +48,15 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(targets: Vec<Target>, present: Presence, patience: Patience) -> Self {
-        let place = |(place, target): (usize, &Target)| (target.id, place);
+    pub(super) fn new(recipients: Vec<Recipient>, present: Presence, patience: Patience) -> Self {
+        let place = |(place, recipient): (usize, &Recipient)| (recipient.id, place);
         let mut sender = Self {
-            places: targets.iter().enumerate().map(place).collect(),
-            pending: targets.iter().filter(|target| target.is_pending()).count(),
-            targets,
+            places: recipients.iter().enumerate().map(place).collect(),
+            pending: recipients
+                .iter()
+                .filter(|recipient| recipient.is_pending())
+                .count(),
+            recipients,
             present,
             patience,
             roads: HashMap::new(),
@@ -64,8 +67,8 @@ impl Sender {
             unread: Vec::new(),
         };
         // Some have failed before anything was sent: people know it at once.
-        for place in 0..sender.targets.len() {
-            if let Status::Failed(error) = &sender.targets[place].status {
+        for place in 0..sender.recipients.len() {
+            if let Status::Failed(error) = &sender.recipients[place].status {
                 let error = error.clone();
                 sender.pending += 1;
                 sender.fail(place, error);
@@ -81,11 +84,13 @@ impl Sender {
 
     /// Whether everybody has everything.
     pub(super) fn is_success(&self) -> bool {
-        self.targets.iter().all(|target| target.failure().is_none())
+        self.recipients
+            .iter()
+            .all(|recipient| recipient.failure().is_none())
     }
 
-    pub(super) fn target(&self, place: usize) -> &Target {
-        &self.targets[place]
+    pub(super) fn recipient(&self, place: usize) -> &Recipient {
+        &self.recipients[place]
     }
 
     /// A peer that listens, as this way says.
@@ -110,8 +115,8 @@ impl Sender {
 
     /// There is a way again: while there was none, nobody could make progress.
     pub(super) fn on_connected(&mut self, now: Duration) {
-        for target in self.targets.iter_mut().filter(|t| t.is_pending()) {
-            target.quiet_since = now;
+        for recipient in self.recipients.iter_mut().filter(|t| t.is_pending()) {
+            recipient.quiet_since = now;
         }
     }
 
@@ -126,16 +131,15 @@ impl Sender {
         if self.roads.len() >= ATTEMPTS_MAX || self.pending == 0 || spent {
             return None;
         }
-        let is_open = |target: &Target| target.is_pending() && !target.is_served;
+        let is_open = |recipient: &Recipient| recipient.is_pending() && !recipient.is_served;
         let mut together: Option<(WayId, Vec<usize>)> = None;
         let mut waiting = 0;
-        for (place, target) in self
-            .targets
-            .iter()
-            .enumerate()
-            .filter(|(_, it)| is_open(it))
-        {
-            let ready = self.present.of(target.id).filter(|_| target.next <= now);
+        let all = self.recipients.iter().enumerate();
+        for (place, recipient) in all.filter(|(_, it)| is_open(it)) {
+            let ready = self
+                .present
+                .of(recipient.id)
+                .filter(|_| recipient.next <= now);
             let Some((way, _)) = ready else {
                 waiting += 1;
                 continue;
@@ -144,7 +148,7 @@ impl Sender {
                 continue;
             }
             match &mut together {
-                _ if target.alone => return Some((*way, vec![place])),
+                _ if recipient.alone => return Some((*way, vec![place])),
                 None => together = Some((*way, vec![place])),
                 Some((same, places)) if same == way => places.push(place),
                 // Its turn comes with the next attempt, at once.
@@ -155,9 +159,8 @@ impl Sender {
             self.gathering_since = None;
             return None;
         };
-        let first = self.transfer.is_none();
         let since = *self.gathering_since.get_or_insert(now);
-        if !first && waiting > 0 && now < since + GATHER {
+        if self.transfer.is_some() && waiting > 0 && now < since + GATHER {
             return None;
         }
         self.gathering_since = None;
@@ -180,10 +183,9 @@ impl Sender {
         self.transfer.get_or_insert(transfer);
         let mut to = Vec::with_capacity(recipients.len());
         for place in recipients {
-            let target = &mut self.targets[*place];
-            target.is_served = true;
-            target.was_offered = true;
-            to.push(target.peer());
+            let recipient = &mut self.recipients[*place];
+            (recipient.is_served, recipient.was_offered) = (true, true);
+            to.push(recipient.peer());
         }
         self.events.push(Event::Offered {
             transfer,
@@ -227,9 +229,9 @@ impl Sender {
                 resumed_from,
                 road: taken,
             } => {
-                let target = self.of(peer)?;
-                target.moved(now);
-                let peer = target.peer();
+                let recipient = self.of(peer)?;
+                recipient.moved(now);
+                let peer = recipient.peer();
                 self.events.push(Event::Progress {
                     transfer,
                     peer,
@@ -241,10 +243,10 @@ impl Sender {
                 });
             }
             Effect::Delivered { peer, file } => {
-                let target = self.of(peer)?;
-                target.moved(now);
-                if target.file_delivered(&file.path, file.content.len) {
-                    let peer = target.peer();
+                let recipient = self.of(peer)?;
+                recipient.moved(now);
+                if recipient.file_delivered(&file.path, file.content.len) {
+                    let peer = recipient.peer();
                     self.events.push(Event::Delivered {
                         transfer,
                         peer,
@@ -259,31 +261,19 @@ impl Sender {
                 }
             }
             Effect::FileFailed { peer, path, error } => {
-                let target = self.of(peer)?;
-                target.moved(now);
-                if target.file_failed(&path, error.clone()) {
-                    let peer = Some(target.peer());
-                    self.events.push(Event::Failed {
-                        transfer,
-                        peer,
-                        file: Some(path),
-                        failure: error,
-                    });
+                let recipient = self.of(peer)?;
+                recipient.moved(now);
+                if recipient.file_failed(&path, error.clone()) {
+                    let peer = Some(recipient.peer());
+                    self.failed(transfer, (peer, Some(path)), error);
                 }
             }
             Effect::PartOver { peer, end } => {
-                if let Some(place) = self.places.get(&peer).copied() {
-                    if matches!(
-                        &end,
-                        PartEnd::Again {
-                            progressed: false,
-                            ..
-                        }
-                    ) {
-                        self.present.on_failed(way, peer);
-                    }
-                    self.on_part_over(now, Some(transfer), place, end);
+                let place = *self.places.get(&peer)?;
+                if end.is_fruitless() {
+                    self.present.on_failed(way, peer);
                 }
+                self.on_part_over(now, Some(transfer), place, end);
             }
             effect => return Some(effect),
         }
@@ -294,12 +284,7 @@ impl Sender {
     pub(super) fn on_unreadable(&mut self, transfer: TransferId, path: String, failure: Error) {
         // Every attempt walks the tree again; people need to know it once.
         if !self.unread.iter().any(|(known, _)| *known == path) {
-            self.events.push(Event::Failed {
-                transfer,
-                peer: None,
-                file: Some(path.clone()),
-                failure: failure.clone(),
-            });
+            self.failed(transfer, (None, Some(path.clone())), failure.clone());
             self.unread.push((path, failure));
         }
     }
@@ -307,10 +292,10 @@ impl Sender {
     /// Gives up on those who cannot be served any more.
     pub(super) fn on_tick(&mut self, now: Duration) {
         let spent = !self.can_repeat && self.transfer.is_some();
-        for place in 0..self.targets.len() {
-            let target = &self.targets[place];
-            let is_present = self.present.has(target.id);
-            if let Some(error) = target.given_up(now, self.patience, is_present, spent) {
+        for place in 0..self.recipients.len() {
+            let recipient = &self.recipients[place];
+            let is_present = self.present.has(recipient.id);
+            if let Some(error) = recipient.given_up(now, self.patience, is_present, spent) {
                 self.fail(place, error);
             }
         }
@@ -318,8 +303,8 @@ impl Sender {
 
     /// Fails everyone who is pending.
     pub(super) fn on_end(&mut self, error: &Error) {
-        for place in 0..self.targets.len() {
-            if self.targets[place].is_pending() {
+        for place in 0..self.recipients.len() {
+            if self.recipients[place].is_pending() {
                 self.fail(place, error.clone());
             }
         }
@@ -327,25 +312,23 @@ impl Sender {
 
     /// What became of everyone, and the last event.
     pub(super) fn finish(&mut self, elapsed: Duration) -> Summary {
-        let targets = std::mem::take(&mut self.targets);
-        let failed = targets.iter().filter(|t| t.failure().is_some()).count() as u64;
+        let recipients = std::mem::take(&mut self.recipients);
+        let failed = recipients.iter().filter(|t| t.failure().is_some()).count() as u64;
         self.events.push(Event::Done {
             transfer: self.known_as(),
-            files: targets.iter().map(|t| t.files).max().unwrap_or(0),
-            bytes: targets.iter().map(|t| t.bytes).max().unwrap_or(0),
+            files: recipients.iter().map(|t| t.files).max().unwrap_or(0),
+            bytes: recipients.iter().map(|t| t.bytes).max().unwrap_or(0),
             elapsed,
-            delivered: targets.len() as u64 - failed,
+            delivered: recipients.len() as u64 - failed,
             failed,
         });
-        Summary {
-            targets,
-            unread: std::mem::take(&mut self.unread),
-        }
+        let unread = std::mem::take(&mut self.unread);
+        Summary { recipients, unread }
     }
 
-    fn of(&mut self, peer: PeerId) -> Option<&mut Target> {
+    fn of(&mut self, peer: PeerId) -> Option<&mut Recipient> {
         let place = *self.places.get(&peer)?;
-        self.targets.get_mut(place)
+        self.recipients.get_mut(place)
     }
 
     fn known_as(&self) -> TransferId {
@@ -359,14 +342,14 @@ impl Sender {
         place: usize,
         end: PartEnd,
     ) {
-        let target = &mut self.targets[place];
-        target.is_served = false;
-        if !target.is_pending() {
+        let recipient = &mut self.recipients[place];
+        recipient.is_served = false;
+        if !recipient.is_pending() {
             return;
         }
         match end {
             PartEnd::Done => {
-                target.status = Status::Done;
+                recipient.status = Status::Done;
                 self.pending -= 1;
             }
             PartEnd::Failed(error) => {
@@ -385,8 +368,8 @@ impl Sender {
                 progressed,
             } => {
                 let reason = format!("{error:#}");
-                if target.again(now, next, error, (answered, progressed)) {
-                    let peer = Some(target.peer());
+                if recipient.again(now, next, error, (answered, progressed)) {
+                    let peer = Some(recipient.peer());
                     self.events.push(Event::Retrying { peer, reason });
                 }
             }
@@ -394,14 +377,23 @@ impl Sender {
     }
 
     fn fail(&mut self, place: usize, failure: Error) {
-        let transfer = self.known_as();
-        let target = &mut self.targets[place];
+        let recipient = &mut self.recipients[place];
         self.pending -= 1;
-        target.status = Status::Failed(failure.clone());
+        recipient.status = Status::Failed(failure.clone());
+        let peer = Some(recipient.peer());
+        self.failed(self.known_as(), (peer, None), failure);
+    }
+
+    fn failed(
+        &mut self,
+        transfer: TransferId,
+        (peer, file): (Option<PeerRef>, Option<String>),
+        failure: Error,
+    ) {
         self.events.push(Event::Failed {
             transfer,
-            peer: Some(target.peer()),
-            file: None,
+            peer,
+            file,
             failure,
         });
     }

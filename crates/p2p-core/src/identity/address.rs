@@ -21,13 +21,20 @@ pub enum HostPortError {
     /// The port is no number from 1 to 65535.
     #[error("expected a port from 1 to 65535")]
     Port,
+    /// More places are named than a cluster of relays has.
+    #[error("expected at most 16 addresses of one relay")]
+    TooMany,
 }
 
 /// A relay: where it is and whose key it must show. Text: `HOST:PORT/FINGERPRINT`.
+///
+/// A cluster of relays with one key is at several places: `HOST:PORT,HOST:PORT/FINGERPRINT`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RelayAddress {
     /// Where it is.
     pub at: HostPort,
+    /// Where it is besides: other relays of its cluster. At most [`RelayAddress::OTHERS_MAX`] are read.
+    pub others: Vec<HostPort>,
     /// The key that it must show.
     pub fingerprint: PeerId,
 }
@@ -131,6 +138,47 @@ impl fmt::Display for HostPort {
     }
 }
 
+impl RelayAddress {
+    /// How many further places a text may name.
+    pub const OTHERS_MAX: usize = 15;
+
+    /// A relay at one place.
+    #[must_use]
+    pub const fn new(at: HostPort, fingerprint: PeerId) -> Self {
+        Self {
+            at,
+            others: Vec::new(),
+            fingerprint,
+        }
+    }
+
+    /// The places of a text, and whose key is to be shown there.
+    pub(super) fn parse(places: &str, fingerprint: PeerId) -> Result<Self, HostPortError> {
+        let mut places = places.split(',').map(HostPort::from_str);
+        let at = places.next().unwrap_or(Err(HostPortError::Host))?;
+        let mut others: Vec<HostPort> = Vec::new();
+        for place in places {
+            let place = place?;
+            if place != at && !others.contains(&place) {
+                others.push(place);
+            }
+        }
+        match others.len() <= Self::OTHERS_MAX {
+            true => Ok(Self {
+                at,
+                others,
+                fingerprint,
+            }),
+            false => Err(HostPortError::TooMany),
+        }
+    }
+
+    /// Every place where it is.
+    pub fn places(&self) -> impl Iterator<Item = &HostPort> {
+        std::iter::once(&self.at).chain(&self.others)
+    }
+}
+
 impl FromStr for RelayAddress {
     type Err = RelayAddressError;
 
@@ -142,16 +190,17 @@ impl FromStr for RelayAddress {
         if fingerprint.is_empty() {
             return Err(RelayAddressError::NoFingerprint);
         }
-        Ok(Self {
-            at: at.parse()?,
-            fingerprint: fingerprint.parse()?,
-        })
+        Ok(Self::parse(at, fingerprint.parse()?)?)
     }
 }
 
 impl fmt::Display for RelayAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.at, self.fingerprint)
+        write!(f, "{}", self.at)?;
+        for other in &self.others {
+            write!(f, ",{other}")?;
+        }
+        write!(f, "/{}", self.fingerprint)
     }
 }
 
@@ -248,6 +297,23 @@ mod tests {
         let parsed: RelayAddress = text.parse().unwrap();
         assert_eq!(parsed.to_string(), text);
         assert_eq!(parsed.fingerprint, fingerprint);
+        let cluster = format!("a,[::1]:99,a:4433,b:5/{fingerprint}");
+        let parsed: RelayAddress = cluster.parse().unwrap();
+        let canonical = format!("a:4433,[::1]:99,b:5/{fingerprint}");
+        assert_eq!(parsed.to_string(), canonical);
+        assert_eq!(parsed.places().count(), 3);
+        for (bad, error) in [
+            ("a,", HostPortError::Host),
+            (",a", HostPortError::Host),
+            ("a, b", HostPortError::Host),
+            ("a,b:0", HostPortError::Port),
+        ] {
+            let parsed = format!("{bad}/{fingerprint}").parse::<RelayAddress>();
+            assert_eq!(parsed, Err(RelayAddressError::At(error)), "{bad}");
+        }
+        let many: Vec<_> = (0..17).map(|i| format!("h{i}")).collect();
+        let parsed = format!("{}/{fingerprint}", many.join(",")).parse::<RelayAddress>();
+        assert_eq!(parsed, Err(RelayAddressError::At(HostPortError::TooMany)));
         assert_eq!(
             "host:1".parse::<RelayAddress>(),
             Err(RelayAddressError::NoFingerprint)

@@ -7,7 +7,8 @@ use crate::protocol::{IdError, PeerId};
 
 /// A room, and the relay on which it is, if it is on one.
 ///
-/// Text: `p2p://HOST:PORT/RELAY-FINGERPRINT#ROOM-SECRET`, or `p2p://lan#ROOM-SECRET` for a room
+/// Text: `p2p://HOST:PORT/RELAY-FINGERPRINT#ROOM-SECRET` (several places of a cluster of relays with commas
+/// between: `p2p://HOST,HOST:PORT/…`), or `p2p://lan#ROOM-SECRET` for a room
 /// whose members find each other on their LAN. `Display` writes the secret, since that is what an
 /// invite is for; `Debug` and every error leave it out.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Invite {
     #[must_use]
     pub const fn new(at: HostPort, fingerprint: PeerId, secret: RoomSecret) -> Self {
         Self {
-            relay: Some(RelayAddress { at, fingerprint }),
+            relay: Some(RelayAddress::new(at, fingerprint)),
             secret,
         }
     }
@@ -91,10 +92,7 @@ impl FromStr for Invite {
         }
         let relay = match is_lan {
             true => None,
-            false => Some(RelayAddress {
-                at: relay.parse()?,
-                fingerprint: fingerprint.parse()?,
-            }),
+            false => Some(RelayAddress::parse(relay, fingerprint.parse()?)?),
         };
         let secret = secret.parse()?;
         Ok(Self { relay, secret })
@@ -150,6 +148,19 @@ mod tests {
         }
         let default_port = text.replace("[::1]:99", "host").parse::<Invite>().unwrap();
         assert_eq!(default_port.relay.unwrap().at.port(), 4433);
+    }
+
+    #[test]
+    fn an_invite_may_name_several_relays_of_a_cluster() {
+        let text = invite().to_string().replace("[::1]:99", "a,[::1]:99,b:5");
+        let parsed: Invite = text.to_uppercase().parse().unwrap();
+        let places = parsed.relay.as_ref().unwrap().places();
+        let places: Vec<_> = places.map(ToString::to_string).collect();
+        assert_eq!(places, ["a:4433", "[::1]:99", "b:5"]);
+        assert_eq!(parsed.place(), "a:4433");
+        let canonical = text.replace("a,", "a:4433,");
+        assert_eq!(parsed.to_string(), canonical);
+        assert_eq!(canonical.parse(), Ok(parsed));
     }
 
     #[test]

@@ -12,11 +12,13 @@ pub const CONTROL_MESSAGE_MAX: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
-    /// The length prefix or the message is over [`CONTROL_MESSAGE_MAX`].
-    #[error("a control message of {got} bytes, where {CONTROL_MESSAGE_MAX} are allowed")]
+    /// The length prefix or the message is over the limit, mostly [`CONTROL_MESSAGE_MAX`].
+    #[error("a control message of {got} bytes, where {max} are allowed")]
     TooLong {
         /// Bytes announced or needed.
         got: usize,
+        /// Bytes allowed.
+        max: usize,
     },
     /// The bytes are no message.
     #[error("a control message that cannot be read: {0}")]
@@ -28,13 +30,24 @@ pub enum ControlError {
 /// # Errors
 /// [`ControlError::TooLong`] when the message does not fit.
 pub fn encode_control<M: Serialize>(message: &M) -> Result<Vec<u8>, ControlError> {
+    encode_control_within(message, CONTROL_MESSAGE_MAX)
+}
+
+/// The same, of at most `max` bytes of JSON.
+///
+/// # Errors
+/// [`ControlError::TooLong`] when the message does not fit.
+pub fn encode_control_within<M: Serialize>(
+    message: &M,
+    max: usize,
+) -> Result<Vec<u8>, ControlError> {
     let mut out = vec![0; 4];
     serde_json::to_writer(&mut out, message)?;
     let length = out.len() - 4;
-    if length > CONTROL_MESSAGE_MAX {
-        return Err(ControlError::TooLong { got: length });
-    }
-    out[..4].copy_from_slice(&u32::try_from(length).expect("at most 64 KiB").to_be_bytes());
+    let got = length;
+    let prefix = u32::try_from(length).ok().filter(|_| length <= max);
+    let prefix = prefix.ok_or(ControlError::TooLong { got, max })?;
+    out[..4].copy_from_slice(&prefix.to_be_bytes());
     Ok(out)
 }
 
@@ -43,9 +56,17 @@ pub fn encode_control<M: Serialize>(message: &M) -> Result<Vec<u8>, ControlError
 /// # Errors
 /// [`ControlError::TooLong`] when the announced message is longer than allowed.
 pub fn parse_length(prefix: [u8; 4]) -> Result<usize, ControlError> {
+    parse_length_within(prefix, CONTROL_MESSAGE_MAX)
+}
+
+/// The same, of at most `max` bytes.
+///
+/// # Errors
+/// [`ControlError::TooLong`] when the announced message is longer than that.
+pub fn parse_length_within(prefix: [u8; 4], max: usize) -> Result<usize, ControlError> {
     let got = u32::from_be_bytes(prefix) as usize;
-    if got > CONTROL_MESSAGE_MAX {
-        return Err(ControlError::TooLong { got });
+    if got > max {
+        return Err(ControlError::TooLong { got, max });
     }
     Ok(got)
 }

@@ -71,6 +71,10 @@ pub enum ServerToClient {
         /// seconds. Without it, listeners ping as seldom as keeps a NAT's mapping.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ping_secs: Option<u64>,
+        /// Where clients reach the relays of this one's cluster, itself among them, as `HOST:PORT`. All show
+        /// the same key. Nothing where the relay is alone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        relays: Vec<String>,
     },
     /// One peer of the room, or with `watch` one change.
     Peer {
@@ -93,6 +97,9 @@ pub enum ServerToClient {
         from: PeerId,
         /// What is said.
         message: PeerMessage,
+        /// With [`PeerMessage::Path`], from where the relay sees that peer. Relays of earlier versions do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<SocketAddr>,
     },
     /// The relay's word about a peer's part in a transfer: it has ended.
     Gone {
@@ -367,7 +374,8 @@ mod tests {
             serde_json::from_str::<ServerToClient>(field).unwrap(),
             ServerToClient::Welcome {
                 now_unix: None,
-                ping_secs: None
+                ping_secs: None,
+                relays: Vec::new(),
             }
         );
         let say = r#"{"say":"sing","song":1}"#;

@@ -13,7 +13,10 @@ mod road;
 mod text;
 
 pub use code::Code;
-pub use control::{CONTROL_MESSAGE_MAX, ControlError, encode_control, parse_control, parse_length};
+pub use control::{
+    CONTROL_MESSAGE_MAX, ControlError, encode_control, encode_control_within, parse_control,
+    parse_length, parse_length_within,
+};
 pub use encoding::Base64;
 pub use file::{
     CHUNK_SIZE, FILE_HEADER_LEN, FRAME_HEADER_LEN, FRAME_PAYLOAD_MAX, FileClass, FileHeader,
@@ -37,3 +40,6 @@ pub const ALPN: &[u8] = b"p2p/1";
 
 /// The same between two peers without a relay: neither can be mistaken for the other.
 pub const DIRECT_ALPN: &[u8] = b"p2p/1 direct";
+
+/// The same between two relays of a cluster.
+pub const TRUNK_ALPN: &[u8] = b"p2p-trunk/1";

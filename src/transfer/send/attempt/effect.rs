@@ -9,26 +9,6 @@ use crate::{
     transfer::{Error, send::ledger::Delivered},
 };
 
-/// Files that are under way at once.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::transfer::send) struct Places {
-    /// Of one chunk.
-    pub(in crate::transfer::send) small: usize,
-    /// Larger ones.
-    pub(in crate::transfer::send) bulk: usize,
-}
-
-impl Places {
-    /// Of the first attempt. Small files stay below the stream limit, so that bulk has a place; of larger
-    /// ones, few finish sooner than many, and keep the send window free for small ones.
-    pub(in crate::transfer::send) const FIRST: Self = Self {
-        small: 128,
-        bulk: 3,
-    };
-    /// Of attempts beside the first.
-    pub(in crate::transfer::send) const BESIDE: Self = Self { small: 16, bulk: 2 };
-}
-
 /// What follows from what happened.
 #[derive(Debug)]
 pub(in crate::transfer::send) enum Effect {

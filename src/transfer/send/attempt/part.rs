@@ -59,6 +59,19 @@ pub(in crate::transfer::send) enum PartEnd {
     Failed(Error),
 }
 
+impl PartEnd {
+    /// Whether it is to be tried again although it has brought nothing so far.
+    pub(in crate::transfer::send) fn is_fruitless(&self) -> bool {
+        matches!(
+            self,
+            Self::Again {
+                progressed: false,
+                ..
+            }
+        )
+    }
+}
+
 /// When a recipient is served again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::transfer::send) enum Next {

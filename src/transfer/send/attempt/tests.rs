@@ -1,6 +1,9 @@
 use std::{num::NonZeroU32, sync::Arc};
 
-use super::*;
+use super::{
+    under_way::{SMALL_BYTES, SMALL_TIMES},
+    *,
+};
 use crate::{
     identity::{Bundle, Identity, Name, RoomSecret},
     protocol::{Answer, Base64, DeclineReason, SafeText},

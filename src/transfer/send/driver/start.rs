@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use super::{
     super::{
         attempt::{Attempt, Places},
+        file::Notes,
         keys::AttemptKeys,
         running::Running,
     },
@@ -37,7 +38,7 @@ impl Run<'_, '_> {
         }
         let member = self.driver.member;
         let link = recipients.iter().all(|place| {
-            let peer = self.sender.present(way, self.sender.target(*place).id);
+            let peer = self.sender.present(way, self.sender.recipient(*place).id);
             peer.is_none_or(|peer| peer.bundle.hard_links)
         });
         let count = u32::try_from(recipients.len())
@@ -61,7 +62,7 @@ impl Run<'_, '_> {
         let mut paths = HashMap::new();
         let takes_direct = ways.channel(way).is_some_and(Channel::takes_direct);
         for place in recipients {
-            let peer = self.sender.target(*place).id;
+            let peer = self.sender.recipient(*place).id;
             let Some(bundle) = self.sender.present(way, peer).map(|peer| &peer.bundle) else {
                 continue;
             };
@@ -89,6 +90,11 @@ impl Run<'_, '_> {
         let running = Running {
             attempt: Attempt::new(parts, (self.driver.timeout, places), now),
             way,
+            notes: Notes {
+                transfer,
+                sender: self.notes.clone(),
+            },
+            limit: self.driver.limit.clone(),
             keys: Arc::new(AttemptKeys {
                 sealer,
                 compression: self.driver.compression,

@@ -37,12 +37,12 @@ fn listener(name: &str) -> Peer {
 
 /// A send to these, of whom the first so many are there.
 fn sender(peers: &[Peer], present: usize) -> Sender {
-    let targets = peers.iter().map(|p| Target::new(p.id, p.name.clone()));
+    let recipients = peers.iter().map(|p| Recipient::new(p.id, p.name.clone()));
     let mut there = Presence::default();
     for peer in &peers[..present] {
         there.on_peer(RELAY.0, peer.clone());
     }
-    Sender::new(targets.collect(), there, PATIENCE)
+    Sender::new(recipients.collect(), there, PATIENCE)
 }
 
 fn transfer(number: u8) -> TransferId {
@@ -239,7 +239,10 @@ fn a_file_is_shown_and_counted_once_over_all_attempts() {
     let shown = |event: &Event| matches!(event, Event::Delivered { .. });
     assert_eq!(sender.take_events().iter().filter(|e| shown(e)).count(), 1);
     let summary = sender.finish(at(1));
-    assert_eq!((summary.targets[0].files, summary.targets[0].bytes), (1, 5));
+    assert_eq!(
+        (summary.recipients[0].files, summary.recipients[0].bytes),
+        (1, 5)
+    );
 }
 
 #[test]

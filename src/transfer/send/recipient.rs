@@ -2,12 +2,10 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-
 use super::attempt::Next;
 use crate::{
     protocol::{PeerId, PeerName},
-    transfer::{Error, ErrorKind, PeerRef},
+    transfer::{Error, ErrorKind, PeerRef, backoff::Backoff},
 };
 
 /// The pause before a recipient is offered the rest again, and the longest one.
@@ -24,7 +22,7 @@ pub(super) struct Patience {
 
 /// One recipient of a send, over as many attempts as it takes.
 #[derive(Debug)]
-pub struct Target {
+pub struct Recipient {
     /// Who.
     pub id: PeerId,
     /// Its name, where it is known.
@@ -56,26 +54,6 @@ pub struct Target {
     pub(super) backoff: Backoff,
 }
 
-/// The pauses between attempts with one recipient.
-#[derive(Debug)]
-pub(super) struct Backoff(ExponentialBackoff);
-
-impl Backoff {
-    pub(super) fn new() -> Self {
-        // Jitter, so that a hundred senders that wait for one listener do not ask at one moment.
-        let builder = ExponentialBuilder::new()
-            .with_min_delay(BACKOFF.0)
-            .with_max_delay(BACKOFF.1)
-            .with_jitter()
-            .without_max_times();
-        Self(builder.build())
-    }
-
-    pub(super) fn next(&mut self) -> Duration {
-        self.0.next().unwrap_or(BACKOFF.1).min(BACKOFF.1)
-    }
-}
-
 /// What became of a recipient's part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
@@ -90,7 +68,7 @@ pub enum Status {
 /// Failed files that are remembered by name, for each recipient.
 const FAILED_FILES_MAX: usize = 1000;
 
-impl Target {
+impl Recipient {
     pub(super) fn new(id: PeerId, name: PeerName) -> Self {
         Self {
             id,
@@ -107,7 +85,7 @@ impl Target {
             next: Duration::ZERO,
             quiet_since: Duration::ZERO,
             was_lost: false,
-            backoff: Backoff::new(),
+            backoff: Backoff::new(BACKOFF),
         }
     }
 
@@ -122,8 +100,12 @@ impl Target {
     /// It has made progress.
     pub(super) fn moved(&mut self, now: Duration) {
         self.quiet_since = now;
+<<<<<<< HEAD:src/transfer/send/target.rs
         self.was_lost = false;
         self.backoff = Backoff::new();
+=======
+        self.backoff = Backoff::new(BACKOFF);
+>>>>>>> main:src/transfer/send/recipient.rs
     }
 
     /// It is to be served again, for this reason; whether that is worth telling.
@@ -235,7 +217,7 @@ fn key(path: &str) -> u64 {
 #[derive(Debug)]
 pub struct Summary {
     /// Every recipient.
-    pub targets: Vec<Target>,
+    pub recipients: Vec<Recipient>,
     /// Files that could not be read, and so were sent to nobody.
     pub unread: Vec<(String, Error)>,
 }
@@ -247,12 +229,16 @@ impl Summary {
     /// failure's own kind.
     #[must_use]
     pub fn failure(&self) -> Option<Error> {
-        let failures: Vec<_> = self.targets.iter().filter_map(Target::failure).collect();
+        let failures: Vec<_> = self
+            .recipients
+            .iter()
+            .filter_map(Recipient::failure)
+            .collect();
         match failures.first() {
             None => self.unread.first().map(|(_, failure)| failure.clone()),
-            Some(first) if failures.len() == self.targets.len() => Some((*first).clone()),
+            Some(first) if failures.len() == self.recipients.len() => Some((*first).clone()),
             Some(_) => {
-                let (failed, all) = (failures.len(), self.targets.len());
+                let (failed, all) = (failures.len(), self.recipients.len());
                 Some(Error::new(
                     ErrorKind::Partial,
                     format!("{failed} of {all} recipients failed"),
@@ -266,50 +252,53 @@ impl Summary {
 mod tests {
     use super::*;
 
-    fn target(status: Status) -> Target {
-        Target {
+    fn recipient(status: Status) -> Recipient {
+        Recipient {
             status,
-            ..Target::new(PeerId::from_bytes([1; 32]), "a".parse().unwrap())
+            ..Recipient::new(PeerId::from_bytes([1; 32]), "a".parse().unwrap())
         }
     }
 
     #[test]
     fn partial_means_that_some_have_everything() {
-        let failed = || target(Status::Failed(Error::new(ErrorKind::TimedOut, "slow")));
-        let kind = |targets| {
+        let failed = || recipient(Status::Failed(Error::new(ErrorKind::TimedOut, "slow")));
+        let kind = |recipients| {
             Summary {
-                targets,
+                recipients,
                 unread: vec![],
             }
             .failure()
             .map(|f| f.kind())
         };
-        assert_eq!(kind(vec![target(Status::Done)]), None);
+        assert_eq!(kind(vec![recipient(Status::Done)]), None);
         assert_eq!(kind(vec![failed(), failed()]), Some(ErrorKind::TimedOut));
         assert_eq!(
-            kind(vec![target(Status::Done), failed()]),
+            kind(vec![recipient(Status::Done), failed()]),
             Some(ErrorKind::Partial)
         );
     }
 
     #[test]
     fn a_file_counts_once_however_often_it_is_delivered() {
-        let mut target = target(Status::Done);
+        let mut recipient = recipient(Status::Done);
         let full = || Error::new(ErrorKind::LocalFile, "disk full");
-        assert!(target.file_failed("a", full()));
-        assert!(!target.file_failed("a", full()));
-        assert!(target.file_delivered("a", 5), "a later attempt brought it");
-        assert_eq!(target.failure(), None);
-        assert!(!target.file_delivered("a", 5));
-        assert!(!target.file_failed("a", full()));
-        assert_eq!((target.files, target.bytes), (1, 5));
+        assert!(recipient.file_failed("a", full()));
+        assert!(!recipient.file_failed("a", full()));
+        assert!(
+            recipient.file_delivered("a", 5),
+            "a later attempt brought it"
+        );
+        assert_eq!(recipient.failure(), None);
+        assert!(!recipient.file_delivered("a", 5));
+        assert!(!recipient.file_failed("a", full()));
+        assert_eq!((recipient.files, recipient.bytes), (1, 5));
     }
 
     #[test]
     fn a_file_that_could_not_be_read_fails_the_send() {
         let unread = vec![("x".into(), Error::new(ErrorKind::LocalFile, "gone"))];
         let summary = Summary {
-            targets: vec![target(Status::Done)],
+            recipients: vec![recipient(Status::Done)],
             unread,
         };
         assert_eq!(
