@@ -100,12 +100,8 @@ impl Recipient {
     /// It has made progress.
     pub(super) fn moved(&mut self, now: Duration) {
         self.quiet_since = now;
-<<<<<<< HEAD:src/transfer/send/target.rs
         self.was_lost = false;
-        self.backoff = Backoff::new();
-=======
         self.backoff = Backoff::new(BACKOFF);
->>>>>>> main:src/transfer/send/recipient.rs
     }
 
     /// It is to be served again, for this reason; whether that is worth telling.
