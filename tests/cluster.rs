@@ -22,3 +22,5 @@ mod nats;
 mod real;
 #[path = "cluster/relays.rs"]
 mod relays;
+#[path = "cluster/standstill.rs"]
+mod standstill;

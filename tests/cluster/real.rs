@@ -13,18 +13,18 @@ use crate::{
 };
 
 /// Three relays of one cluster.
-struct Three {
-    lab: Lab,
+pub struct Three {
+    pub lab: Lab,
     nats: Nats,
     /// Address of clients, that of other relays, and the process.
-    relays: Vec<(String, Proc)>,
+    pub relays: Vec<(String, Proc)>,
     invite: String,
 }
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 
 impl Three {
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let nats = Nats::start()?;
         let lab = Lab::empty();
         let mut three = Self {
@@ -67,7 +67,7 @@ impl Three {
     }
 
     /// An invite that names this relay alone.
-    fn invite_at(&self, which: usize) -> Option<String> {
+    pub fn invite_at(&self, which: usize) -> Option<String> {
         let last = &self.relays.last().unwrap().0;
         Some(self.invite.replace(last, &self.relays[which].0))
     }
@@ -78,7 +78,7 @@ impl Three {
     }
 
     /// Waits until every relay that runs knows of both others.
-    fn wait_until_all_know_all(&self) {
+    pub fn wait_until_all_know_all(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         for name in NAMES {
             while self.status(name)["cluster"]["relays"]
@@ -115,7 +115,7 @@ fn members_at_three_relays_reach_each_other_and_learn_of_all_of_them() {
     for (address, _) in &three.relays {
         assert!(known.contains(address.as_str()), "{known}");
     }
-    // Nothing of a room is on NATS but what its members do not know either.
+    // Whoever has it can run a relay of the cluster.
     let key = fs::metadata(three.lab.folder().join("cluster.pem")).unwrap();
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(key.permissions().mode() & 0o777, 0o600);
