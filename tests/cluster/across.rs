@@ -1,11 +1,15 @@
 //! What crosses between two relays: presence, files, trees, broadcasts.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
 use crate::{
-    common::{Lab, MIB, Proc, assert_same, scaled},
+    common::{Lab, MIB, PATIENCE, Proc, Signal, assert_same, scaled},
     relays::{Cluster, Node},
 };
 
@@ -183,6 +187,39 @@ fn what_one_recipient_there_has_already_crosses_only_for_the_others() {
     for name in ["bob", "carol"] {
         assert_same(&file, &lab.out(name).join("r.bin"));
     }
+}
+
+#[test]
+fn who_has_come_back_by_another_relay_is_sent_to_there() {
+    let mut pair = Pair::new();
+    let before = pair.at_one().listen("bob", &[]);
+    // Nobody hears of it that its connection is dead, and the relay not before 20 s have passed.
+    let end = Instant::now() + PATIENCE;
+    let age = |pair: &Pair| pair.one().handle.status().rooms[0].peers[0].since_secs;
+    while age(&pair) < 4 {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    before.signal(Signal::STOP);
+    let lab = pair.at_two();
+    for file in walkdir::WalkDir::new(lab.home("bob")) {
+        let file = file.unwrap();
+        let to = lab
+            .home("again")
+            .join(file.path().strip_prefix(lab.home("bob")).unwrap());
+        match file.file_type().is_dir() {
+            true => fs::create_dir_all(to).unwrap(),
+            false => drop(fs::copy(file.path(), to).unwrap()),
+        }
+    }
+    let out = lab.out("again");
+    let args = ["listen", "--name", "bob", "--out", out.to_str().unwrap()];
+    let again = lab.run("again", args);
+    again.wait_event("joined");
+    let lab = pair.at_one();
+    let file = lab.file("r.bin", MIB);
+    lab.send("alice", &["--to", "bob"], &[&file]).expect(0);
+    assert_same(&file, &out.join("r.bin"));
 }
 
 #[test]
