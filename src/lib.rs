@@ -16,8 +16,6 @@
 //! | [`storage`] | files read from and written to disk |
 //! | [`home`] | what is on disk about me: key, invite, known peers |
 //! | [`sealing`], [`identity`], [`protocol`] | the crate `p2p-core`: end-to-end encryption; keys, rooms, invites; what is on the wire. No I/O |
-//! | [`identity`] | my key, invites, rooms, bundles, known peers |
-//! | [`protocol`] | IDs, names, messages, headers and codes on the wire; no I/O |
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 

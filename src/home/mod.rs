@@ -19,7 +19,7 @@ mod identity_file;
 mod invite_file;
 mod known_peers;
 mod listen_lock;
-mod note_file;
+mod notes;
 mod private_file;
 mod rate_notes;
 mod relay_notes;

@@ -1,59 +1,38 @@
 //! Which relays a cluster has, as one of them said last.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use serde::{Deserialize, Serialize};
-
-use super::note_file::{keep_newest, read, replace};
+use super::notes::Notes;
 use crate::{identity::HostPort, protocol::PeerId};
 
 /// Notes on the relays of clusters, by the key that all relays of one show.
 ///
-/// A note that is lost or wrong leaves the relays that the invite names, so nothing here is an error.
+/// They hold until a relay says otherwise. One that is lost or wrong leaves the relays that the invite
+/// names, so nothing here is an error.
 #[derive(Debug, Clone)]
-pub struct RelayNotes {
-    path: PathBuf,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    fingerprint: PeerId,
-    relays: Vec<String>,
-}
+pub struct RelayNotes(Notes<PeerId, Vec<String>>);
 
 impl RelayNotes {
     /// Notes in this file, which need not exist.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self(Notes::new(path, Duration::MAX))
     }
 
     /// Where the relays with this key are; nothing where no relay said so.
     #[must_use]
     pub fn recall(&self, fingerprint: PeerId) -> Vec<HostPort> {
-        let notes: Vec<Note> = read(&self.path);
-        let note = notes.iter().find(|note| note.fingerprint == fingerprint);
-        let relays = note.into_iter().flat_map(|note| &note.relays);
+        let noted = self.0.recall(&fingerprint);
+        let relays = noted.into_iter().flat_map(|(relays, _)| relays);
         relays.filter_map(|relay| relay.parse().ok()).collect()
     }
 
     /// Notes where they are now; writes only what is news.
     pub fn note(&self, fingerprint: PeerId, relays: &[HostPort]) {
-        let note = Note {
-            fingerprint,
-            relays: relays.iter().map(HostPort::to_string).collect(),
-        };
-        let mut notes: Vec<Note> = read(&self.path);
-        if notes.contains(&note) || (relays.is_empty() && self.recall(fingerprint).is_empty()) {
-            return;
-        }
-        notes.retain(|note| note.fingerprint != fingerprint);
-        if !relays.is_empty() {
-            notes.push(note);
-        }
-        keep_newest(&mut notes);
-        if let Err(error) = replace(&self.path, &notes) {
-            tracing::debug!(%error, "relays are not noted");
+        if self.recall(fingerprint) != relays {
+            let relays: Vec<_> = relays.iter().map(HostPort::to_string).collect();
+            let found = Some(relays).filter(|relays| !relays.is_empty());
+            self.0.put(fingerprint, found);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 /// What a listener's ping, every ten seconds, would take to tell its relay of another address.
 const BY_PING: Duration = Duration::from_secs(8);
 /// What is sent, at 2 MiB a second.
-const SIZE: u64 = 12 * MIB;
+const SIZE: u64 = 8 * MIB;
 /// What may be sent again, with what headers take: what was under way, and a fifteenth.
 const AGAIN_MAX: u64 = 4 * MIB;
 
@@ -130,7 +130,7 @@ fn a_sender_that_moves_to_another_address_sends_nothing_anew() {
     assert!(away.carried("tx") < SIZE + AGAIN_MAX);
 }
 
-/// Stops one side for three seconds, or at full scale for twenty, in which its connection ends.
+/// Stops one side for two seconds, or at full scale for twenty, in which its connection ends.
 fn sleeps(test: &str, sender_sleeps: bool) {
     if !available(test) {
         return;
@@ -145,7 +145,7 @@ fn sleeps(test: &str, sender_sleeps: bool) {
     let mut send = away.send(place_of_sender);
     let sleeper = if sender_sleeps { &send } else { &listener };
     sleeper.signal(Signal::STOP);
-    std::thread::sleep(Duration::from_secs(scaled(3, 20)));
+    std::thread::sleep(Duration::from_secs(scaled(2, 20)));
     sleeper.signal(Signal::CONT);
     // On a machine that is busy with other tests, several times what it takes.
     let silence = silence(&send);

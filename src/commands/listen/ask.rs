@@ -15,7 +15,7 @@ use crate::{
     identity::Standing,
     protocol::{DeclineReason, PeerId},
     transfer::{
-        receive::{Answer, OfferPolicy, OfferView, Refusal, Verdict},
+        receive::{Answer, Decision, OfferPolicy, OfferView, Refusal},
         unix_now,
     },
 };
@@ -157,8 +157,8 @@ impl Ask {
 }
 
 impl OfferPolicy for Ask {
-    fn screen(&self, offer: &OfferView) -> Verdict {
-        let refuse = |text| Verdict::Refuse(Refusal::new(DeclineReason::Refused, text));
+    fn screen(&self, offer: &OfferView) -> Decision {
+        let refuse = |text| Decision::Refuse(Refusal::new(DeclineReason::Refused, text));
         let remembered = self
             .remembered
             .lock()
@@ -168,10 +168,10 @@ impl OfferPolicy for Ask {
             known.is_ok_and(|known| known.standing(offer.from) == Some(Standing::Always))
         };
         match remembered.get(&offer.from) {
-            None if is_always() => Verdict::Accept,
-            Some(true) => Verdict::Accept,
+            None if is_always() => Decision::Accept,
+            Some(true) => Decision::Accept,
             Some(false) => refuse("declined"),
-            None if std::io::stdin().is_terminal() => Verdict::Ask,
+            None if std::io::stdin().is_terminal() => Decision::Ask,
             None => refuse("asks a person there, who has no terminal"),
         }
     }
@@ -180,9 +180,9 @@ impl OfferPolicy for Ask {
         Box::pin(async move {
             // Said while this one waited for its turn.
             let choice = match self.screen(offer) {
-                Verdict::Ask => self.choose(offer).await,
-                Verdict::Accept => Some(Choice::Yes),
-                Verdict::Refuse(_) => None,
+                Decision::Ask => self.choose(offer).await,
+                Decision::Accept => Some(Choice::Yes),
+                Decision::Refuse(_) => None,
             };
             match choice {
                 Some(Choice::Always) => self.remember(offer, Standing::Always),

@@ -23,7 +23,7 @@ use crate::{
     storage::Target,
     transfer::{
         ErrorKind, Event, Member, Observer, PeerEvent, PeerRef, WayEvent, Ways,
-        receive::{Answer, ListenConfig, OfferPolicy, OfferView, Refusal, Verdict, listen_at},
+        receive::{Answer, Decision, ListenConfig, OfferPolicy, OfferView, Refusal, listen_at},
     },
 };
 
@@ -205,8 +205,8 @@ impl Asked {
 }
 
 impl OfferPolicy for Asked {
-    fn screen(&self, _offer: &OfferView) -> Verdict {
-        Verdict::Ask
+    fn screen(&self, _offer: &OfferView) -> Decision {
+        Decision::Ask
     }
 
     fn ask<'a>(&'a self, offer: &'a OfferView) -> Answer<'a> {

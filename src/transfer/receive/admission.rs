@@ -6,7 +6,7 @@ use p2p_view::format::bytes as size;
 use tokio::task::spawn_blocking;
 
 use super::{
-    Destination, OfferView, Refusal, Shared, Verdict, approvals::Approval, context::SharedJournal,
+    Decision, Destination, OfferView, Refusal, Shared, approvals::Approval, context::SharedJournal,
 };
 use crate::{
     identity::{self, Origin, Standing},
@@ -70,7 +70,7 @@ impl Offer {
     }
 
     /// Everything that is decided without a person. Blocking.
-    pub(super) fn screen(&self, shared: &Shared) -> Result<(Notes, Verdict), Refusal> {
+    pub(super) fn screen(&self, shared: &Shared) -> Result<(Notes, Decision), Refusal> {
         let config = &shared.config;
         let known = config.known.load().map_err(|error| {
             shared.notice(format!("known peers cannot be read: {error}"));
@@ -86,9 +86,9 @@ impl Offer {
         if known.standing(*id) == Some(Standing::Never) {
             return Err(Refusal::new(DeclineReason::Refused, "declined"));
         }
-        let verdict = match config.policy.screen(&self.view()) {
-            Verdict::Refuse(refusal) => return Err(refusal),
-            verdict => verdict,
+        let decision = match config.policy.screen(&self.view()) {
+            Decision::Refuse(refusal) => return Err(refusal),
+            decision => decision,
         };
         let bytes = self.manifest.bytes.unwrap_or(0);
         if let Some(max) = config.max_size.filter(|max| bytes > *max) {
@@ -100,7 +100,7 @@ impl Offer {
             return Err(Refusal::new(DeclineReason::TooLarge, &text));
         }
         let Destination::Directory(target) = &config.destination else {
-            return Ok((Notes::default(), verdict));
+            return Ok((Notes::default(), decision));
         };
         let opened = Journal::open(&config.journal, id, &self.manifest.job.0);
         let (journal, is_resumed) = opened.map_err(|error| {
@@ -135,7 +135,7 @@ impl Offer {
             is_resumed,
             is_there,
         };
-        Ok((notes, verdict))
+        Ok((notes, decision))
     }
 
     /// Asks a person, unless one has said yes to this before.

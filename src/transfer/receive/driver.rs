@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    Destination, Refusal, Shared, Verdict,
+    Decision, Destination, Refusal, Shared,
     admission::{Notes, Offer},
     allowance::Allowance,
     approvals::Approval,
@@ -116,16 +116,16 @@ impl Driver {
             files: self.offer.manifest.files,
             bytes: self.offer.manifest.bytes,
             text: self.offer.manifest.text,
-            asks: matches!(screened, Ok((_, Verdict::Ask))),
+            asks: matches!(screened, Ok((_, Decision::Ask))),
         });
-        let (notes, verdict) = match screened {
+        let (notes, decision) = match screened {
             Ok(screened) => screened,
             Err(refusal) => return Some(Err(refusal)),
         };
         // Only what policy lets through is noted, and no person is asked twice about one offer.
         let taken_up = match opened.claim() {
-            Ok(keys) => match verdict {
-                Verdict::Ask => self.ask().await.map(|yes| yes.map(|yes| (keys, Some(yes)))),
+            Ok(keys) => match decision {
+                Decision::Ask => self.ask().await.map(|yes| yes.map(|yes| (keys, Some(yes)))),
                 _ => Some(Ok((keys, None))),
             },
             Err(error) => Some(Err(Refusal::new(DeclineReason::Busy, &error.to_string()))),

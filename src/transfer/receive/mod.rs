@@ -55,7 +55,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-pub use policy::{AcceptAll, Answer, OfferPolicy, OfferView, Refusal, TrustedOnly, Verdict};
+pub use policy::{AcceptAll, Answer, Decision, OfferPolicy, OfferView, Refusal, TrustedOnly};
 pub use sink::SharedWriter;
 
 use self::{

@@ -53,7 +53,7 @@ pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 
 
 /// What a policy says at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     /// It is taken.
     Accept,
     /// It is not.
@@ -65,9 +65,9 @@ pub enum Verdict {
 /// Decides about offers.
 pub trait OfferPolicy: Send + Sync {
     /// What can be said without a person. May read files: it is called where that may take a moment.
-    fn screen(&self, offer: &OfferView) -> Verdict;
+    fn screen(&self, offer: &OfferView) -> Decision;
 
-    /// Asks a person; dropped when the offer is withdrawn. Called only after [`Verdict::Ask`].
+    /// Asks a person; dropped when the offer is withdrawn. Called only after [`Decision::Ask`].
     fn ask<'a>(&'a self, offer: &'a OfferView) -> Answer<'a>;
 }
 
@@ -76,8 +76,8 @@ pub trait OfferPolicy: Send + Sync {
 pub struct AcceptAll;
 
 impl OfferPolicy for AcceptAll {
-    fn screen(&self, _offer: &OfferView) -> Verdict {
-        Verdict::Accept
+    fn screen(&self, _offer: &OfferView) -> Decision {
+        Decision::Accept
     }
 
     fn ask<'a>(&'a self, _offer: &'a OfferView) -> Answer<'a> {
@@ -91,16 +91,16 @@ impl OfferPolicy for AcceptAll {
 pub struct TrustedOnly(pub KnownPeers);
 
 impl OfferPolicy for TrustedOnly {
-    fn screen(&self, offer: &OfferView) -> Verdict {
+    fn screen(&self, offer: &OfferView) -> Decision {
         match self.0.load() {
-            Ok(roster) if roster.is_trusted(offer.from) => Verdict::Accept,
-            Ok(_) => Verdict::Refuse(Refusal::new(
+            Ok(roster) if roster.is_trusted(offer.from) => Decision::Accept,
+            Ok(_) => Decision::Refuse(Refusal::new(
                 DeclineReason::NotTrusted,
                 "takes files from trusted peers only",
             )),
             Err(error) => {
                 tracing::error!(%error, "known peers cannot be read");
-                Verdict::Refuse(Refusal::new(
+                Decision::Refuse(Refusal::new(
                     DeclineReason::Storage,
                     "the recipient cannot read whom it trusts",
                 ))

@@ -178,18 +178,27 @@ fn a_compressed_bomb_is_refused() {
     assert_eq!(refused(&opened, &frames), Failure::Open(malformed));
 }
 
+/// The opener of the first file, whose head has come.
+fn opener_of(opened: &OpenedOffer, frames: &[Vec<u8>]) -> FileOpener {
+    let (header, mut payload) = split(&frames[0]).unwrap();
+    let opener = &opened.opener;
+    let head = opener.open_head(FileIndex(0), header, &mut payload);
+    head.unwrap().1
+}
+
+/// The hash of a first chunk that the sender's file does not have.
+fn stale() -> blake3::Hasher {
+    let mut stale = blake3::Hasher::new();
+    stale.update(&vec![7; CHUNK_SIZE]);
+    stale
+}
+
 #[test]
 fn a_relay_that_skips_what_the_recipient_does_not_have_is_found_out() {
     let (sealer, opened) = solo(Suite::preferred());
     let frames = frames(&sealer);
-    let (header, mut payload) = split(&frames[0]).unwrap();
-    let (_, mut opener) = opened
-        .opener
-        .open_head(FileIndex(0), header, &mut payload)
-        .unwrap();
-    let mut stale = blake3::Hasher::new();
-    stale.update(&vec![7; CHUNK_SIZE]);
-    opener.start_at(1, stale).unwrap();
+    let mut opener = opener_of(&opened, &frames);
+    opener.start_at(1, stale()).unwrap();
     let rest = open_rest(opener, frames[2..].iter());
     assert_eq!(rest.unwrap_err(), Failure::Open(OpenError::Hash));
 }
@@ -198,14 +207,8 @@ fn a_relay_that_skips_what_the_recipient_does_not_have_is_found_out() {
 fn a_sender_may_begin_anew_where_the_recipient_has_something_else() {
     let (sealer, opened) = solo(Suite::preferred());
     let frames = frames(&sealer);
-    let (header, mut payload) = split(&frames[0]).unwrap();
-    let (_, mut opener) = opened
-        .opener
-        .open_head(FileIndex(0), header, &mut payload)
-        .unwrap();
-    let mut stale = blake3::Hasher::new();
-    stale.update(&vec![7; CHUNK_SIZE]);
-    opener.start_at(1, stale).unwrap();
+    let mut opener = opener_of(&opened, &frames);
+    opener.start_at(1, stale()).unwrap();
     let (content, _) = open_rest(opener, frames[1..].iter()).unwrap();
     assert!(content == noise(LONG));
 }
@@ -214,11 +217,7 @@ fn a_sender_may_begin_anew_where_the_recipient_has_something_else() {
 fn a_start_is_said_once_and_read_by_the_sender_alone() {
     let (sealer, opened) = solo(Suite::preferred());
     let frames = frames(&sealer);
-    let (header, mut payload) = split(&frames[0]).unwrap();
-    let (_, mut opener) = opened
-        .opener
-        .open_head(FileIndex(0), header, &mut payload)
-        .unwrap();
+    let mut opener = opener_of(&opened, &frames);
     let bob = opened.receipts.me();
     let sealed = opener.have([3; 32]).unwrap();
     let read = |sealed: &[u8], file| sealer.open_start(bob, FileIndex(file), sealed);
