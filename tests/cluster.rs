@@ -18,5 +18,9 @@ mod hostile;
 mod hostile_trunk;
 #[path = "cluster/nats.rs"]
 mod nats;
+#[path = "cluster/real.rs"]
+mod real;
 #[path = "cluster/relays.rs"]
 mod relays;
+#[path = "cluster/standstill.rs"]
+mod standstill;

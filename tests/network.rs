@@ -18,12 +18,16 @@ mod back;
 mod blocked;
 #[path = "network/direct.rs"]
 mod direct;
+#[path = "network/families.rs"]
+mod families;
 #[path = "network/hostile.rs"]
 mod hostile;
 #[path = "network/lan.rs"]
 mod lan;
 #[path = "network/lan_hostile.rs"]
 mod lan_hostile;
+#[path = "network/lan_menu.rs"]
+mod lan_menu;
 #[cfg(target_os = "linux")]
 #[path = "network/long_links.rs"]
 mod long_links;

@@ -305,7 +305,7 @@ fn rate(bytes: u64, seconds: f64) -> String {
     format!("{:.0} MB/s", bytes as f64 / seconds / 1e6)
 }
 
-fn ratio(what: &str, (ratio, aim): (f64, f64), details: &str) {
+pub fn ratio(what: &str, (ratio, aim): (f64, f64), details: &str) {
     row(
         what,
         &format!("{ratio:.2}x"),
@@ -315,7 +315,7 @@ fn ratio(what: &str, (ratio, aim): (f64, f64), details: &str) {
     );
 }
 
-fn at_most(what: &str, (ratio, aim): (f64, f64), details: &str) {
+pub fn at_most(what: &str, (ratio, aim): (f64, f64), details: &str) {
     row(
         what,
         &format!("{ratio:.2}x"),

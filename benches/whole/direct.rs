@@ -80,6 +80,7 @@ fn compare(
 }
 
 fn send(world: &World, file: &std::path::Path) -> Duration {
+    world.forget();
     let mut command = world.command("sender");
     command.args(["send", "--to", "alice"]).arg(file);
     command.env(ROAD.0, ROAD.1).stdout(Stdio::null());

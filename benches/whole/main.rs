@@ -7,6 +7,7 @@
 
 mod bare;
 mod cases;
+mod cluster;
 mod direct;
 mod idle;
 mod machine;
@@ -17,7 +18,7 @@ mod world;
 /// A case's name on the command line, and what runs it.
 type Case = (&'static str, fn());
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     ("one", cases::one_file),
     ("fanout", cases::fan_out),
     ("direct", direct::one_file),
@@ -28,6 +29,7 @@ const CASES: [Case; 10] = [
     ("memory", cases::memory),
     ("idle", idle::idle),
     ("gso", cases::offload),
+    ("cluster", cluster::cluster),
 ];
 
 fn main() {

@@ -82,8 +82,25 @@ impl World {
             .collect()
     }
 
+    /// Removes what the listeners have received: what is there already would only be compared.
+    pub fn forget(&self) {
+        for home in fs::read_dir(self.folder()).unwrap() {
+            let Ok(received) = fs::read_dir(home.unwrap().path().join("out")) else {
+                continue;
+            };
+            for entry in received {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => fs::remove_dir_all(path).unwrap(),
+                    false => fs::remove_file(path).unwrap(),
+                }
+            }
+        }
+    }
+
     /// Sends as the user `sender` would, and says how long the command took.
     pub fn time(&self, args: &[&str], path: &Path) -> Duration {
+        self.forget();
         let mut command = self.command("sender");
         command.args(args).arg(path).stdout(Stdio::null());
         let start = Instant::now();

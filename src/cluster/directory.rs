@@ -161,6 +161,12 @@ impl Directory {
         self.0.rooms_changed.notify_one();
     }
 
+    /// Says where clients reach this relay, the best address first.
+    pub fn set_public(&self, public: Vec<HostPort>) {
+        self.lock().own.public = public;
+        self.0.own_changed.notify_one();
+    }
+
     /// Says where other relays reach this one's trunk socket.
     pub fn set_trunk(&self, address: SocketAddr) {
         self.lock().own.trunk = Some(address);
@@ -202,14 +208,15 @@ impl Directory {
         self.lock().connected
     }
 
-    /// Where clients may find other relays of the cluster that take new ones, best address of each.
+    /// Where clients reach the relays of the cluster that take new ones, this one first, best address of
+    /// each.
     #[must_use]
-    pub fn other_relays(&self) -> Vec<HostPort> {
+    pub fn places(&self) -> Vec<HostPort> {
         let state = self.lock();
         let ready = state.picture.relays.values().filter(|beat| !beat.draining);
-        ready
-            .filter_map(|beat| beat.public.first().cloned())
-            .collect()
+        let others = ready.filter_map(|beat| beat.public.first());
+        let own = state.own.public.first();
+        own.into_iter().chain(others).cloned().collect()
     }
 
     // ---- What discovery says.

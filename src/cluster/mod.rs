@@ -18,7 +18,7 @@
 mod directory;
 mod events;
 mod key;
-#[cfg(feature = "cluster")]
+#[cfg_attr(not(feature = "cluster"), path = "no_nats.rs")]
 pub mod nats;
 mod node;
 pub mod token;

@@ -3,6 +3,7 @@
 mod address;
 mod asked;
 mod certificate;
+mod cluster;
 mod reload;
 mod settings;
 mod status;
@@ -19,9 +20,10 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    address::{loopback, public_address},
+    address::{loopback, public_addresses},
     asked::{Asked, Asking},
     certificate::write_certificate,
+    cluster::Cluster,
     reload::Reloading,
 };
 use super::{
@@ -32,6 +34,7 @@ use super::{
     output,
 };
 use crate::{
+    cluster::nats::Discovery,
     home::{Home, load_invite, load_or_create_identity, save_invite},
     identity::{HostPort, Invite, RoomSecret},
     operation::{
@@ -80,7 +83,7 @@ pub(super) fn open(
     home: &Home,
     args: &ServerSettings,
     sockets: PassedSockets,
-) -> Result<(Relay, Invite), CommandError> {
+) -> Result<(Relay, Invite, Option<Discovery>), CommandError> {
     home.make_directory(&home.relay())
         .map_err(CommandError::other)?;
     let certs = args.certs.clone().unwrap_or_else(|| home.relay());
@@ -89,29 +92,46 @@ pub(super) fn open(
         .map_err(|e| CommandError::other(format!("no relay key: {e}")))?;
     let certificate = Certificate::of(&identity);
     write_certificate(&certs, &certificate.certificate);
-    let credentials = Credentials::new(certificate.certificate, certificate.private_key);
+    let mut credentials = Credentials::new(certificate.certificate, certificate.private_key);
+    let cluster = Cluster::open(home, args)?;
+    if let Some(cluster) = &cluster {
+        credentials = credentials.of_node(cluster.directory.node().0.as_bytes());
+    }
 
     let rooms = certs.join("rooms");
     let admission = Admission::load(&rooms, args.open.unwrap_or_default())
         .map_err(|e| CommandError::other(format!("admitted rooms in {}: {e}", rooms.display())))?;
-    let secret = own_room(home)?;
+    let secret = match &cluster {
+        Some(cluster) => cluster.directory.key().own_room(),
+        None => own_room(home)?,
+    };
     for room in args.admit.iter().copied().chain([secret.room_id()]) {
         admission
             .admit(room)
             .map_err(|e| CommandError::other(format!("{}: {e}", rooms.display())))?;
     }
 
-    let relay = bind_relay(config(args, admission, sockets), &credentials).map_err(|e| {
+    let config = RelayConfig {
+        cluster: cluster.as_ref().map(Cluster::config),
+        ..config(args, admission, sockets)
+    };
+    let relay = bind_relay(config, &credentials).map_err(|e| {
         CommandError::other(format!("cannot listen on {}: {e}", settings::bind(args)))
     })?;
     let address = relay.local_addr().map_err(CommandError::other)?;
-    let invite = |relay| Invite::new(relay, identity.id(), secret.clone());
+    let (places, fingerprint) = (args.public.as_deref(), identity.id());
+    let invite = |at| Invite::new(at, fingerprint, secret.clone());
     let local = HostPort::new(&loopback(address.ip()).to_string(), address.port())
         .map_err(CommandError::other)?;
     let path = home.relay_invite();
     save_invite(&invite(local), &path).map_err(CommandError::other)?;
-    let invite = invite(public_address(args.public.as_deref(), address)?);
-    Ok((relay, invite))
+    let (own, others) = public_addresses(places, address)?;
+    let discovery = cluster.map(|cluster| cluster.start(own.clone()));
+    let mut invite = invite(own);
+    if let Some(relay) = &mut invite.relay {
+        relay.others = others;
+    }
+    Ok((relay, invite, discovery.transpose()?))
 }
 
 fn config(args: &ServerSettings, admission: Admission, sockets: PassedSockets) -> RelayConfig {
@@ -150,7 +170,7 @@ async fn serve(
 ) -> Result<u8, CommandError> {
     let asking = Asking::listen().map_err(CommandError::other)?;
     let home = context.home()?;
-    let (relay, invite) = open(home, &settings, sockets)?;
+    let (relay, invite, _discovery) = open(home, &settings, sockets)?;
     let metrics = settings.metrics.map(|address| {
         bind_metrics(address)
             .map_err(|e| CommandError::other(format!("cannot serve metrics at {address}: {e}")))

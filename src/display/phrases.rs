@@ -48,11 +48,12 @@ impl Phrase {
     pub(super) fn of(event: &Event, name: impl Fn(&PeerRef) -> String) -> Option<Self> {
         let (tone, text) = match event {
             Event::Joined { me, relay } => {
-                let (name, id, relay) = (&me.name, me.id.short(), sanitise(relay));
-                (
-                    Tone::Success,
-                    format!("listening as {name} ({id}) at {relay}"),
-                )
+                let (name, id) = (&me.name, me.id.short());
+                let place = match relay.as_str() {
+                    "lan" => "on this LAN".to_owned(),
+                    relay => format!("at {}", sanitise(relay)),
+                };
+                (Tone::Success, format!("listening as {name} ({id}) {place}"))
             }
             Event::Connecting { relay } => {
                 (Tone::Aside, format!("connecting to {}…", sanitise(relay)))

@@ -240,7 +240,7 @@ impl Gauges {
         }
         set(&self.draining, u64::from(relay.is_draining()));
         set(&self.full, u64::from(relay.is_full()));
-        self.trunks.set(&relay.trunks());
+        self.trunks.set(relay.cluster().as_ref(), &relay.trunks());
     }
 }
 

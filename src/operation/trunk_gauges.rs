@@ -5,7 +5,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::relay::TrunkStatus;
+use crate::relay::{ClusterStatus, TrunkStatus};
 
 /// One label: what people call the other relay. There are few.
 type Label = [(&'static str, String); 1];
@@ -16,10 +16,22 @@ pub(super) struct TrunkGauges {
     up: Family<Label, Gauge>,
     rooms: Family<Label, Gauge>,
     rtt: Family<Label, Gauge<f64, std::sync::atomic::AtomicU64>>,
+    nats_connected: Gauge,
+    relays: Gauge,
 }
 
 impl TrunkGauges {
     pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "nats_connected",
+            "1 while other relays of the cluster can be found; 0 also where there is no cluster",
+            self.nats_connected.clone(),
+        );
+        registry.register(
+            "cluster_relays",
+            "Other relays of the cluster that are up",
+            self.relays.clone(),
+        );
         registry.register(
             "trunk_up",
             "1 for each other relay of the cluster that this one is connected to",
@@ -47,7 +59,11 @@ impl TrunkGauges {
     }
 
     /// As they are now; those that are no more are forgotten.
-    pub(super) fn set(&self, trunks: &[TrunkStatus]) {
+    pub(super) fn set(&self, cluster: Option<&ClusterStatus>, trunks: &[TrunkStatus]) {
+        let nats = cluster.is_some_and(|cluster| cluster.nats);
+        self.nats_connected.set(i64::from(nats));
+        let relays = cluster.map_or(0, |cluster| cluster.relays.len());
+        self.relays.set(i64::try_from(relays).unwrap_or(i64::MAX));
         self.up.clear();
         self.rooms.clear();
         self.rtt.clear();

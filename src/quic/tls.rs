@@ -24,6 +24,8 @@ pub struct Credentials {
     certificate: Vec<u8>,
     /// PKCS #8 DER.
     key: Zeroizing<Vec<u8>>,
+    /// Which of the endpoints that have this key it is.
+    node: Vec<u8>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -36,7 +38,19 @@ impl Credentials {
     /// From a certificate in DER and its key in PKCS #8 DER.
     #[must_use]
     pub fn new(certificate: Vec<u8>, key: Zeroizing<Vec<u8>>) -> Self {
-        Self { certificate, key }
+        Self {
+            certificate,
+            key,
+            node: Vec::new(),
+        }
+    }
+
+    /// Of one of several relays that have this key: their resets are not to be known to each other, or each
+    /// could end the others' connections (RFC 9000, section 21.11).
+    #[must_use]
+    pub fn of_node(mut self, node: &[u8]) -> Self {
+        self.node = node.to_owned();
+        self
     }
 
     /// The key for stateless resets (RFC 9000, section 10.3), the same after every restart.
@@ -44,7 +58,7 @@ impl Credentials {
     /// With it a restarted relay tells its old peers at once that their connections are gone;
     /// otherwise they would wait for the idle timeout.
     pub(super) fn reset_key(&self) -> Arc<hmac::Key> {
-        let key = derive(&self.key, b"", &[b"p2p/1 stateless reset"]);
+        let key = derive(&self.key, b"", &[b"p2p/1 stateless reset", &self.node]);
         Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key.as_slice()))
     }
 

@@ -50,7 +50,7 @@ const NEAR_SEND_WINDOW: u64 = 8_000_000;
 
 /// Files and rooms that one relay may have open towards another.
 pub(super) const TRUNK_FILES: u32 = 512;
-pub(super) const TRUNK_ROOMS: u32 = 16_384;
+pub(super) const TRUNK_ROOMS: u32 = 4_096;
 
 /// [`STREAM_WINDOW`] between relays: 400 Mbit/s for one file at 80 ms.
 ///

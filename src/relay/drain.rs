@@ -18,6 +18,9 @@ impl RelayHandle {
     pub async fn drain(&self, limit: Duration) {
         let end = Instant::now() + limit;
         self.shared.draining.store(true, Relaxed);
+        if let Some(directory) = &self.shared.directory {
+            directory.set_draining();
+        }
         if self.is_idle() {
             return;
         }

@@ -75,8 +75,9 @@ impl Line {
         &self.outbox
     }
 
-    /// No member of the room is left here: it is hung up.
+    /// No member of the room is left here: what was said already is all.
     pub(super) fn hang_up(&self) {
+        self.outbox.end();
         self.end.cancel();
     }
 

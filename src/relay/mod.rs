@@ -18,6 +18,7 @@ mod admission;
 mod arrivals;
 mod audit;
 mod budget;
+mod cluster_status;
 mod drain;
 mod embedded;
 pub mod fanout;
@@ -67,6 +68,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use admission::Admission;
 pub use audit::TARGET as AUDIT;
 pub use budget::{Budget, Share};
+pub use cluster_status::{ClusterStatus, OtherRelay};
 pub use embedded::Embedded;
 pub use hook::{FileHook, Hook};
 pub use meters::Meters;
@@ -85,6 +87,7 @@ use self::{
     trunk::Trunks,
 };
 use crate::{
+    cluster::{Directory, Load},
     protocol::Code,
     quic::{Credentials, Incoming, RelayEndpoint, SocketBuffers, Tuning},
 };
@@ -177,10 +180,32 @@ struct Shared {
     started: Instant,
     /// No more transfers are begun: the relay is about to end.
     draining: AtomicBool,
+    /// What it knows of its cluster, and the others of it; nothing where it is alone.
+    directory: Option<Directory>,
     trunks: Option<Trunks>,
 }
 
 impl Shared {
+    /// Where clients reach the relays of the cluster, this one among them; nothing where it is alone.
+    fn cluster_places(&self) -> Vec<String> {
+        let places = self.directory.as_ref().map(Directory::places);
+        let places = places.unwrap_or_default();
+        let is_alone = places.len() < 2;
+        let places = places.iter().filter(|_| !is_alone);
+        places.map(ToString::to_string).collect()
+    }
+
+    /// Notes for the other relays how busy this one is.
+    fn note_load(&self) {
+        if let Some(directory) = &self.directory {
+            let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+            directory.set_load(Load {
+                connections: number(self.places.in_use()),
+                connections_max: number(self.places.max()),
+            });
+        }
+    }
+
     fn next_session(&self) -> SessionId {
         SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
     }
@@ -235,6 +260,7 @@ impl Relay {
             meters: Meters::new(),
             started: Instant::now(),
             draining: AtomicBool::new(false),
+            directory: config.cluster.map(|cluster| cluster.directory),
             trunks: trunks.transpose()?,
         };
         Ok(Self {

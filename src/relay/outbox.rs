@@ -48,6 +48,8 @@ struct Queue {
     of_others: usize,
     by_peer: HashMap<PeerId, usize>,
     state: State,
+    /// Whether what is queued is the last.
+    is_ending: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -163,7 +165,13 @@ impl Outbox {
         }
     }
 
-    /// Writes until the peer is gone, or reads too little.
+    /// Once everything that is queued has been written, nothing further is.
+    pub(super) fn end(&self) {
+        self.lock().is_ending = true;
+        self.ready.notify_one();
+    }
+
+    /// Writes until the peer is gone or reads too little, or there is an end.
     ///
     /// # Errors
     /// [`Code::Behind`] where the peer does not read; otherwise the stream is over.
@@ -177,6 +185,7 @@ impl Outbox {
             let next = {
                 let mut queue = self.lock();
                 match queue.state {
+                    State::Open if queue.is_ending && queue.messages.is_empty() => return Ok(()),
                     State::Open => queue.pop(),
                     State::Overflowed => return Err(StreamError::Ended(Code::Behind)),
                     State::Closed => return Ok(()),

@@ -68,6 +68,11 @@ impl Places {
         self.taken().all >= self.max()
     }
 
+    /// How many are taken.
+    pub(super) fn in_use(&self) -> usize {
+        self.taken().all
+    }
+
     /// How often each peer may ping while it is idle, so that it soon notices when this relay was restarted;
     /// nothing where that would come to too much.
     pub(super) fn ping_every(&self) -> Option<Duration> {

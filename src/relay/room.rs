@@ -8,7 +8,7 @@ use std::{
 };
 
 pub(super) use self::far::Shown;
-use self::far::{Face, Far};
+use self::far::{Face, Far, FarMember};
 use super::{
     mailbox::{Mailbox, SessionId, encode},
     session::Session,
@@ -69,10 +69,13 @@ impl Room {
         self.sessions.get(&id)
     }
 
-    /// Where `peer` waits for files: here, or else at another relay.
+    /// Where `peer` waits for files: here, or at another relay.
     pub(super) fn listener(&self, peer: PeerId) -> Option<&Arc<Mailbox>> {
-        let here = self.listener_here(peer).map(|session| &session.mailbox);
-        here.or_else(|| self.far.listener(peer))
+        match (self.listener_here(peer), self.far.listener(peer)) {
+            (Some(here), Some(there)) if there.is_newer_than(here) => Some(there.mailbox()),
+            (Some(here), _) => Some(&here.mailbox),
+            (None, there) => there.map(FarMember::mailbox),
+        }
     }
 
     /// The connection here that speaks for `peer`: the one on which it listens, if it does.

@@ -50,6 +50,7 @@ pub(super) async fn serve(shared: Arc<Shared>, incoming: Incoming, seat: Seat) {
                 let reason = run(&shared, &member, control, writer).await;
                 member.session.count_lost(&shared.meters);
                 shared.rooms.leave(&member, gone_code(&reason));
+                shared.note_load();
                 let traffic = &member.session.traffic;
                 let carried = (traffic.received.load(Relaxed), traffic.sent.load(Relaxed));
                 audit::left(peer, room, carried, member.session.age().as_secs());
@@ -148,7 +149,7 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> 
     mailbox.send(ServerToClient::Welcome {
         now_unix: now.ok().map(|now| now.as_secs()),
         ping_secs: shared.places.ping_every().map(|every| every.as_secs()),
-        relays: Vec::new(),
+        relays: shared.cluster_places(),
     });
     if shared.direct {
         let address = link.remote();
@@ -158,6 +159,7 @@ async fn welcome(shared: &Arc<Shared>, link: &Link) -> Result<Welcomed, Turned> 
     let session = Session::new(mailbox, (link.clone(), windows), (listening, bundle), place);
     let entered = shared.rooms.enter((room, quota), session);
     let member = Arc::new(entered.map_err(|code| (code, String::new()))?);
+    shared.note_load();
     let writer = tokio::spawn(write(member.session.mailbox.clone(), sender));
     Ok((member, receiver, writer))
 }

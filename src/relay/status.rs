@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Meters, Shared, TrunkStatus, session::Session};
+use super::{ClusterStatus, Meters, Shared, TrunkStatus, session::Session};
 use crate::{
     protocol::{PeerId, PeerState, Road, RoomId},
     quic::{RelayHealth, SocketBuffers},
@@ -41,6 +41,9 @@ pub struct RelayStatus {
     /// The other relays of its cluster that it is connected to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trunks: Vec<TrunkStatus>,
+    /// Its cluster; nothing where it is alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterStatus>,
 }
 
 /// A room at one moment.
@@ -132,6 +135,7 @@ impl RelayHandle {
             files_active: self.shared.meters.files_active(),
             rooms: rooms.collect(),
             trunks: self.trunks(),
+            cluster: self.cluster(),
         }
     }
 
@@ -156,6 +160,12 @@ impl RelayHandle {
             }
         }
         totals
+    }
+
+    /// What it knows of its cluster; nothing where it is alone.
+    #[must_use]
+    pub fn cluster(&self) -> Option<ClusterStatus> {
+        self.shared.directory.as_ref().map(ClusterStatus::of)
     }
 
     /// The other relays of its cluster that it is connected to.

@@ -1,11 +1,15 @@
 //! What crosses between two relays: presence, files, trees, broadcasts.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
 use crate::{
-    common::{Lab, MIB, Proc, assert_same, scaled},
+    common::{Lab, MIB, PATIENCE, Proc, Signal, assert_same, scaled},
     relays::{Cluster, Node},
 };
 
@@ -98,6 +102,21 @@ fn who_comes_changes_and_goes_at_one_relay_is_seen_at_the_other() {
 }
 
 #[test]
+fn senders_that_come_and_go_one_after_the_other_are_each_served() {
+    let mut pair = Pair::new();
+    let bob = pair.at_two().listen("bob", &[]);
+    for n in 0..4 {
+        // The last of the room at its relay, each time: the line is hung up, and opened again.
+        let lab = pair.at_one();
+        let file = lab.file(&format!("r{n}.bin"), MIB);
+        lab.send("alice", &["--to", "bob"], &[&file]).expect(0);
+        // What its sender said last was heard: that everything is settled.
+        let done = bob.wait_where("done", n + 1, |_| true);
+        assert_eq!(done["failed"], 0, "{done}");
+    }
+}
+
+#[test]
 fn a_tree_crosses_and_its_many_small_files_each_once() {
     let mut pair = Pair::new();
     let bob = pair.at_two().listen("bob", &[]);
@@ -168,6 +187,39 @@ fn what_one_recipient_there_has_already_crosses_only_for_the_others() {
     for name in ["bob", "carol"] {
         assert_same(&file, &lab.out(name).join("r.bin"));
     }
+}
+
+#[test]
+fn who_has_come_back_by_another_relay_is_sent_to_there() {
+    let mut pair = Pair::new();
+    let before = pair.at_one().listen("bob", &[]);
+    // Nobody hears of it that its connection is dead, and the relay not before 20 s have passed.
+    let end = Instant::now() + PATIENCE;
+    let age = |pair: &Pair| pair.one().handle.status().rooms[0].peers[0].since_secs;
+    while age(&pair) < 4 {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    before.signal(Signal::STOP);
+    let lab = pair.at_two();
+    for file in walkdir::WalkDir::new(lab.home("bob")) {
+        let file = file.unwrap();
+        let to = lab
+            .home("again")
+            .join(file.path().strip_prefix(lab.home("bob")).unwrap());
+        match file.file_type().is_dir() {
+            true => fs::create_dir_all(to).unwrap(),
+            false => drop(fs::copy(file.path(), to).unwrap()),
+        }
+    }
+    let out = lab.out("again");
+    let args = ["listen", "--name", "bob", "--out", out.to_str().unwrap()];
+    let again = lab.run("again", args);
+    again.wait_event("joined");
+    let lab = pair.at_one();
+    let file = lab.file("r.bin", MIB);
+    lab.send("alice", &["--to", "bob"], &[&file]).expect(0);
+    assert_same(&file, &out.join("r.bin"));
 }
 
 #[test]

@@ -44,7 +44,7 @@ async fn three_relays_find_each_other_and_the_rooms_they_share() {
             assert_eq!(beat.name.as_str(), ["a", "b", "c"][j]);
             assert_eq!(beat.public.len(), 1);
         }
-        assert_eq!(node.directory.other_relays().len(), 2);
+        assert_eq!(node.directory.places().len(), 3);
     }
     // Not who was there first, and whoever comes later.
     nodes[0].directory.room_opened(ROOM);

@@ -2,18 +2,20 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    time::{Duration, Instant},
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use p2p::{
     cluster::{ClusterKey, Instance, NodeName},
-    identity::Identity,
+    identity::{Bundle, Identity, Name},
     protocol::{Base64, Code, FileClass, PeerId},
     quic::{
         Certificate, ControlReceiver, ControlSender, Credentials, Link, LinkError, TrunkEndpoint,
         Tuning, bind_udp,
     },
+    sealing::OpenKeys,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -232,4 +234,67 @@ fn thousands_of_streams_are_a_bounded_number_and_what_they_are_not_for_is_stoppe
         assert_eq!(stopped, Some(Code::UnknownTransfer));
         assert!(node.handle.status().memory_used < 32 << 20);
     });
+}
+
+#[test]
+fn a_relay_that_takes_a_file_and_never_reads_it_holds_up_nobody() {
+    let cluster = Cluster::new();
+    let node = cluster.node("one");
+    let mut lab = Lab::empty();
+    lab.use_invite(node.invite());
+    let bob = lab.listen("bob", &[]);
+    let file = lab.file("all.bin", 32 * MIB);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let waiting = async {
+        let attacker = Attacker::new();
+        let link = attacker.admitted(&cluster, &node).await;
+        let (mut sender, mut receiver) = attacker.open(&cluster, &link, None).await;
+        let member = Identity::generate();
+        let name = Name::chosen("mallory".parse().unwrap());
+        let hpke = OpenKeys::generate().current().public().clone();
+        let expires = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+            + 3600;
+        let bundle = Bundle::new(member.public_key(), &name, Some(hpke), expires);
+        let bundle = bundle.sign(&member, &cluster.secret.member_key());
+        let shown = json!({
+            "type": "member", "id": member.id(), "bundle": bundle, "state": "listening",
+            "since_secs": 1,
+        });
+        sender.send(&shown).await.unwrap();
+        sender.send(&json!({"type": "members_end"})).await.unwrap();
+        let mut alice = lab.run("alice", [Path::new("broadcast"), &file]);
+        // It says yes to whatever is offered.
+        let offered = async {
+            loop {
+                let message = receiver.receive().await.unwrap().expect("an offer");
+                let told = &message["message"];
+                if told["message"]["say"] == "offer" {
+                    return (told["transfer"].clone(), told["from"].clone());
+                }
+            }
+        };
+        let (transfer, from) = timeout(LIMIT, offered).await.unwrap();
+        let yes = json!({"say": "answer", "answer": {"answer": "accept", "each": false}});
+        let told = json!({
+            "type": "told", "transfer": transfer, "from": member.id(), "message": yes,
+        });
+        let yes = json!({"type": "pass", "to": from, "message": told});
+        sender.send(&yes).await.unwrap();
+        let waiting = tokio::task::spawn_blocking(move || {
+            bob.wait_event("received");
+            bob
+        });
+        let _bob = waiting.await.unwrap();
+        assert!(node.handle.status().memory_used < 64 << 20);
+        alice.kill();
+        drop(link);
+    };
+    runtime.block_on(waiting);
+    assert_same(&file, &lab.out("bob").join("all.bin"));
 }

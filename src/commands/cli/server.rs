@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, de};
 use tracing::Level;
 
 use super::value::{parse_duration, parse_rate, parse_size};
-use crate::{protocol::RoomId, relay::TcpListen};
+use crate::{cluster::NodeName, protocol::RoomId, relay::TcpListen};
 
 /// `p2p server`
 #[derive(Debug, Default, Args)]
@@ -78,7 +78,8 @@ pub struct ServerSettings {
     #[arg(long, value_name = "ADDR")]
     #[serde(deserialize_with = "from_text")]
     pub tcp: Option<TcpListen>,
-    /// What the invite calls this machine: a name or address that peers can reach.
+    /// What the invite calls this machine: a name or address that peers can reach; behind it, with commas
+    /// between, other relays of its cluster.
     #[arg(long, value_name = "HOST[:PORT]")]
     pub public: Option<String>,
     /// Where the relay's key, certificate and admitted rooms are [default: inside the home].
@@ -141,6 +142,18 @@ pub struct ServerSettings {
     /// Threads that serve, each with an endpoint of its own behind the port [default: 1].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub threads: Option<NonZeroUsize>,
+    /// NATS servers over which the relays of a cluster find each other; several with commas between.
+    #[arg(long, value_name = "URL", help_heading = "Cluster")]
+    pub cluster: Option<String>,
+    /// The cluster's key, the same on all of its relays; made if it is not there.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Cluster")]
+    pub cluster_key: Option<PathBuf>,
+    /// What this relay is called in the cluster [default: the host's name].
+    #[arg(long, value_name = "NAME", help_heading = "Cluster")]
+    pub node: Option<NodeName>,
+    /// UDP address for the other relays of the cluster [default: the port after --bind's].
+    #[arg(long, value_name = "ADDR", help_heading = "Cluster")]
+    pub trunk: Option<SocketAddr>,
     /// What the members of each room may have together. In a file only.
     #[arg(skip)]
     pub room: RoomSettings,
@@ -202,6 +215,10 @@ impl ServerSettings {
             log_level: self.log_level.or(under.log_level),
             audit: self.audit.or(under.audit),
             threads: self.threads.or(under.threads),
+            cluster: self.cluster.or(under.cluster),
+            cluster_key: self.cluster_key.or(under.cluster_key),
+            node: self.node.or(under.node),
+            trunk: self.trunk.or(under.trunk),
             // No command line says anything of these.
             room: under.room,
             rooms: under.rooms,
@@ -276,7 +293,8 @@ mod tests {
             "bind = \"[::]:5000\"\ntcp = \"off\"\npublic = \"relay.example.org\"\ncerts = \"/c\"\n\
              admit = [\"{room}\"]\nopen = true\nno-direct = true\nmax-peers = 7\nspool = \"/s\"\nspool-limit = \"2Gi\"\n\
              memory-limit = 67108864\nlimit = \"5M/s\"\n\
-             metrics = \"[::1]:9433\"\ndrain = \"5m\"\nlog = \"json\"\nlog-level = \"info\"\naudit = \"/a\"\nthreads = 2\n"
+             metrics = \"[::1]:9433\"\ndrain = \"5m\"\nlog = \"json\"\nlog-level = \"info\"\naudit = \"/a\"\nthreads = 2\n\
+             cluster = \"nats://n\"\ncluster-key = \"/k\"\nnode = \"one\"\ntrunk = \"[::]:5\"\n"
         );
         let file: ServerSettings = toml::from_str(&text).unwrap();
         let room = room.to_string();
@@ -316,6 +334,14 @@ mod tests {
             "/a",
             "--threads",
             "2",
+            "--cluster",
+            "nats://n",
+            "--cluster-key",
+            "/k",
+            "--node",
+            "one",
+            "--trunk",
+            "[::]:5",
         ]);
         assert_eq!(file, line.args.settings);
         // Whatever is added to the command line is added to the file.

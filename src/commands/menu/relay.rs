@@ -31,7 +31,7 @@ pub(super) fn start(
         bind: Some((Ipv6Addr::UNSPECIFIED, 0).into()),
         ..ServerSettings::default()
     };
-    let (relay, elsewhere) =
+    let (relay, elsewhere, _) =
         server::open(home, &ServerSettings::default(), PassedSockets::default())
             .or_else(|_| server::open(home, &any_port, PassedSockets::default()))?;
     let here = load_invite(&home.relay_invite())

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::{
     commands::CommandError,
-    identity::{DEFAULT_PORT, HostPort},
+    identity::{DEFAULT_PORT, HostPort, RelayAddress},
 };
 
 /// Every address of this machine, IPv4 and IPv6.
@@ -12,10 +12,7 @@ pub(super) const BIND: SocketAddr =
     SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
 
 /// What the invite calls this machine.
-pub(super) fn public_address(
-    public: Option<&str>,
-    bound: SocketAddr,
-) -> Result<HostPort, CommandError> {
+fn public_address(public: Option<&str>, bound: SocketAddr) -> Result<HostPort, CommandError> {
     let text = match public {
         Some(text) if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => {
             format!("[{text}]:{}", bound.port())
@@ -41,8 +38,27 @@ pub(super) fn public_address(
         .map_err(|e| CommandError::usage(format!("--public {text}: {e}")))
 }
 
+/// The same, and where other relays of its cluster are: `--public` may name them, with commas between.
+pub(super) fn public_addresses(
+    public: Option<&str>,
+    bound: SocketAddr,
+) -> Result<(HostPort, Vec<HostPort>), CommandError> {
+    let Some((own, others)) = public.and_then(|public| public.split_once(',')) else {
+        return Ok((public_address(public, bound)?, Vec::new()));
+    };
+    let others = others.split(',').map(|other| {
+        let parsed = other.parse();
+        parsed.map_err(|e| CommandError::usage(format!("--public {other}: {e}")))
+    });
+    let others = others.collect::<Result<Vec<_>, _>>()?;
+    if others.len() > RelayAddress::OTHERS_MAX {
+        return Err(CommandError::usage("--public names too many relays"));
+    }
+    Ok((public_address(Some(own), bound)?, others))
+}
+
 /// The address that this machine uses towards others; connecting a UDP socket sends nothing.
-fn outward() -> IpAddr {
+pub(super) fn outward() -> IpAddr {
     let towards = |local: SocketAddr, remote: SocketAddr| {
         let socket = UdpSocket::bind(local).ok()?;
         socket.connect(remote).ok()?;

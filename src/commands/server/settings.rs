@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::Path};
 
 use tracing::Level;
 
-use super::address::{BIND, public_address};
+use super::{
+    address::{BIND, public_addresses},
+    cluster,
+};
 use crate::commands::{
     CommandError,
     cli::{RoomSettings, ServerArgs, ServerSettings},
@@ -36,7 +39,8 @@ fn read_config(path: &Path) -> Result<ServerSettings, CommandError> {
 /// Says whether a relay could start so. Binds nothing, makes nothing.
 pub(super) fn check(context: &Context, settings: &ServerSettings) -> Result<u8, CommandError> {
     let bind = settings.bind.unwrap_or(BIND);
-    public_address(settings.public.as_deref(), bind)?;
+    public_addresses(settings.public.as_deref(), bind)?;
+    cluster::check(settings)?;
     let audit = settings.audit.as_deref().and_then(Path::parent);
     let audit = audit.filter(|parent| !parent.as_os_str().is_empty());
     for (option, directory) in [
@@ -81,6 +85,10 @@ pub(super) fn fixed(before: &ServerSettings, after: &ServerSettings) -> Vec<&'st
         ("audit", before.audit != after.audit),
         ("log", before.log != after.log),
         ("threads", before.threads != after.threads),
+        ("cluster", before.cluster != after.cluster),
+        ("cluster-key", before.cluster_key != after.cluster_key),
+        ("node", before.node != after.node),
+        ("trunk", before.trunk != after.trunk),
     ];
     let differs = differs.into_iter().filter(|(_, differs)| *differs);
     differs.map(|(option, _)| option).collect()

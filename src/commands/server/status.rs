@@ -7,7 +7,7 @@ use crate::{
     display::{bytes, counted, duration, rate},
     operation::{AdminError, ask_status},
     protocol::PeerId,
-    relay::{PeerStatus, RelayStatus},
+    relay::{ClusterStatus, PeerStatus, RelayStatus, TrunkStatus},
     transfer::ErrorKind,
 };
 
@@ -116,6 +116,36 @@ fn number(of: usize, noun: &str) -> String {
     counted(of as u64, noun)
 }
 
+/// The other relays, and whether there is a connection to each.
+fn cluster_text(cluster: &ClusterStatus, trunks: &[TrunkStatus]) -> String {
+    let nats = match cluster.nats {
+        true => "NATS connected",
+        false => "NATS not connected: relays that start are not found",
+    };
+    let mut text = format!(
+        "\nnode {} of a cluster, {} other relays; {nats}\n",
+        cluster.name,
+        cluster.relays.len()
+    );
+    for relay in &cluster.relays {
+        let trunk = trunks.iter().find(|it| it.name == relay.name.as_str());
+        let state = match (trunk, relay.draining) {
+            (_, true) => "draining".to_owned(),
+            (Some(trunk), _) => format!("{} rooms, {:.1} ms", trunk.rooms, trunk.rtt_ms),
+            (None, _) => "no room in common".to_owned(),
+        };
+        let _ = writeln!(
+            text,
+            "{:<20} {:>6} of {:<6} connections  {state:<24} {}",
+            relay.name.as_str(),
+            relay.connections,
+            relay.connections_max,
+            relay.public.join(", ")
+        );
+    }
+    text
+}
+
 fn text(status: &RelayStatus, before: &Before) -> String {
     let peers = status.rooms.iter().flat_map(|room| &room.peers);
     let (mut received, mut sent) = (0, 0);
@@ -147,6 +177,9 @@ fn text(status: &RelayStatus, before: &Before) -> String {
         bytes(status.spool_used),
         bytes(status.spool_limit),
     );
+    if let Some(cluster) = &status.cluster {
+        text += &cluster_text(cluster, &status.trunks);
+    }
     for room in &status.rooms {
         let _ = write!(
             text,

@@ -21,6 +21,9 @@ use crate::{
 /// Members of one room that one other relay may have.
 const MEMBERS_MAX: usize = 16_384;
 
+/// By so much ages have to differ that were measured at two relays.
+const AGES_DIFFER: Duration = Duration::from_secs(2);
+
 /// Other relays with members of a room, and those.
 #[derive(Debug, Default)]
 pub(super) struct Far {
@@ -71,16 +74,14 @@ impl Far {
     }
 
     /// Where `peer` listens.
-    pub(super) fn listener(&self, peer: PeerId) -> Option<&Arc<Mailbox>> {
-        let members = self.members.get(&peer)?.iter().rev();
-        let mut listening = members.filter(|member| member.listens());
-        listening.next().map(|member| &member.mailbox)
+    pub(super) fn listener(&self, peer: PeerId) -> Option<&FarMember> {
+        let listening = self.members.get(&peer)?.iter().filter(|it| it.listens());
+        listening.max_by_key(|member| member.since)
     }
 
     fn face(&self, peer: PeerId) -> Option<&FarMember> {
-        let members = self.members.get(&peer)?;
-        let listening = members.iter().rev().find(|member| member.listens());
-        listening.or(members.last())
+        let listening = self.listener(peer);
+        listening.or_else(|| self.members.get(&peer)?.last())
     }
 
     /// Tells all other relays of somebody who is here, or was.
@@ -97,6 +98,16 @@ impl Far {
 }
 
 impl FarMember {
+    pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    /// Whether it came later than a connection of the same identity to this relay, which may be one that
+    /// was lost without either end knowing yet. Each relay has measured how long its own is there.
+    pub(super) fn is_newer_than(&self, here: &Session) -> bool {
+        here.age() > self.since.elapsed() + AGES_DIFFER
+    }
+
     fn listens(&self) -> bool {
         self.state == PeerState::Listening
     }
@@ -126,14 +137,16 @@ impl Face<'_> {
 }
 
 impl Room {
-    /// Who speaks for `peer`: who listens before who does not, who is here before who is elsewhere.
+    /// Who speaks for `peer`: who listens before who does not, of two that do the one that came later, and
+    /// who is here before who is elsewhere.
     pub(super) fn face(&self, peer: PeerId) -> Option<Face<'_>> {
         let here = self.face_here(peer);
-        if let Some(here) = here.filter(|here| here.listening) {
-            return Some(Face::Here(here));
-        }
-        let there = self.far.face(peer);
-        match there.filter(|there| here.is_none() || there.listens()) {
+        let is_better = |there: &FarMember| match here {
+            Some(here) if here.listening => there.listens() && there.is_newer_than(here),
+            Some(_) => there.listens(),
+            None => true,
+        };
+        match self.far.face(peer).filter(|there| is_better(there)) {
             Some(there) => Some(Face::There(there)),
             None => here.map(Face::Here),
         }
@@ -258,7 +271,6 @@ impl Room {
         }
         let now = match self.face(peer) {
             None => Some(member.presence(PeerState::Gone)),
-            Some(Face::Here(face)) if face.listening => None,
             Some(face) => Some(face.presence()),
         };
         now.into_iter().for_each(|now| self.tell_watchers(&now));

@@ -62,13 +62,16 @@ pub(super) async fn accept_all(shared: &Arc<Shared>, trunk: &Arc<Trunk>) {
 }
 
 async fn open(shared: Arc<Shared>, trunk: Arc<Trunk>, room_id: RoomId) {
-    if let Some(room) = shared.rooms.get(room_id)
-        && let Err(error) = try_open(&shared, &trunk, (room_id, room)).await
-    {
+    let room = shared.rooms.get(room_id);
+    let ended = match room {
+        Some(room) => try_open(&shared, &trunk, (room_id, room)).await,
+        None => Err(StreamError::Ended(Code::PeerGone)),
+    };
+    if let Err(error) = ended {
         debug!(name = %trunk.name, %error, "a room's stream to a relay has ended");
+        // Where it is refused, the other end may not know yet that it has members.
+        sleep(AGAIN).await;
     }
-    // Where it is refused, the other end may not know yet that it has members.
-    sleep(AGAIN).await;
     trunk.rooms().claimed.remove(&room_id);
     trunk.freed.notify_one();
 }
@@ -169,10 +172,12 @@ async fn run(
         ended = reading => ended,
         ended = line.outbox().write_to(&mut sender) => ended,
         ended = showing => ended,
-        () = line.hung_up() => Ok(()),
+        () = async {
+            line.hung_up().await;
+            sleep(LAST_WORDS).await;
+        } => Ok(()),
     };
     match &ended {
-        // What waits says that members and transfers are gone: the end says the same.
         Ok(()) => drop(sender),
         Err(error) => sender.reset(error.code()),
     }
@@ -223,5 +228,7 @@ const ACCEPTOR: &[u8] = b"acceptor";
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
 /// The longest first message, in bytes.
 const OPEN_MAX: usize = 1024;
-/// Before a room that was refused, or has ended, is tried again.
+/// How long it may take to say what waits, after the last member has left.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Before a room that was refused is tried again.
 const AGAIN: Duration = Duration::from_millis(250);

@@ -10,9 +10,11 @@ use crate::{protocol::Code, quic::Link, sealing::PathEnd};
 
 /// Messages of the sender that wait.
 const NAMED: usize = 4;
-/// How often a sender may begin anew to look for a path, in one transfer, and how long after the last time.
+/// How often a sender may begin anew to look for a path without coming by it, in one transfer, and how long after
+/// the last time.
 ///
-/// Each time probes go to addresses that it names, which need not be its own.
+/// Each time probes go to addresses that it names, which need not be its own. Whoever has connected has shown that
+/// one of them is.
 const ROUNDS: (usize, Duration) = (16, Duration::from_secs(3));
 
 /// The recipient's end of a direct path, for as long as the transfer lasts.
@@ -84,7 +86,7 @@ async fn serve(hub: &Hub, conversation: &Conversation, mut names: mpsc::Receiver
             },
             link = place.links.recv() => match link {
                 Some(link) => {
-                    round.search = None;
+                    (round.search, round.left) = (None, ROUNDS.0);
                     use_link(hub, conversation, link);
                 }
                 None => return,

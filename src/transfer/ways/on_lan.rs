@@ -13,9 +13,11 @@ const MAX: usize = 64;
 const TRIES: u32 = 4;
 /// The pause before that, which doubles.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long the LAN may take to answer. Questions are asked at once, after one second, and after three;
-/// where a relay has answered, nobody waits for the second.
-const WINDOW: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(3));
+/// How long the LAN may take to answer: where a relay has answered, and where none has.
+///
+/// Questions are asked at once, after 250 ms, after one second and after three. The first window has time for the
+/// answers to two, the second for those to three: Wi-Fi loses some.
+const WINDOW: (Duration, Duration) = (Duration::from_millis(400), Duration::from_millis(1_500));
 /// How much longer it may take to connect to who has answered.
 const DIALLING: Duration = Duration::from_secs(1);
 
