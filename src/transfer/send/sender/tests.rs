@@ -276,6 +276,7 @@ fn recipients_on_several_ways_are_served_side_by_side_each_on_its_own() {
         total: None,
         resumed_from: 0,
         road: None,
+        limited_by: None,
     };
     sender.take_events();
     sender.on_effect(at(1), transfer(2), progress);
