@@ -18,7 +18,8 @@ use super::{
     wire::{self, Attacker, Control, garbage_offer, tell, transfer},
 };
 
-const LIMIT: u64 = 32 * MIB;
+/// The default of `--memory-limit`.
+const LIMIT: u64 = 64 * MIB;
 /// A connection that has been blocked for so long is full.
 const FULL: Duration = Duration::from_secs(2);
 
