@@ -3,6 +3,8 @@
 mod common;
 #[path = "reliability/conflicts.rs"]
 mod conflicts;
+#[path = "reliability/limits.rs"]
+mod limits;
 #[path = "reliability/machines.rs"]
 mod machines;
 #[path = "reliability/many.rs"]

@@ -288,6 +288,7 @@ mod tests {
             total: None,
             resumed_from: 0,
             road: crate::protocol::Road::Relay,
+            limited_by: None,
         }
     }
 

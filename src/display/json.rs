@@ -28,7 +28,9 @@ pub(super) struct Json {
 impl Printer for Json {
     fn print(&mut self, event: Event) -> io::Result<()> {
         match &event {
-            Event::Progress { transfer, .. } if !self.is_due(*transfer) => return Ok(()),
+            Event::Progress { transfer, .. } if !self.is_due(*transfer, Instant::now()) => {
+                return Ok(());
+            }
             Event::Done { transfer, .. } => drop(self.progress.remove(transfer)),
             _ => {}
         }
@@ -37,11 +39,11 @@ impl Printer for Json {
 }
 
 impl Json {
-    fn is_due(&mut self, transfer: TransferId) -> bool {
+    fn is_due(&mut self, transfer: TransferId, now: Instant) -> bool {
         let last = self.progress.get(&transfer);
-        let due = last.is_none_or(|at| at.elapsed() >= PROGRESS_PAUSE);
+        let due = last.is_none_or(|at| now.duration_since(*at) >= PROGRESS_PAUSE);
         if due {
-            self.progress.insert(transfer, Instant::now());
+            self.progress.insert(transfer, now);
         }
         due
     }
@@ -92,6 +94,16 @@ fn to_line(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_of_a_transfer_is_printed_four_times_a_second_at_most() {
+        let (mut json, start) = (Json::default(), Instant::now());
+        let [one, other] = [1, 2].map(|n| TransferId::from_bytes([n; 16]));
+        let printed = |millis: &u64| json.is_due(one, start + Duration::from_millis(*millis));
+        let times: Vec<u64> = (0..=1000).step_by(10).filter(printed).collect();
+        assert_eq!(times, [0, 250, 500, 750, 1000]);
+        assert!(json.is_due(other, start));
+    }
 
     #[test]
     fn no_control_or_invisible_character_is_printed_raw_and_all_read_back() {

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
 };
@@ -36,7 +36,6 @@ pub fn batching(runtime: &dyn Runtime, socket: UdpSocket) -> io::Result<Arc<dyn 
         inner,
         others: None,
         heard: Arc::default(),
-        fits: AtomicUsize::new(usize::MAX),
     }))
 }
 
@@ -60,7 +59,6 @@ pub(super) fn sharing(
         inner,
         others: Some(others),
         heard,
-        fits: AtomicUsize::new(usize::MAX),
     }))
 }
 
@@ -76,8 +74,6 @@ struct Batches {
     inner: Arc<dyn AsyncUdpSocket>,
     others: Option<mpsc::Sender<Datagram>>,
     heard: Arc<AtomicBool>,
-    /// How many packets of the size that was sent last fit into one call.
-    fits: AtomicUsize,
 }
 
 /// Takes the datagrams that are no QUIC out of what one call has brought, from one address.
@@ -118,9 +114,6 @@ impl AsyncUdpSocket for Batches {
     /// Sends in as many calls as it takes. When one of them would block, quinn repeats the batch: a
     /// peer ignores the packets that it then gets twice (RFC 9000, section 12.3).
     fn try_send(&self, transmit: &Transmit) -> io::Result<()> {
-        if let Some(segment) = transmit.segment_size {
-            self.fits.store(fitting(segment) / segment, Relaxed);
-        }
         let segment = match transmit.segment_size {
             Some(segment) if transmit.contents.len() > BATCH_MAX => segment,
             _ => return self.inner.try_send(transmit),
@@ -157,11 +150,8 @@ impl AsyncUdpSocket for Batches {
         self.inner.local_addr()
     }
 
-    /// As many as fit into one call, going by the packets that were sent last: ten of 8,188 bytes would take two
-    /// calls, the second with two packets, which measured a fifth slower than eight at a time.
     fn max_transmit_segments(&self) -> usize {
-        let fits = self.fits.load(Relaxed);
-        self.inner.max_transmit_segments().min(fits)
+        self.inner.max_transmit_segments()
     }
 
     fn max_receive_segments(&self) -> usize {
@@ -261,31 +251,6 @@ mod tests {
         ];
         for [batch, packets, others] in batches {
             assert_eq!(split(&batch), (kept(&packets), others));
-        }
-    }
-
-    #[tokio::test]
-    async fn no_more_packets_are_asked_for_than_one_call_takes() {
-        let (sending, receiving) = sockets();
-        let most = sending.max_transmit_segments();
-        if most < 10 {
-            return;
-        }
-        for (segment, fit) in [(8_188, 8), (1_452, 45), (60_000, 1), (6_500, 10)] {
-            let contents = packets(segment, 2);
-            let transmit = Transmit {
-                destination: receiving.local_addr().unwrap(),
-                ecn: None,
-                contents: &contents,
-                segment_size: Some(segment),
-                src_ip: None,
-            };
-            let mut poller = Arc::clone(&sending).create_io_poller();
-            poll_fn(|cx| poller.as_mut().poll_writable(cx))
-                .await
-                .unwrap();
-            let _ = sending.try_send(&transmit);
-            assert_eq!(sending.max_transmit_segments(), most.min(fit), "{segment}");
         }
     }
 

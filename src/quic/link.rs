@@ -18,6 +18,19 @@ use crate::protocol::{Code, FileClass, PeerId, Road};
 const PRIORITY_SMALL: i32 = 10;
 const PRIORITY_BULK: i32 = 0;
 
+/// What a sender is up against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pressure {
+    /// Whether congestion control is what holds it up: it would send more, and the path takes no more.
+    pub is_link_full: bool,
+    /// How often the other end's credit was used up, since the connection began.
+    pub blocked: u64,
+    /// The round trip.
+    pub round_trip: Duration,
+    /// What one file may have unread, in bytes.
+    pub window: u64,
+}
+
 /// A connection whose other end has shown that it holds its identity's key.
 ///
 /// Cheap to clone; all clones are the same connection.
@@ -129,6 +142,19 @@ impl Link {
     #[must_use]
     pub fn measured(&self) -> Option<PathRate> {
         congestion::measured(self.connection.congestion_state())
+    }
+
+    /// What a sender on this connection is up against.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        let stats = self.connection.stats();
+        let blocked = stats.frame_tx.data_blocked + stats.frame_tx.stream_data_blocked;
+        Pressure {
+            is_link_full: congestion::is_full(self.connection.congestion_state()),
+            blocked,
+            round_trip: stats.path.rtt,
+            window: Tuning::stream_window(self.connection.remote_address().ip()),
+        }
     }
 
     /// Packets sent, packets lost, and the current MTU in bytes, for logs.

@@ -43,7 +43,7 @@ pub use error::{ConnectError, LinkError, StreamError};
 pub use file_stream::{FileReceiver, FileSender};
 pub use health::RelayHealth;
 pub use limit::RateLimit;
-pub use link::Link;
+pub use link::{Link, Pressure};
 pub use many_sockets::ManySockets;
 pub use network::network_name;
 pub use reassembly::HeldMemory;

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     identity::HostPort,
     protocol::{Code, FileClass, PeerId, PeerMessage, Road, SignedBundle, TransferId},
-    quic::{FileReceiver, FileSender, Link, LinkError, PathRate, StreamError},
+    quic::{FileReceiver, FileSender, Link, LinkError, PathRate, Pressure, StreamError},
 };
 
 /// Messages that wait in either direction.
@@ -262,6 +262,11 @@ impl FileStreams {
     /// When the channel is over.
     pub async fn open_stream(&self, class: FileClass) -> Result<FileSender, StreamError> {
         Ok(self.0.open_file(class).await?)
+    }
+
+    /// What a sender on it is up against.
+    pub(super) fn pressure(&self) -> Pressure {
+        self.0.pressure()
     }
 }
 

@@ -273,6 +273,27 @@ mod tests {
     }
 
     #[test]
+    fn every_code_that_has_an_exit_code_of_its_own_keeps_it() {
+        let exit = |code| Error::from_code(code).kind().exit_code();
+        for (code, expected) in [
+            (Code::Protocol, 1),
+            (Code::NotAdmitted, 4),
+            (Code::PeerGone, 5),
+            (Code::Replaced, 5),
+            (Code::Declined, 6),
+            (Code::Source, 7),
+            (Code::SourceChanged, 7),
+            (Code::Storage, 7),
+            (Code::Verification, 8),
+            (Code::Timeout, 10),
+            (Code::Behind, 10),
+            (Code::Cancelled, 130),
+        ] {
+            assert_eq!(exit(code), expected, "{code:?}");
+        }
+    }
+
+    #[test]
     fn a_cause_is_said_once_and_found_by_its_type() {
         let no = std::io::Error::new(std::io::ErrorKind::PermissionDenied, "permission denied");
         let error = Error::from_source(ErrorKind::LocalFile, no);

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::{Error, unix_now};
+use super::{Bottleneck, Error, unix_now};
 use crate::{
     protocol::{DeclineReason, PeerId, PeerName, PeerState, Road, TransferId},
     storage::Ticket,
@@ -138,6 +138,9 @@ pub enum Event {
         resumed_from: u64,
         /// The road that it took.
         road: Road,
+        /// At a sender, what it waited for most lately, once that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limited_by: Option<Bottleneck>,
     },
     /// A file is verified and stored here.
     Received {

@@ -11,12 +11,14 @@
 //! - [`send`]: from files to recipients
 //! - [`receive`]: from senders to files
 //! - [`event`](Event): what whoever shows it hears of all that
+//! - [`bottleneck`](Bottleneck): what limits a transfer
 //! - [`error`](Error): why something did not arrive
 //!
 //! Only `via_relay` knows that there is a relay: peers speak to each other in
 //! [`PeerMessage`](crate::protocol::PeerMessage)s and file streams.
 
 mod backoff;
+mod bottleneck;
 mod buffers;
 mod channel;
 mod clock;
@@ -35,6 +37,7 @@ mod via_relay;
 mod vigil;
 mod ways;
 
+pub use bottleneck::Bottleneck;
 pub use channel::{Channel, FileStreams, Incoming, IncomingStreams, PeerEvent};
 pub use direct::{DirectFile, PathMessage};
 pub use error::{Error, ErrorKind};

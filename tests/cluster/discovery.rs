@@ -117,14 +117,15 @@ async fn while_nats_is_away_everything_stays_and_at_its_return_all_is_found_with
     nats.run();
     drop(nats.client().await);
     let back = Instant::now();
-    a.wait_until(|it| shares(OTHER, vec![at_b])(it) && shares(ROOM, vec![])(it))
-        .await;
+    a.wait_until(shares(OTHER, vec![at_b])).await;
     b.wait_until(shares(OTHER, vec![at_a])).await;
     let took = back.elapsed();
     eprintln!("discovery was back {took:?} after NATS");
     // Two seconds on a quiet machine; a slow one is given more.
     assert!(took < Duration::from_secs(scale(10, 2)), "{took:?}");
     assert!(a.directory.is_connected() && b.directory.is_connected());
+    // A goodbye may have been said before the other was back: then nobody confirms the room.
+    a.wait_until(shares(ROOM, vec![])).await;
 }
 
 /// `small`, and with `P2P_TEST_SCALE` at 100 the full measure.

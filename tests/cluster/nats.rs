@@ -1,6 +1,7 @@
 //! A `nats-server` on loopback, and directories that meet there.
 
 use std::{
+    io::Write,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -27,7 +28,13 @@ impl Nats {
     /// Starts one; nothing, and a line that says so, where the program is missing.
     pub fn start() -> Option<Self> {
         let Some(program) = find() else {
-            eprintln!("skipped: there is no nats-server (Debian's package of that name)");
+            // Not through the test's captured output: who reads it is to know.
+            let test = std::thread::current();
+            let test = test.name().unwrap_or_default();
+            let _ = writeln!(
+                std::io::stderr(),
+                "skipped {test}: there is no nats-server (Debian's package of that name)"
+            );
             return None;
         };
         let mut nats = Self {

@@ -115,7 +115,7 @@ fn members_at_three_relays_reach_each_other_and_learn_of_all_of_them() {
     for (address, _) in &three.relays {
         assert!(known.contains(address.as_str()), "{known}");
     }
-    // Nothing of a room is on NATS but what its members do not know either.
+    // Whoever has it can run a relay of the cluster.
     let key = fs::metadata(three.lab.folder().join("cluster.pem")).unwrap();
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(key.permissions().mode() & 0o777, 0o600);

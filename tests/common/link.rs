@@ -205,22 +205,24 @@ fn take_in(from: &SyncDevice, shape: Shape, seed: u64, seen: &Seen, held: &mpsc:
     }
 }
 
+/// How often it is looked whether packets are due, at most: waking for each of 42,000 a second would take the
+/// processor that is measured.
+const STEP: Duration = Duration::from_micros(200);
+
 /// Writes packets when they are due; one that is late is overtaken.
 fn hand_on(to: &SyncDevice, holds: &mpsc::Receiver<Held>) {
     let mut waiting: BinaryHeap<Reverse<Held>> = BinaryHeap::new();
     loop {
-        let now = Instant::now();
-        let next = match waiting.peek() {
-            None => holds
-                .recv()
-                .map_err(|_| mpsc::RecvTimeoutError::Disconnected),
-            Some(Reverse((due, ..))) => holds.recv_timeout(due.saturating_duration_since(now)),
-        };
-        match next {
-            Ok(packet) => waiting.push(Reverse(packet)),
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
-            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        match waiting.peek() {
+            None => match holds.recv() {
+                Ok(packet) => waiting.push(Reverse(packet)),
+                Err(mpsc::RecvError) => return,
+            },
+            Some(Reverse((due, ..))) => {
+                thread::sleep(due.saturating_duration_since(Instant::now()).min(STEP));
+            }
         }
+        waiting.extend(holds.try_iter().map(Reverse));
         let now = Instant::now();
         while waiting.peek().is_some_and(|Reverse((due, ..))| *due <= now) {
             let Some(Reverse((_, _, packet))) = waiting.pop() else {

@@ -4,7 +4,7 @@
 //!
 //! `P2P_TEST_SCALE` multiplies the heavy tests' sizes and counts up to their full measure: 1 (the
 //! default) is tens of mebibytes, a thousand small files and five kills; 100 is 1 GiB, 100,000
-//! files and fifty kills.
+//! files and fifty kills. `P2P_TEST_BINARY` is another build of the program to test, an optimised one for instance.
 #![allow(
     dead_code,
     reason = "every test binary compiles this file and uses its own part of it"
@@ -62,7 +62,9 @@ impl Lab {
             folder: tempfile::tempdir().unwrap(),
             invite: None,
             address: "127.0.0.1:0".into(),
-            binary: env!("CARGO_BIN_EXE_p2p").into(),
+            binary: std::env::var_os("P2P_TEST_BINARY")
+                .unwrap_or_else(|| env!("CARGO_BIN_EXE_p2p").into())
+                .into(),
         }
     }
 

@@ -1,6 +1,9 @@
 //! Attacks on the relay's memory.
 
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use p2p::{
@@ -10,12 +13,13 @@ use p2p::{
 use tokio::time::timeout;
 
 use super::{
-    common::MIB,
+    common::{MIB, scaled},
     siege::Siege,
     wire::{self, Attacker, Control, garbage_offer, tell, transfer},
 };
 
-const LIMIT: u64 = 32 * MIB;
+/// The default of `--memory-limit`.
+const LIMIT: u64 = 64 * MIB;
 /// A connection that has been blocked for so long is full.
 const FULL: Duration = Duration::from_secs(2);
 
@@ -103,6 +107,38 @@ pub async fn sender_and_sink(
     let to = [to];
     tokio::join!(control.begin_with(&to, id), sink_control.accept());
     (sender, control, sink, sink_control)
+}
+
+#[test]
+fn senders_that_are_killed_leave_no_more_than_the_limit() {
+    let siege = Siege::new(&[]);
+    let killed = scaled(24, 300);
+    let seen = siege.while_running(|lab| {
+        let file = lab.file("large.bin", 24 * MIB);
+        let mut running = VecDeque::new();
+        for number in 0..killed {
+            running.push_back(lab.send(&format!("s{number}"), &["--to", "alice"], &[&file]));
+            // Each at another moment: some before they are admitted, some in the midst of it.
+            if running.len() > usize::try_from(number * 7 % 12).unwrap() {
+                running.pop_front().expect("just pushed").kill();
+            }
+        }
+    });
+    seen.harmless(LIMIT);
+    if killed > 24 {
+        // Nobody closed their connections; they are forgotten by time, and what they held is free.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let mut status = siege.lab.run("relay", ["server", "status"]);
+            status.expect(0);
+            let status = status.wait_event("status");
+            let connections = status["rooms"][0]["peers"].as_array().map(Vec::len);
+            if status["memory_used"] == 0 && connections == Some(1) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{status}");
+        }
+    }
 }
 
 #[test]

@@ -154,6 +154,21 @@ impl Siege {
     }
 }
 
+impl Siege {
+    /// Does something with other programs, and then sends honest files.
+    #[track_caller]
+    pub fn while_running(&self, attack: impl FnOnce(&Lab)) -> Seen {
+        let (before, meter) = (memory(&self.relay), Meter::start(&self.relay));
+        attack(&self.lab);
+        let honest = (0..HONEST_FILES).map(|i| self.honest_send(&format!("honest-{i}"), &[]));
+        Seen {
+            before,
+            honest: honest.collect(),
+            most: meter.most(),
+        }
+    }
+}
+
 impl Seen {
     /// Asserts that the relay kept to its memory limit, and that honest files came in time.
     #[track_caller]

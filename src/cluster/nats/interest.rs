@@ -37,7 +37,8 @@ struct Room {
 struct Said {
     number: u64,
     is_there: bool,
-    heard: Instant,
+    /// When it counts no more.
+    until: Instant,
 }
 
 /// What is to be done about rooms that were opened or closed.
@@ -128,7 +129,7 @@ impl Interest {
         let said = Said {
             number: note.number,
             is_there,
-            heard: now,
+            until: now + SAID_FOR,
         };
         room.said.insert(note.instance, said);
         Some(Meaning {
@@ -163,7 +164,7 @@ impl Interest {
             };
             let id = room.id;
             room.said.retain(|instance, said| {
-                let is_old = now.saturating_duration_since(said.heard) >= SAID_FOR;
+                let is_old = said.until <= now;
                 if said.is_there && is_old {
                     expired.push((id, *instance));
                 }
@@ -173,10 +174,11 @@ impl Interest {
         expired
     }
 
-    /// Gives everybody time anew: while this relay was not connected, nothing was repeated to it.
-    pub(super) fn excuse(&mut self, now: Instant) {
+    /// Lets what was said count only for as long as an answer takes: everybody is asked anew, since words
+    /// were lost, a goodbye perhaps. While this relay was not connected, nothing was repeated to it.
+    pub(super) fn doubt(&mut self, now: Instant) {
         for said in self.rooms.values_mut().flat_map(|r| r.said.values_mut()) {
-            said.heard = now;
+            said.until = now + ANSWERED_WITHIN;
         }
     }
 
@@ -201,6 +203,8 @@ impl Interest {
 
 /// For how long a word counts: every relay says again once a minute what is so.
 const SAID_FOR: Duration = Duration::from_secs(180);
+/// How long an answer may take, of a relay that has to come back to NATS itself.
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// Relays that may have said something of a room.
 const SAID_MAX: usize = 256;
 
@@ -251,9 +255,9 @@ mod tests {
         assert_eq!(interest.on_note(&hello, up, now), said(true));
         let rooms = [key.room_key(one)];
         assert!(interest.expire(&rooms, now + SAID_FOR / 2).is_empty());
-        interest.excuse(now + SAID_FOR);
+        interest.doubt(now + SAID_FOR);
         assert!(interest.expire(&rooms, now + SAID_FOR).is_empty());
-        let late = now + 2 * SAID_FOR;
+        let late = now + SAID_FOR + ANSWERED_WITHIN;
         assert_eq!(interest.expire(&rooms, late), [(one, instance)]);
         assert!(interest.expire(&rooms, late).is_empty());
         let changes = interest.update(&HashMap::from([(other, 5)]), &key);

@@ -12,7 +12,7 @@ use super::{
     super::{Directory, Instance, RoomKey},
     beat::{self, Kind},
     freshness::{AGE_MAX, Freshness},
-    interest::Interest,
+    interest::{ANSWERED_WITHIN, Interest},
     link::{Incoming, LinkState, NatsLink},
     note::{RoomNote, Word},
     servers::NatsServers,
@@ -45,6 +45,7 @@ pub(super) async fn run(directory: Directory, servers: NatsServers, stop: Cancel
         beat_at: None,
         was_connected: false,
         resynced: None,
+        doubted: false,
         clock_warned: None,
     };
     stop.run_until_cancelled(task.follow(&servers)).await;
@@ -65,6 +66,8 @@ struct Task {
     beat_at: Option<Instant>,
     was_connected: bool,
     resynced: Option<Instant>,
+    /// Whether who has not answered since is still to be forgotten.
+    doubted: bool,
     clock_warned: Option<Instant>,
 }
 
@@ -96,9 +99,7 @@ impl Task {
         match (self.was_connected, state.connected) {
             (false, true) => {
                 tracing::info!("discovery over NATS at {servers}");
-                let now = Instant::now();
-                self.freshness.excuse(now);
-                self.interest.excuse(now);
+                self.freshness.excuse(Instant::now());
                 self.resync().await;
             }
             (true, false) => {
@@ -114,7 +115,10 @@ impl Task {
 
     /// Asks everybody for everything.
     async fn resync(&mut self) {
-        self.resynced = Some(Instant::now());
+        let now = Instant::now();
+        self.resynced = Some(now);
+        self.interest.doubt(now);
+        self.doubted = true;
         self.beat_at = None;
         let ask = Kind { ask: true, ..PLAIN };
         self.beat(ask).await;
@@ -234,7 +238,15 @@ impl Task {
             self.gone(instance);
         }
         let repeats = self.interest.next_repeats(REPEAT_SECS);
-        for (room, instance) in self.interest.expire(&repeats, Instant::now()) {
+        let since = self.resynced.map(|at| at.elapsed());
+        let looked_at = match self.doubted && since > Some(ANSWERED_WITHIN) {
+            true => {
+                self.doubted = false;
+                self.interest.keys().collect()
+            }
+            false => repeats.clone(),
+        };
+        for (room, instance) in self.interest.expire(&looked_at, Instant::now()) {
             self.directory.room_left(room, instance);
         }
         let hellos = repeats.into_iter().map(|key| (key, Word::Hello));

@@ -79,6 +79,7 @@ fn hostile_events() -> Vec<Event> {
             total: Some(9),
             resumed_from: 0,
             road: Road::Relay,
+            limited_by: None,
         },
         Event::Retrying {
             peer: Some(peer()),

@@ -93,6 +93,12 @@ pub(super) fn measured(controller: Box<dyn Controller>) -> Option<PathRate> {
     }
 }
 
+/// Whether a connection's controller is what holds its sender up.
+pub(super) fn is_full(controller: Box<dyn Controller>) -> bool {
+    let follower = controller.into_any().downcast::<Follower>();
+    follower.is_ok_and(|follower| follower.model.is_full())
+}
+
 impl Controller for Follower {
     fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
         self.check_network(now);

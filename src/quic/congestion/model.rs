@@ -126,6 +126,11 @@ impl Model {
         (self.rate.delivered() >= MEASURED_LEAST && known.rate > 0).then_some(known)
     }
 
+    /// Whether the path is what held the sender up in the last round trip.
+    pub(super) fn is_full(&self) -> bool {
+        self.last.is_full()
+    }
+
     pub(super) fn window(&self) -> u64 {
         self.window.clamp(LEAST_PACKETS * self.mtu, MOST)
     }
@@ -153,7 +158,7 @@ impl Model {
     pub(super) fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, idled: bool) {
         self.rate.acked(now, bytes);
         self.round.acked += bytes;
-        self.round.limited |= !idled;
+        self.round.held += if idled { 0 } else { bytes };
         self.batch = self.batch.max(Some(sent));
         match &mut self.state {
             State::Start(start) => {
@@ -248,7 +253,7 @@ impl Model {
     }
 
     fn end_round(&mut self, now: Instant) {
-        let idle = !self.round.limited;
+        let idle = self.round.is_idle();
         let heavy = self.round.is_heavy(&self.last, self.mtu);
         tracing::debug!(state = ?self.state, window = self.window, rate = self.rate.highest() * 8e-6,
             latest = self.rate.latest() * 8e-6, round = ?self.round, base = ?self.trip.base(), "round");
@@ -269,7 +274,7 @@ impl Model {
         if !idle {
             self.reached = self.rate.highest();
         }
-        if !heavy && !idle && self.is_drained() {
+        if !heavy && !idle && matches!(self.state, State::Cruise(cycle) if cycle.is_drained()) {
             self.heavy = 0;
         }
         let state = std::mem::replace(&mut self.state, State::Drain);
@@ -310,10 +315,6 @@ impl Model {
         self.round_start = now;
         self.last = std::mem::take(&mut self.round);
         self.round.peak = self.in_flight;
-    }
-
-    fn is_drained(&self) -> bool {
-        matches!(self.state, State::Cruise(cycle) if cycle.is_drained())
     }
 
     fn next_of_cruise(&mut self, now: Instant, cycle: Cycle) -> State {

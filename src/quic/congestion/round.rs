@@ -15,10 +15,10 @@ pub(super) struct Round {
     /// Bytes.
     pub(super) acked: u64,
     pub(super) lost: u64,
+    /// Bytes acknowledged while the window or the pace was what held the sender up.
+    pub(super) held: u64,
     /// The most that was under way, in bytes.
     pub(super) peak: u64,
-    /// Whether the window was what held the sender up.
-    pub(super) limited: bool,
 }
 
 impl Round {
@@ -32,6 +32,16 @@ impl Round {
             (Some(this), Some(last)) => this.min(last),
             (this, last) => this.or(last).unwrap_or_default(),
         }
+    }
+
+    /// Whether the sender had less to send than it might.
+    pub(super) fn is_idle(&self) -> bool {
+        self.held == 0
+    }
+
+    /// Whether the window or the pace held the sender up most of the time.
+    pub(super) fn is_full(&self) -> bool {
+        2 * self.held > self.acked
     }
 
     /// Whether so much is lost in this round and the `last` that it cannot be chance.

@@ -105,7 +105,11 @@ fn add(counter: &AtomicU64, n: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sealing::HeadKind;
+    use crate::{
+        protocol::{PeerId, SafeText},
+        sealing::{HeadKind, JobId, Manifest, ManifestEntry},
+        transfer::receive::approvals::Approvals,
+    };
 
     #[test]
     fn the_sum_counts() {
@@ -120,6 +124,28 @@ mod tests {
         assert!(allowance.take(u64::MAX).is_err());
         assert!(allowance.take(0).is_err(), "once too much, nothing more");
         assert!(Allowance::new(None, None).take(u64::MAX).is_ok());
+    }
+
+    #[test]
+    fn a_yes_allows_nothing_that_was_not_shown() {
+        let manifest = Manifest {
+            job: JobId([7; 16]),
+            files: Some(1),
+            bytes: Some(5),
+            names: vec![ManifestEntry {
+                path: SafeText::new("shown"),
+                size: Some(5),
+            }],
+            room: None,
+            text: false,
+            renames: false,
+        };
+        let yes = Approvals::default().given(PeerId::from_bytes([1; 32]), &manifest);
+        let allowance = Allowance::new(None, Some(yes));
+        let file = |path| Head::new(HeadKind::File, path, Some(5));
+        let other = allowance.admit(&file("other"));
+        assert_eq!(other, Err(TooMuch::NotShown(NotShown::Name)));
+        assert_eq!(allowance.admit(&file("shown")), Ok(()));
     }
 
     #[test]

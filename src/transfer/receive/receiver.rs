@@ -240,6 +240,7 @@ impl Receiver {
                 total: now.total,
                 resumed_from: now.resumed_from,
                 road: now.road,
+                limited_by: None,
             })));
             effects.push(Effect::Send(PeerMessage::Stored { file, bytes }));
         }

@@ -15,6 +15,7 @@ mod under_way;
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -29,7 +30,7 @@ use self::{
     starts::Starts,
     under_way::UnderWay,
 };
-use super::ledger::Ledger;
+use super::{holdups::Holdups, ledger::Ledger};
 use crate::{
     protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage},
     sealing::{Head, ReceiptOpener},
@@ -70,6 +71,7 @@ pub(super) struct Attempt {
     first_yes: Option<Duration>,
     files: Option<u64>,
     under_way: UnderWay,
+    holdups: Arc<Holdups>,
     effects: Vec<Effect>,
 }
 
@@ -99,6 +101,7 @@ impl Attempt {
             first_yes: None,
             files: None,
             under_way: UnderWay::new(places),
+            holdups: Arc::new(Holdups::new()),
             effects: Vec::new(),
         }
     }
@@ -153,6 +156,7 @@ impl Attempt {
         }
         Launched {
             sent: self.ledger.sent(index, head, taking),
+            holdups: self.holdups.clone(),
             waits,
         }
     }

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     attempt::{FileNote, FileStarts, SealedStart},
     content::{self, ContentError, Reader},
+    holdups::{Holdups, Wait},
     keys::AttemptKeys,
     lanes::{FileRoads, Lanes},
     producer::{Content, Job, Open, source_failure},
@@ -43,6 +44,8 @@ pub(super) struct FileTask {
     pub(super) notes: Notes,
     /// Counts content bytes given to the stream.
     pub(super) sent: Arc<AtomicU64>,
+    /// Counts what is waited for.
+    pub(super) holdups: Arc<Holdups>,
     /// Says where each recipient begins, before content may be sent.
     pub(super) starts: Option<oneshot::Receiver<FileStarts>>,
 }
@@ -249,12 +252,15 @@ impl FileTask {
             content::seal(reader, sealer, compression, &chunks, note)
         });
         let (mut written, mut road) = (Ok(()), lanes.road());
-        while let Some((content, frame)) = sealed.recv().await {
-            self.pass(frame.len()).await;
-            written = lanes.write(frame).await;
+        let holdups = self.holdups.clone();
+        while let Some((content, frame)) = holdups.during(Wait::Source, sealed.recv()).await {
+            let len = frame.len();
+            holdups.during(Wait::Limit, self.pass(len)).await;
+            written = holdups.during(Wait::Network, lanes.write(frame)).await;
             if written.is_err() {
                 break;
             }
+            holdups.written(len, lanes.is_direct(), || lanes.pressure());
             if std::mem::replace(&mut road, lanes.road()) != lanes.road() {
                 self.took(index, &lanes).await;
             }

@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     protocol::{Code, FileClass, FrameHeader, FrameKind, Road},
-    quic::{FileSender, Link, StreamError},
+    quic::{FileSender, Link, Pressure, StreamError},
     transfer::FileStreams,
 };
 
@@ -129,7 +129,15 @@ impl Lanes {
         self.stream.road()
     }
 
-    fn is_direct(&self) -> bool {
+    /// What holds up the lane that it takes now.
+    pub(super) fn pressure(&self) -> Pressure {
+        match self.roads.link().filter(|_| self.is_direct()) {
+            Some(link) => link.pressure(),
+            None => self.roads.relay.pressure(),
+        }
+    }
+
+    pub(super) fn is_direct(&self) -> bool {
         self.stream.is_direct()
     }
 

@@ -12,12 +12,14 @@
 //! - `producer`: finds files, seals small ones
 //! - `file`: one file's task; `lanes`: the streams by which it goes
 //! - `content`: from a source into sealed frames
+//! - `holdups`: what all of that waits for
 
 mod attempt;
 mod clock;
 mod content;
 mod driver;
 mod file;
+mod holdups;
 mod job;
 mod keys;
 mod lanes;

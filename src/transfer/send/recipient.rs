@@ -49,6 +49,8 @@ pub struct Recipient {
     pub(super) next: Duration,
     /// Since when it has made no progress although it could.
     pub(super) quiet_since: Duration,
+    /// Whether it went away once since it made progress.
+    was_lost: bool,
     pub(super) backoff: Backoff,
 }
 
@@ -82,6 +84,7 @@ impl Recipient {
             alone: false,
             next: Duration::ZERO,
             quiet_since: Duration::ZERO,
+            was_lost: false,
             backoff: Backoff::new(BACKOFF),
         }
     }
@@ -97,6 +100,7 @@ impl Recipient {
     /// It has made progress.
     pub(super) fn moved(&mut self, now: Duration) {
         self.quiet_since = now;
+        self.was_lost = false;
         self.backoff = Backoff::new(BACKOFF);
     }
 
@@ -110,7 +114,10 @@ impl Recipient {
     ) -> bool {
         self.has_answered |= answered;
         // A loss explains silence; but not one after the other without any progress.
-        if progressed || next != Next::Later {
+        let explains =
+            progressed || (answered && !self.was_lost && error.kind() == ErrorKind::NoSuchPeer);
+        self.was_lost = !progressed && (self.was_lost || explains);
+        if explains || next != Next::Later {
             self.quiet_since = now;
         }
         self.next = match next {

@@ -186,6 +186,7 @@ impl Running {
             limit: self.limit.clone(),
             notes: self.notes.clone(),
             sent: launched.sent,
+            holdups: launched.holdups,
             starts,
         };
         self.tasks.spawn(file::send(task, *job));

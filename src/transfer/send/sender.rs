@@ -18,13 +18,11 @@ use crate::{
     transfer::{Error, Event, Peer, PeerRef, Presence, WayId},
 };
 
-/// Attempts that run side by side on one way: below the relay's limit, and each with a fair share of
-/// streams.
+/// Attempts that run side by side on one way: below the relay's limit, each with a share of the streams.
 const ATTEMPTS_OF_WAY: usize = 6;
 /// Attempts that run side by side in all: each reads and seals for itself.
 const ATTEMPTS_MAX: usize = 24;
-/// How long the first recipient that is back waits for others that are missing too, so that they
-/// share an attempt: after a relay's restart, all of them come within moments.
+/// How long the first recipient that is back waits for others, so that they share an attempt.
 const GATHER: Duration = Duration::from_millis(700);
 
 /// One send's state.
@@ -228,6 +226,7 @@ impl Sender {
                 total,
                 resumed_from,
                 road: taken,
+                limited_by,
             } => {
                 let recipient = self.of(peer)?;
                 recipient.moved(now);
@@ -240,6 +239,7 @@ impl Sender {
                     total,
                     resumed_from,
                     road: taken.unwrap_or(road),
+                    limited_by,
                 });
             }
             Effect::Delivered { peer, file } => {

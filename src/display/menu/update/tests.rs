@@ -92,6 +92,7 @@ fn progress(n: u8, bytes: u64) -> Event {
         total: Some(1000),
         resumed_from: 0,
         road: Road::Relay,
+        limited_by: None,
     }
 }
 

@@ -6,7 +6,10 @@ use super::{PartEnd, SealedStart};
 use crate::{
     protocol::{FileClass, FileIndex, PeerId, PeerMessage, Road},
     sealing::FileDigest,
-    transfer::{Error, send::ledger::Delivered},
+    transfer::{
+        Bottleneck, Error,
+        send::{holdups::Holdups, ledger::Delivered},
+    },
 };
 
 /// What follows from what happened.
@@ -37,6 +40,8 @@ pub(in crate::transfer::send) enum Effect {
         resumed_from: u64,
         /// The road that it takes, where that is not the relay's.
         road: Option<Road>,
+        /// What the attempt waits for most.
+        limited_by: Option<Bottleneck>,
     },
     /// A recipient has signed for a file.
     Delivered { peer: PeerId, file: Delivered },
@@ -81,6 +86,8 @@ pub(in crate::transfer::send) enum FileNote {
 pub(in crate::transfer::send) struct Launched {
     /// Where to count the bytes of content that were given to the stream.
     pub(in crate::transfer::send) sent: Arc<AtomicU64>,
+    /// Where to count what is waited for.
+    pub(in crate::transfer::send) holdups: Arc<Holdups>,
     /// Whether its content waits for an [`Effect::Content`].
     pub(in crate::transfer::send) waits: bool,
 }

@@ -145,6 +145,7 @@ impl Attempt {
                 total,
                 resumed_from,
                 road: self.ledger.road(index),
+                limited_by: self.holdups.verdict(),
             });
         }
     }

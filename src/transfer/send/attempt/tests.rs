@@ -338,6 +338,21 @@ fn no_more_files_are_under_way_than_there_are_places() {
 }
 
 #[test]
+fn a_sender_is_no_further_ahead_than_the_fastest_recipient_can_make_up_for() {
+    let (mut attempt, to) = attempt(1);
+    attempt.on_message(at(1), to[0].id, accept(false));
+    // Each leaves at once, and none is settled.
+    for index in 0..AHEAD_MAX as u64 {
+        assert!(attempt.has_room_for(FileClass::Small), "{index}");
+        let index = FileIndex(index);
+        attempt.on_launch(index, &head(Some(3)), FileClass::Small);
+        attempt.on_note(at(2), FileNote::Ended(index, FileClass::Small));
+    }
+    assert!(!attempt.has_room_for(FileClass::Small));
+    assert!(!attempt.has_room_for(FileClass::Bulk));
+}
+
+#[test]
 fn fewer_small_files_are_under_way_where_they_are_not_so_small() {
     let (mut attempt, to) = attempt(1);
     attempt.on_message(at(1), to[0].id, accept(false));

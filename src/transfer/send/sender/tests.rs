@@ -187,6 +187,25 @@ fn refusals_that_pass_are_waited_for_until_the_timeout() {
 }
 
 #[test]
+fn a_loss_before_any_progress_explains_the_silence_once() {
+    let peers = ["a"].map(listener);
+    let mut sender = sender(&peers, 1);
+    let lost_at = |sender: &mut Sender, second| {
+        let (_, recipients) = sender.next_attempt(at(second)).expect("it is asked");
+        begin(sender, 1, &recipients);
+        over(sender, at(second), 1, &peers[0], again(Next::Later, false));
+        sender.on_attempt_over(transfer(1));
+    };
+    // It accepted, was frozen, and was missed after 20 s.
+    lost_at(&mut sender, 20);
+    sender.on_tick(at(49));
+    assert!(failed(&mut sender).is_empty(), "30 s from the loss on");
+    lost_at(&mut sender, 49);
+    sender.on_tick(at(50));
+    assert_eq!(failed(&mut sender), [(peers[0].id, ErrorKind::TimedOut)]);
+}
+
+#[test]
 fn a_file_is_shown_and_counted_once_over_all_attempts() {
     let peers = ["a"].map(listener);
     let mut sender = sender(&peers, 1);
@@ -276,6 +295,7 @@ fn recipients_on_several_ways_are_served_side_by_side_each_on_its_own() {
         total: None,
         resumed_from: 0,
         road: None,
+        limited_by: None,
     };
     sender.take_events();
     sender.on_effect(at(1), transfer(2), progress);
