@@ -12,6 +12,7 @@ use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
 };
+use tokio::sync::Mutex;
 
 /// Units that the limiter counts in, in bytes: it holds at most 2^32 of them a second.
 const UNIT: u64 = 1024;
@@ -34,6 +35,8 @@ pub struct RateLimit {
 struct Limiter {
     limiter: DefaultDirectRateLimiter,
     step: u32,
+    /// Held by the one task that waits for the next step; the others queue for it, and take turns.
+    turn: Mutex<()>,
 }
 
 impl RateLimit {
@@ -89,6 +92,7 @@ impl Limiter {
         Arc::new(Self {
             limiter: RateLimiter::direct(quota),
             step: burst.div_ceil(STEPS_OF_A_BURST),
+            turn: Mutex::new(()),
         })
     }
 
@@ -96,6 +100,7 @@ impl Limiter {
         let mut units = u32::try_from(units).unwrap_or(u32::MAX);
         while units > 0 {
             let step = NonZeroU32::new(units.min(self.step)).expect("above 0");
+            let _turn = self.turn.lock().await;
             while let Err(until) = self.limiter.check_n(step).expect("at most the burst") {
                 tokio::time::sleep(until.wait_time_from(DefaultClock::default().now())).await;
             }
@@ -150,6 +155,26 @@ mod tests {
         }
         let most = Duration::from_millis(1_150);
         assert!(best < most, "200 KiB at 200 KiB/s took {best:?}");
+    }
+
+    #[tokio::test]
+    async fn tasks_that_share_a_limit_take_turns() {
+        let limit = RateLimit::new(1_000 * UNIT);
+        let one = async {
+            loop {
+                limit.pass(256 << 10).await;
+            }
+        };
+        let other = async {
+            limit.pass(100 << 10).await;
+            limit.pass(100 << 10).await;
+        };
+        tokio::select! {
+            biased;
+            () = one => unreachable!("it goes on for ever"),
+            () = other => {}
+            () = tokio::time::sleep(Duration::from_secs(10)) => panic!("the other gets nothing"),
+        }
     }
 
     #[tokio::test(start_paused = true)]
