@@ -49,15 +49,16 @@ fn the_first_file_arrives_before_the_last_is_looked_for() {
     let (lab, _relay) = Lab::new();
     let alice = lab.listen("alice", &[]);
     let tree = lab.folder().join("many");
-    let folders: Vec<_> = (0..20).map(|i| tree.join(i.to_string())).collect();
+    let folders: Vec<_> = (0..100).map(|i| tree.join(i.to_string())).collect();
     for folder in &folders {
         fs::create_dir_all(folder).unwrap();
         for i in 0..50 {
             small(&folder.join(i.to_string()), i);
         }
     }
-    // Slow enough for what follows to happen while the first folder is sent.
-    let options = ["--to", "alice", "--limit", "40k"];
+    // Slow enough for what follows to happen while the first folders are sent, and many more than are looked
+    // for ahead.
+    let options = ["--to", "alice", "--limit", "200k"];
     let mut sender = lab.send("sender", &options, &[&tree]);
     alice.wait_event("received");
     for folder in &folders {
