@@ -21,6 +21,7 @@ use super::{
     ConnectError, Credentials, Link, LinkError, Role, SocketBuffers, Tuning,
     batches::{Datagram, sharing},
     endpoint_config::endpoint_config,
+    pinned::{connect_pinned, unreachable},
     socket,
     stagger::canonical,
     tls,
@@ -192,26 +193,9 @@ impl DirectSocket {
         transport.initial_rtt(rtt.max(Duration::from_millis(1)));
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
         config.transport_config(Arc::new(transport));
-        let unreachable = |reason: String| ConnectError::Unreachable {
-            address: to.to_string(),
-            reason,
-        };
-        let connecting = self
-            .endpoint
-            .connect_with(config, to, tls::SERVER_NAME)
-            .map_err(|e| unreachable(e.to_string()))?;
-        let outcome = timeout(limit, connecting).await;
-        if let Some(got) = verifier.refused() {
-            return Err(ConnectError::WrongKey {
-                address: to.to_string(),
-                expected: peer,
-                got,
-            });
-        }
-        let connection = outcome
-            .map_err(|_| unreachable("no answer in time".to_owned()))?
-            .map_err(|e| unreachable(LinkError::from(e).to_string()))?;
-        Link::direct(connection, road).map_err(|e| unreachable(e.to_string()))
+        let crypto = (config, verifier);
+        let connection = connect_pinned(&self.endpoint, (to, to), crypto, peer, limit).await?;
+        Link::direct(connection, road).map_err(|e| unreachable(to, &e))
     }
 }
 

@@ -20,6 +20,7 @@ mod limit;
 mod link;
 mod many_sockets;
 mod network;
+mod pinned;
 mod reassembly;
 mod roads;
 mod socket;

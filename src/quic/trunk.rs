@@ -18,6 +18,7 @@ use super::{
     ConnectError, Credentials, Link, LinkError, SocketBuffers, Tuning,
     batches::batching,
     endpoint_config::endpoint_config,
+    pinned::{connect_pinned, unreachable},
     stagger::canonical,
     tls,
     tuning::{TRUNK_FILES, TRUNK_ROOMS},
@@ -100,32 +101,15 @@ impl TrunkEndpoint {
         // Which of the two opens streams of rooms, see `relay::trunk`.
         transport.max_concurrent_bidi_streams(0u32.into());
         config.transport_config(Arc::new(transport));
-        let unreachable = |reason: String| ConnectError::Unreachable {
-            address: to.to_string(),
-            reason,
-        };
-        let to_mapped = match (self.local_addr(), to) {
+        let mapped = match (self.local_addr(), to) {
             (Ok(SocketAddr::V6(_)), SocketAddr::V4(v4)) => {
                 SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
             }
             _ => to,
         };
-        let connecting = self
-            .endpoint
-            .connect_with(config, to_mapped, tls::SERVER_NAME)
-            .map_err(|e| unreachable(e.to_string()))?;
-        let outcome = timeout(limit, connecting).await;
-        if let Some(got) = verifier.refused() {
-            return Err(ConnectError::WrongKey {
-                address: to.to_string(),
-                expected: relay,
-                got,
-            });
-        }
-        let connection = outcome
-            .map_err(|_| unreachable("no answer in time".to_owned()))?
-            .map_err(|e| unreachable(LinkError::from(e).to_string()))?;
-        Link::new(connection, None).map_err(|e| unreachable(e.to_string()))
+        let crypto = (config, verifier);
+        let connection = connect_pinned(&self.endpoint, (mapped, to), crypto, relay, limit).await?;
+        Link::new(connection, None).map_err(|e| unreachable(to, &e))
     }
 
     /// Waits for the next connection; `None` once the endpoint is closed.
