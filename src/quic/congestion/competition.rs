@@ -15,8 +15,8 @@ const C: f64 = 0.4;
 const QUIET_ROUNDS: u32 = 12;
 /// What is left of the window when more is lost than such others cause.
 const HEAVY_BETA: f64 = 0.85;
-/// After so many round trips with losses and without a cut, one is made to see whether they end with it.
-const TRIAL_ROUNDS: u32 = 24;
+/// What a TCP flow adds to its window in a round trip, in packets (RFC 9438, section 4.3).
+const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 /// No fewer packets after a loss: what a TCP flow begins with (RFC 6928). With less, it takes a timeout to
 /// see a loss.
 const LEAST_PACKETS: u64 = 10;
@@ -39,6 +39,8 @@ pub(super) struct Competition {
     again: f64,
     /// The window before a cut that is to show who causes the losses.
     trial: Option<u64>,
+    /// Whether a cut has shown that the others ignore losses.
+    insists: bool,
     /// What Reno would have (RFC 9438, section 4.3), in bytes.
     reno: f64,
 }
@@ -55,6 +57,7 @@ impl Competition {
             most: window as f64,
             again: 0.0,
             trial: None,
+            insists: false,
             reno: window as f64,
         }
     }
@@ -75,12 +78,25 @@ impl Competition {
         let time = (now.saturating_duration_since(self.epoch) + rtt).as_secs_f64();
         let target = C * (time - self.again).powi(3) * mtu + self.most;
         let alpha = match self.reno < self.most {
-            true => 3.0 * (1.0 - BETA) / (1.0 + BETA),
+            true => ALPHA,
             false => 1.0,
         };
         self.reno += alpha * mtu * bytes as f64 / current.max(mtu);
         let step = (target.min(1.5 * current) - current).max(0.0) * bytes as f64 / current.max(mtu);
         (current + step).max(self.reno).min(u64::MAX as f64 / 2.0) as u64
+    }
+
+    /// How long nothing is lost after a cut if the others have made one as well.
+    ///
+    /// Half of what it takes until windows are what they were, as CUBIC or Reno grow them, less what pauses between
+    /// losses last anyway: with few packets BBR is not to be told from CUBIC, and has the same losses. Simulated on
+    /// 100 Mbit/s beside BBR: 0.26 of it with 12 round trips always, 0.53 with this; 25 Mbit/s stay as they are.
+    fn watch(&self, mtu: u64, rtt: Duration) -> Duration {
+        let rtt = rtt.as_secs_f64();
+        let reno = (1.0 - BETA) * self.most / (ALPHA * mtu as f64) * rtt;
+        let rounds = f64::from(QUIET_ROUNDS) * rtt;
+        let half = 0.5 * self.again.min(reno);
+        Duration::from_secs_f64((half - rounds).max(rounds))
     }
 
     /// The window after a loss, which may be `heavy`.
@@ -92,6 +108,7 @@ impl Competition {
         (rtt, heavy): (Duration, bool),
     ) -> u64 {
         let pause = rtt * QUIET_ROUNDS;
+        let watch = self.watch(mtu, rtt);
         let quiet = now.saturating_duration_since(self.lost) >= pause;
         let since_cut = now.saturating_duration_since(self.cut);
         self.lost = now;
@@ -101,7 +118,8 @@ impl Competition {
                 return window;
             }
             self.trial = None;
-            if since_cut < pause {
+            self.insists = since_cut < watch;
+            if self.insists {
                 // As much is lost with less: the others cause it.
                 self.cut = now;
                 self.epoch = now;
@@ -111,14 +129,15 @@ impl Competition {
                 return before.max(window);
             }
         }
-        let beta = match (self.seeks || quiet, heavy) {
-            (true, _) => BETA,
-            (false, true) if since_cut >= pause => HEAVY_BETA,
-            _ if since_cut >= rtt * TRIAL_ROUNDS => {
-                self.trial = Some(window);
-                BETA
-            }
-            _ => return window,
+        let beta = if self.seeks {
+            BETA
+        } else if heavy && since_cut >= pause && (self.insists || !quiet) {
+            HEAVY_BETA
+        } else if (quiet && !self.insists) || since_cut >= 2 * watch {
+            self.trial = Some(window);
+            BETA
+        } else {
+            return window;
         };
         let before = window as f64;
         // Fast convergence (RFC 9438, section 4.7).
