@@ -16,8 +16,9 @@ use crate::{
 };
 
 /// Cases that are no row of the table.
-pub const CASES: [(&str, fn()); 5] = [
+pub const CASES: [(&str, fn()); 6] = [
     ("small", small),
+    ("known", known),
     ("beside", beside),
     ("ten", ten),
     ("shallow", shallow),
@@ -174,6 +175,18 @@ fn small() {
         median(busy) / idle
     });
     show("1 KiB beside 4 GiB, to an idle link", &values, "x", "<3");
+}
+
+/// The first row again, by a sender that has sent over the same link before.
+fn known() {
+    let shape = Shape::new(300.0, 80, 50, 0.0);
+    let values = in_turn(|binary| {
+        let far = Far::with(binary, &[shape], &[]);
+        let _listener = far.listen("alice");
+        far.share(&shape, &far.file("before", scaled(200_000_000)));
+        far.share(&shape, &far.file("file", scaled(200_000_000)))
+    });
+    show("300 Mbit/s, 80 ms, known", &values, "", "0.92");
 }
 
 /// What is delivered of a file without end, as its relay's link sees it.

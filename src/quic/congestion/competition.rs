@@ -29,6 +29,8 @@ const TEST_AFTER: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(super) struct Competition {
     since: Instant,
+    /// Half of what the path carried before, in bytes; or the window, if it had more.
+    half: f64,
     /// Whether nothing was lost yet.
     seeks: bool,
     lost: Instant,
@@ -46,10 +48,11 @@ pub(super) struct Competition {
 }
 
 impl Competition {
-    /// Begins with a window that was found.
-    pub(super) fn new(now: Instant, window: u64) -> Self {
+    /// Begins with a window that was found, on a path that `carried` so many bytes in a round trip before.
+    pub(super) fn new(now: Instant, window: u64, carried: f64) -> Self {
         Self {
             since: now,
+            half: carried / 2.0,
             seeks: true,
             lost: now,
             cut: now,
@@ -93,10 +96,10 @@ impl Competition {
     /// 100 Mbit/s beside BBR: 0.26 of it with 12 round trips always, 0.53 with this; 25 Mbit/s stay as they are.
     fn watch(&self, mtu: u64, rtt: Duration) -> Duration {
         let rtt = rtt.as_secs_f64();
-        let reno = (1.0 - BETA) * self.most / (ALPHA * mtu as f64) * rtt;
+        let cut = (1.0 - BETA) * self.most.max(self.half) / mtu as f64;
+        let (cubic, reno) = ((cut / C).cbrt(), cut / ALPHA * rtt);
         let rounds = f64::from(QUIET_ROUNDS) * rtt;
-        let half = 0.5 * self.again.min(reno);
-        Duration::from_secs_f64((half - rounds).max(rounds))
+        Duration::from_secs_f64((0.5 * cubic.min(reno) - rounds).max(rounds))
     }
 
     /// The window after a loss, which may be `heavy`.

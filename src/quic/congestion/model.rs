@@ -61,6 +61,8 @@ pub(super) struct Model {
     known: Option<PathRate>,
     /// The highest rate of the last round that was busy.
     reached: f64,
+    /// The highest rate while nobody was known to compete; fades.
+    alone: f64,
     last_sent: Instant,
 }
 
@@ -101,6 +103,7 @@ impl Model {
             empty: 0,
             known,
             reached: 0.0,
+            alone: 0.0,
             last_sent: now,
         }
     }
@@ -237,6 +240,11 @@ impl Model {
         rate * self.trip.base().as_secs_f64()
     }
 
+    /// What the path holds with its queue, as far as it was seen without others, in bytes.
+    fn carried(&self) -> f64 {
+        self.alone * self.trip.smoothed().as_secs_f64()
+    }
+
     fn leave_start(&mut self, now: Instant, why: &str) {
         self.answered = now;
         let product = self.product(self.rate.highest());
@@ -266,13 +274,16 @@ impl Model {
                 // Less is sent, and as much is lost: it is others who send too much.
                 self.heavy = 0;
                 self.cap = MOST;
-                self.state = State::Compete(Competition::new(now, self.window));
+                self.state = State::Compete(Competition::new(now, self.window, self.carried()));
             }
         } else if self.cap < MOST {
             self.cap = (self.cap + self.cap / 16 + self.mtu).min(MOST);
         }
         if !idle {
             self.reached = self.rate.highest();
+            if !matches!(self.state, State::Compete(_)) {
+                self.alone = self.reached.max(self.alone * 0.97);
+            }
         }
         if !heavy && !idle && matches!(self.state, State::Cruise(cycle) if cycle.is_drained()) {
             self.heavy = 0;
@@ -323,7 +334,7 @@ impl Model {
             if stands && self.suspicion > 0 {
                 // It was gone when it was tested, and is back: nobody but another can have filled it.
                 self.suspicion = 0;
-                return State::Compete(Competition::new(now, self.window));
+                return State::Compete(Competition::new(now, self.window, self.carried()));
             }
             self.suspicion = self.suspicion.saturating_sub(1);
             if stands {
@@ -347,7 +358,7 @@ impl Model {
         tracing::debug!(stands, window, least = ?self.round.least, base = ?self.trip.base(), "test of the queue");
         if stands {
             self.window = window;
-            State::Compete(Competition::new(now, window))
+            State::Compete(Competition::new(now, window, self.carried()))
         } else {
             State::Cruise(Cycle::without_queue())
         }
