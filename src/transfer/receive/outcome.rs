@@ -127,7 +127,10 @@ impl From<StorageError> for FileError {
         if error.is_out_of_space() {
             return Self::of_all(Code::Storage, NO_SPACE);
         }
-        Self::new(Code::Storage, error.reason())
+        match error {
+            StorageError::Gone { .. } => Self::of_all(Code::Storage, error.reason()),
+            _ => Self::new(Code::Storage, error.reason()),
+        }
     }
 }
 
