@@ -28,6 +28,8 @@ mod memory;
 mod names;
 #[path = "hostile_client/numbers.rs"]
 mod numbers;
+#[path = "hostile_client/pins.rs"]
+mod pins;
 #[path = "hostile_client/places.rs"]
 mod places;
 #[path = "hostile_client/raw.rs"]
