@@ -161,6 +161,11 @@ impl Channel {
         self.road.link().ping();
     }
 
+    /// Counts the relay as lost: it does not answer.
+    pub(super) fn give_up(&self) {
+        self.road.link().close(Code::Timeout, "no answer");
+    }
+
     /// Packets that have come from the relay.
     pub(super) fn heard(&self) -> u64 {
         self.road.link().heard()

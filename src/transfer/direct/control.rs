@@ -92,6 +92,11 @@ impl Control {
         goes_on
     }
 
+    /// Whether it could go on without the relay.
+    pub(in crate::transfer) fn is_open(&self) -> bool {
+        self.handover().is_open()
+    }
+
     /// Whether the transfer goes on without the relay.
     pub(in crate::transfer) fn goes_on(&self) -> bool {
         self.handover().goes_on()

@@ -43,6 +43,11 @@ impl Handover {
         self.open = open;
     }
 
+    /// Whether a direct connection's control stream is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Whether messages go over a direct connection, which is open.
     pub(super) fn goes_on(&self) -> bool {
         self.moved && self.open

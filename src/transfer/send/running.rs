@@ -136,15 +136,15 @@ impl Running {
         self.control.as_ref().is_some_and(Control::goes_on)
     }
 
-    /// Looks whether the relay still answers, where there is a direct connection to go on by.
+    /// Looks whether the relay still answers, and gives it up where not and there is a direct connection to go on by.
     pub(super) fn watch_relay(&mut self, channel: &Channel) {
-        if self.control.is_none() || self.has_taken_over() {
+        if !self.control.as_ref().is_some_and(Control::is_open) {
             return;
         }
         match self.silence.look(channel.heard()) {
             Verdict::Wait => {}
             Verdict::Ask => channel.ping(),
-            Verdict::Lost => drop(self.take_over()),
+            Verdict::Lost => channel.give_up(),
         }
     }
 
