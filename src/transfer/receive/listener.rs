@@ -52,7 +52,7 @@ pub(super) use remnant::Remnant;
 /// How one connection of a listener ended.
 pub(super) enum Ended<'a> {
     /// With what goes on over direct connections.
-    Lost(Error, Option<Remnant<'a>>),
+    Lost(Error, Option<Box<Remnant<'a>>>),
     Replaced,
     /// UDP has opened to whoever is on TCP: connect anew, then let go of this channel.
     Moving(Box<Channel>),

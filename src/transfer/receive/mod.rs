@@ -255,7 +255,7 @@ struct Remnants<'a> {
 }
 
 impl<'a> Remnants<'a> {
-    fn add(&mut self, remnant: Remnant<'a>) {
+    fn add(&mut self, remnant: Box<Remnant<'a>>) {
         let over = self.over.clone();
         self.running
             .push(Box::pin(async move { remnant.run(&over).await }));

@@ -52,6 +52,8 @@ pub(super) struct Driver<'a> {
     pub(super) replaced: ReplacedNames,
 }
 
+type OfDirect = (TransferId, ControlEvent);
+
 /// One send on its way.
 struct Run<'d, 'a> {
     driver: &'d mut Driver<'a>,
@@ -64,10 +66,7 @@ struct Run<'d, 'a> {
     /// Since when there has been no way at all, and why.
     cut_off: Option<(Duration, Error)>,
     /// What comes by direct connections once the relay is lost.
-    direct: (
-        mpsc::Sender<(TransferId, ControlEvent)>,
-        mpsc::Receiver<(TransferId, ControlEvent)>,
-    ),
+    direct: (mpsc::Sender<OfDirect>, mpsc::Receiver<OfDirect>),
     /// Attempts that are over and say their last by a direct connection.
     parting: JoinSet<()>,
     /// Whether something happened that may let an attempt begin.

@@ -41,10 +41,10 @@ impl<'a> Listener<'a> {
                 self.leave();
                 None
             }
-            false => Some(Remnant {
+            false => Some(Box::new(Remnant {
                 listener: self,
                 streams,
-            }),
+            })),
         };
         match reason.code() {
             Code::Replaced => Ended::Replaced,
