@@ -40,8 +40,6 @@ use crate::{
 
 /// What waits for one transfer: every stream that may be open, and some messages.
 const INPUTS: usize = STREAMS_MAX as usize + 64;
-/// Messages of a direct connection that wait for one transfer.
-const SAID: usize = 16;
 /// How often clocks and those who wait are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -286,9 +284,7 @@ impl<'a> Listener<'a> {
             over: over.clone(),
         };
         self.shared.jobs.add(transfer, open);
-        let (events, said) = mpsc::channel(SAID);
-        let control = Control::new(transfer, events);
-        tokio::spawn(remnant::bring(said, inputs.downgrade(), end.clone()));
+        let control = remnant::control(transfer, &inputs, &end);
         let entry = Transfer {
             from,
             inputs,

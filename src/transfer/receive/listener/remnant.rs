@@ -8,13 +8,16 @@ use crate::{
     protocol::{Code, TransferId},
     transfer::{
         Error, ErrorKind, IncomingStreams,
-        direct::ControlEvent,
+        direct::{Control, ControlEvent},
         receive::{
             driver::{End, Input},
             jobs, receiver,
         },
     },
 };
+
+/// Messages of a direct connection that wait for one transfer.
+const SAID: usize = 16;
 
 /// Transfers that go on without the relay, and where their files come.
 pub(in crate::transfer::receive) struct Remnant<'a> {
@@ -110,8 +113,18 @@ impl Remnant<'_> {
     }
 }
 
-/// Brings what a direct connection says to the transfer that it is of.
-pub(super) async fn bring(
+/// Which way the messages of a transfer go; what comes by a direct connection goes to its task.
+pub(super) fn control(
+    transfer: TransferId,
+    inputs: &mpsc::Sender<Input>,
+    end: &watch::Sender<Option<End>>,
+) -> Control {
+    let (events, said) = mpsc::channel(SAID);
+    tokio::spawn(bring(said, inputs.downgrade(), end.clone()));
+    Control::new(transfer, events)
+}
+
+async fn bring(
     mut said: mpsc::Receiver<(TransferId, ControlEvent)>,
     inputs: mpsc::WeakSender<Input>,
     end: watch::Sender<Option<End>>,
