@@ -235,7 +235,7 @@ impl<'a> Listener<'a> {
         }
         self.shared
             .crowded
-            .store(!self.queue.is_empty(), Ordering::Relaxed);
+            .store(self.queue.is_crowded(), Ordering::Relaxed);
     }
 
     /// Opens an offer; one that does not hold is declined.
@@ -319,7 +319,7 @@ impl<'a> Listener<'a> {
         }
         self.shared
             .crowded
-            .store(!self.queue.is_empty(), Ordering::Relaxed);
+            .store(self.queue.is_crowded(), Ordering::Relaxed);
     }
 
     async fn on_tick(&mut self) {
