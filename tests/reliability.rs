@@ -31,3 +31,5 @@ mod sending;
 mod trees;
 #[path = "reliability/waiting.rs"]
 mod waiting;
+#[path = "reliability/without_relay.rs"]
+mod without_relay;

@@ -261,13 +261,15 @@ impl Tuning {
             Role::DirectAccepted => (None, DIRECT_IDLE),
             Role::Trunk => (Some(Duration::from_secs(1)), Duration::from_secs(4)),
         };
+        // The client's, or of whoever has made a direct connection.
+        let takes_control = matches!(role, Role::Relay | Role::DirectAccepted);
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(self.mtu);
         let mut config = TransportConfig::default();
         config
             .initial_rtt(FIRST_RTT)
             .max_concurrent_uni_streams(STREAMS_MAX.into())
-            .max_concurrent_bidi_streams(VarInt::from_u32(u32::from(role == Role::Relay)))
+            .max_concurrent_bidi_streams(VarInt::from_u32(u32::from(takes_control)))
             .stream_receive_window(STREAM_WINDOW.into())
             .receive_window(CONNECTION_WINDOW.into())
             .send_window(SEND_WINDOW)

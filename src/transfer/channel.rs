@@ -161,6 +161,11 @@ impl Channel {
         self.road.link().ping();
     }
 
+    /// Counts the relay as lost: it does not answer.
+    pub(super) fn give_up(&self) {
+        self.road.link().close(Code::Timeout, "no answer");
+    }
+
     /// Packets that have come from the relay.
     pub(super) fn heard(&self) -> u64 {
         self.road.link().heard()
@@ -295,20 +300,25 @@ impl IncomingStreams {
     /// # Errors
     /// When the channel is over.
     pub async fn accept(&mut self) -> Result<Incoming, LinkError> {
-        let direct = async {
-            let file = match &mut self.direct {
-                Some(direct) => direct.recv().await,
-                None => None,
-            };
-            match file {
-                Some(file) => file,
-                // The relay's connection says how the channel ended.
-                None => std::future::pending().await,
-            }
-        };
+        let relay = self.relay.clone();
         tokio::select! {
-            stream = self.relay.accept_file() => Ok(Incoming::Relay(stream?)),
-            file = direct => Ok(Incoming::Direct(file)),
+            stream = relay.accept_file() => Ok(Incoming::Relay(stream?)),
+            file = self.accept_direct() => Ok(Incoming::Direct(file)),
+        }
+    }
+
+    /// The same on direct connections alone; never, where there are to be none.
+    ///
+    /// Cancel-safe.
+    pub(super) async fn accept_direct(&mut self) -> DirectFile {
+        let file = match &mut self.direct {
+            Some(direct) => direct.recv().await,
+            None => None,
+        };
+        match file {
+            Some(file) => file,
+            // The relay's connection says how the channel ended.
+            None => std::future::pending().await,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(500);
+pub(super) const LOOK: Duration = Duration::from_millis(500);
 /// From the first ping that is not answered to the end: long enough for some that are lost.
 const ANSWER: Duration = Duration::from_secs(3);
 /// How long nothing may come at a sender, which hears of its files all the time, before it asks.
@@ -23,7 +23,7 @@ const LISTENER: Duration = Duration::from_secs(10);
 
 /// How long nothing has come, in looks: a process that was stopped has not looked.
 #[derive(Debug)]
-struct Silence {
+pub(super) struct Silence {
     looks: u32,
     heard: u64,
     ask_after: u32,
@@ -31,14 +31,14 @@ struct Silence {
 
 /// What to do about it.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Wait,
     Ask,
     Lost,
 }
 
 impl Silence {
-    fn new(role: Role, ping_every: Option<Duration>) -> Self {
+    pub(super) fn new(role: Role, ping_every: Option<Duration>) -> Self {
         let quiet = match role {
             Role::Listener => ping_every.unwrap_or(LISTENER),
             _ => SENDER,
@@ -50,7 +50,8 @@ impl Silence {
         }
     }
 
-    fn look(&mut self, heard: u64) -> Verdict {
+    /// Looks once; `heard` is how many packets have come. To be called every [`LOOK`].
+    pub(super) fn look(&mut self, heard: u64) -> Verdict {
         self.looks += 1;
         if std::mem::replace(&mut self.heard, heard) != heard {
             self.looks = 0;

@@ -146,6 +146,10 @@ fn use_link(hub: &Hub, conversation: &Conversation, link: Link) {
     let rtt = link.rtt().as_millis();
     conversation.changed(link.road(), &format!("a path is open, {rtt} ms away"));
     let (serving, conversation) = (hub.clone(), conversation.clone());
+    tokio::spawn({
+        let (link, control) = (link.clone(), conversation.control.clone());
+        async move { control.serve(&link, PathEnd::Recipient).await }
+    });
     tokio::spawn(async move {
         tokio::select! {
             () = serving.feed(&link) => {

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use super::Control;
 use crate::{
     direct::Candidates,
     protocol::{PeerMessage, Road, TransferId},
@@ -27,6 +28,8 @@ pub(in crate::transfer) struct Conversation {
     pub(in crate::transfer) key: Arc<PathKey>,
     pub(in crate::transfer) messages: MessageSender,
     pub(in crate::transfer) observer: Arc<dyn Observer>,
+    /// Which way the transfer's messages go.
+    pub(in crate::transfer) control: Control,
 }
 
 impl Conversation {

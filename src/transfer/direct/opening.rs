@@ -114,6 +114,11 @@ async fn keep(
             );
             let open = Open { link, current };
             current.send_replace(Some(open.link.clone()));
+            // It ends with the link.
+            tokio::spawn({
+                let (link, control) = (open.link.clone(), conversation.control.clone());
+                async move { control.serve(&link, PathEnd::Sender).await }
+            });
             let ended = open.link.closed().await;
             drop(open);
             conversation.changed(

@@ -22,7 +22,7 @@ use crate::{
     },
     transfer::{
         Event, MessageSender, PathMessage, PeerRef,
-        direct::{Answering, Conversation, Hub, answer},
+        direct::{Answering, Control, Conversation, Hub, answer},
     },
 };
 
@@ -38,6 +38,8 @@ pub(super) struct Context {
     pub(super) from: PeerRef,
     pub(super) opener: TransferOpener,
     pub(super) messages: MessageSender,
+    /// Which way messages go.
+    pub(super) control: Control,
     /// Whether this side says for each file where to begin.
     pub(super) each: bool,
     /// Whether an earlier attempt at the job left notes.
@@ -56,8 +58,8 @@ pub(super) struct Context {
 impl Context {
     /// Sends the sender a message about this transfer.
     pub(super) async fn send(&self, message: PeerMessage) {
-        let to = Some(self.from.id);
-        self.messages.send(to, self.transfer, message).await;
+        let messages = &self.messages;
+        self.control.send(messages, self.from.id, message).await;
     }
 
     /// The sender says where it can be reached directly.
@@ -69,6 +71,7 @@ impl Context {
             key: key.clone(),
             messages: self.messages.clone(),
             observer: self.shared.observer.clone(),
+            control: self.control.clone(),
         };
         let answering = self.direct.get_or_init(|| answer(hub, conversation()));
         answering.on_path(message);

@@ -28,7 +28,10 @@ use crate::{
     quic::FileReceiver,
     sealing::{OpenedOffer, RECEIPTS_MAX, ReceiptSealer},
     storage::crash_point,
-    transfer::{Error, ErrorKind, Event, MessageSender, PathMessage, direct::Hub},
+    transfer::{
+        Error, ErrorKind, Event, MessageSender, PathMessage,
+        direct::{Control, Hub},
+    },
 };
 
 /// How often the sender is told how much is stored.
@@ -71,6 +74,8 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     offer: Offer,
     messages: MessageSender,
+    /// Which way messages go.
+    control: Control,
     direct: Option<Hub>,
     inputs: Inputs,
     started: Instant,
@@ -81,13 +86,14 @@ impl Driver {
         shared: Arc<Shared>,
         offer: Offer,
         opened: OpenedOffer,
-        (messages, direct): (MessageSender, Option<Hub>),
+        (messages, control, direct): (MessageSender, Control, Option<Hub>),
         inputs: Inputs,
     ) -> Ended {
         let mut driver = Self {
             shared,
             offer,
             messages,
+            control,
             direct,
             inputs,
             started: Instant::now(),
@@ -161,6 +167,7 @@ impl Driver {
             from: self.offer.from.clone(),
             opener,
             messages: self.messages.clone(),
+            control: self.control.clone(),
             each: is_resumed || is_there,
             is_resumed,
             allowance: Allowance::new(self.shared.config.max_size, approval),
@@ -233,6 +240,7 @@ impl Driver {
                 // First, since a task that has ended keeps its memory until then.
                 Some(_) = files.join_next(), if !files.is_empty() => continue,
                 Ok(_) = self.inputs.end.changed() => match *self.inputs.end.borrow_and_update() {
+                    Some(End::Gone(Code::PeerGone)) if self.control.take_over() => continue,
                     Some(End::Gone(code)) => {
                         // What it said before is still in the queue.
                         loop {
@@ -299,7 +307,7 @@ impl Driver {
             approvals.used(self.offer.from.id, &self.offer.manifest);
         }
         // The sender closes once it has heard of every file: nothing is missing then.
-        if finished && (!has_all || acknowledged(&mut self.inputs).await) {
+        if finished && (!has_all || acknowledged(&mut self.inputs, &self.control).await) {
             let _ = spawn_blocking(move || journal.finish()).await;
         }
         ended
@@ -323,8 +331,8 @@ impl Driver {
     }
 
     async fn send(&self, message: PeerMessage) {
-        let to = Some(self.offer.from.id);
-        self.messages.send(to, self.offer.transfer, message).await;
+        let (messages, to) = (&self.messages, self.offer.from.id);
+        self.control.send(messages, to, message).await;
     }
 }
 
@@ -351,7 +359,11 @@ async fn gone(inputs: &mut Inputs) {
 /// Waits until the sender has heard that everything is stored; not so where it is lost before.
 ///
 /// Until then it may come back, and must find what it has sent, not send it a second time.
-async fn acknowledged(inputs: &mut Inputs) -> bool {
+async fn acknowledged(inputs: &mut Inputs, control: &Control) -> bool {
+    let is_over = |end: &Option<End>| match end {
+        Some(End::Gone(Code::PeerGone)) => !control.take_over(),
+        end => end.is_some(),
+    };
     let waiting = async {
         loop {
             tokio::select! {
@@ -361,7 +373,7 @@ async fn acknowledged(inputs: &mut Inputs) -> bool {
                     Some(_) => {}
                     None => return false,
                 },
-                end = inputs.end.wait_for(Option::is_some) => {
+                end = inputs.end.wait_for(is_over) => {
                     return matches!(end.as_deref(), Ok(Some(End::Gone(Code::Done))));
                 }
             }

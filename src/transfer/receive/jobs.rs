@@ -68,10 +68,12 @@ impl Jobs {
     }
 }
 
-/// Ends a transfer; the first word counts, but that this listener stops.
+/// Ends a transfer; the first word counts, but that this listener stops, and what comes after the relay was lost: a
+/// transfer may have gone on without it.
 pub(super) fn end(told: &watch::Sender<Option<End>>, end: End) {
     told.send_if_modified(|current| {
-        let first = current.is_none() || matches!(end, End::Stop(_));
+        let first = matches!(current, None | Some(End::Gone(Code::PeerGone)))
+            || matches!(end, End::Stop(_));
         if first {
             *current = Some(end);
         }

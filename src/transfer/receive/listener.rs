@@ -1,5 +1,7 @@
 //! A listener on one connection: what it receives goes to the transfer that it is for.
 
+mod remnant;
+
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
@@ -31,7 +33,9 @@ use crate::{
     },
     quic::{FileReceiver, STREAMS_MAX},
     sealing::{Inbox, OpenKeys, OpenedOffer, open_offer},
-    transfer::{Channel, Error, ErrorKind, Event, Incoming, Member, PeerEvent, unix_now},
+    transfer::{
+        Channel, Error, ErrorKind, Event, Incoming, Member, PeerEvent, direct::Control, unix_now,
+    },
 };
 
 /// What waits for one transfer: every stream that may be open, and some messages.
@@ -39,9 +43,12 @@ const INPUTS: usize = STREAMS_MAX as usize + 64;
 /// How often clocks and those who wait are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
+pub(super) use remnant::Remnant;
+
 /// How one connection of a listener ended.
-pub(super) enum Ended {
-    Lost(Error),
+pub(super) enum Ended<'a> {
+    /// With what goes on over direct connections.
+    Lost(Error, Option<Box<Remnant<'a>>>),
     Replaced,
     /// UDP has opened to whoever is on TCP: connect anew, then let go of this channel.
     Moving(Box<Channel>),
@@ -66,6 +73,8 @@ pub(super) struct Listener<'a> {
 struct Transfer {
     from: PeerId,
     inputs: mpsc::Sender<Input>,
+    /// Which way its messages go.
+    control: Control,
     end: watch::Sender<Option<End>>,
 }
 
@@ -89,7 +98,7 @@ impl<'a> Listener<'a> {
         }
     }
 
-    pub(super) async fn run(mut self, cancel: &CancellationToken) -> Ended {
+    pub(super) async fn run(mut self, cancel: &CancellationToken) -> Ended<'a> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut streams = self.channel.incoming();
@@ -123,12 +132,12 @@ impl<'a> Listener<'a> {
                 }
                 event = self.channel.recv() => match event {
                     Some(event) => self.on_event(event).await,
-                    None => return self.lost().await,
+                    None => return self.lost(streams).await,
                 },
                 file = streams.accept(), if self.headers.len() < STREAMS_MAX as usize => match file {
                     Ok(Incoming::Relay(file)) => { self.headers.spawn(read_header(file)); }
                     Ok(Incoming::Direct(file)) => self.on_file(file.stream, file.header, Some(file.from)),
-                    Err(_) => return self.lost().await,
+                    Err(_) => return self.lost(streams).await,
                 },
                 Some(header) = self.headers.join_next(), if !self.headers.is_empty() => {
                     if let Ok(Some((stream, header))) = header {
@@ -164,7 +173,9 @@ impl<'a> Listener<'a> {
                 from,
                 message,
             } => {
-                if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == from) {
+                if let Some(t) = self.transfers.get(&transfer).filter(|t| t.from == from)
+                    && t.control.on_relayed(&message)
+                {
                     t.input(Input::Message(message));
                 }
             }
@@ -273,7 +284,13 @@ impl<'a> Listener<'a> {
             over: over.clone(),
         };
         self.shared.jobs.add(transfer, open);
-        let entry = Transfer { from, inputs, end };
+        let control = remnant::control(transfer, &inputs, &end);
+        let entry = Transfer {
+            from,
+            inputs,
+            control: control.clone(),
+            end,
+        };
         self.transfers.insert(transfer, entry);
         let inputs = Inputs { queue, end: ends };
         let offer = Offer::new(transfer, &opened);
@@ -289,7 +306,8 @@ impl<'a> Listener<'a> {
             for older in older {
                 older.cancelled().await;
             }
-            let ended = Driver::run(shared, offer, opened, (messages, direct), inputs).await;
+            let ended =
+                Driver::run(shared, offer, opened, (messages, control, direct), inputs).await;
             (transfer, ended)
         });
     }
@@ -340,18 +358,6 @@ impl<'a> Listener<'a> {
     fn end_transfers(&self, end: End) {
         for transfer in self.transfers.values() {
             transfer.end(end);
-        }
-    }
-
-    /// Lets transfers note what they have, and says why the connection ended.
-    async fn lost(mut self) -> Ended {
-        let reason = self.channel.ended().await;
-        self.end_transfers(End::Gone(Code::PeerGone));
-        while self.tasks.join_next().await.is_some() {}
-        match reason.code() {
-            Code::Replaced => Ended::Replaced,
-            Code::NotAdmitted => Ended::Lost(Error::from_source(ErrorKind::NotTrusted, reason)),
-            _ => Ended::Lost(Error::from_source(ErrorKind::Unreachable, reason)),
         }
     }
 }

@@ -51,7 +51,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -62,7 +62,7 @@ use self::{
     after::backlog,
     approvals::Approvals,
     jobs::Jobs,
-    listener::{Ended, Listener},
+    listener::{Ended, Listener, Remnant},
     queue::Places,
 };
 use super::{
@@ -243,6 +243,48 @@ async fn stay(
     seat: &Member,
     cancel: &CancellationToken,
 ) -> Result<Listened, Error> {
+    let over = cancel.child_token();
+    let mut remnants = Remnants {
+        over: over.clone(),
+        running: FuturesUnordered::new(),
+    };
+    let listened = stay_on(shared, seat, (&mut remnants, cancel)).await;
+    over.cancel();
+    while remnants.running.next().await.is_some() {}
+    listened
+}
+
+/// What goes on over direct connections although their relay was lost.
+struct Remnants<'a> {
+    over: CancellationToken,
+    running: FuturesUnordered<BoxFuture<'a, Option<Option<Error>>>>,
+}
+
+impl<'a> Remnants<'a> {
+    fn add(&mut self, remnant: Box<Remnant<'a>>) {
+        let over = self.over.clone();
+        self.running
+            .push(Box::pin(async move { remnant.run(&over).await }));
+    }
+
+    /// Drives `main` to its end, and them beside it.
+    async fn beside<T>(&mut self, main: impl Future<Output = T>) -> T {
+        let mut main = std::pin::pin!(main);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut main => return done,
+                Some(_) = self.running.next(), if !self.running.is_empty() => {}
+            }
+        }
+    }
+}
+
+async fn stay_on<'a>(
+    shared: &'a Arc<Shared>,
+    seat: &'a Member,
+    (remnants, cancel): (&mut Remnants<'a>, &CancellationToken),
+) -> Result<Listened, Error> {
     let mut backoff = Backoff::new(BACKOFF);
     let mut refusals = Backoff::new(BACKOFF_FULL);
     let (mut first, mut lost) = (true, false);
@@ -252,7 +294,7 @@ async fn stay(
         let (key, observer) = (keys.current().public().clone(), &*shared.observer);
         let entering = tokio::select! {
             () = cancel.cancelled() => return Ok(Listened { failure: None }),
-            entering = seat.enter_observed(Some(key), None, observer) => entering,
+            entering = remnants.beside(seat.enter_observed(Some(key), None, observer)) => entering,
         };
         let (reason, pauses) = match entering {
             Ok(channel) => {
@@ -267,17 +309,29 @@ async fn stay(
                     tokio::spawn(Channel::close(*before, Code::Done));
                 }
                 let listener = Listener::new((shared, seat), (channel, lost), keys);
-                let ended = listener.run(cancel).await;
+                let ended = remnants.beside(listener.run(cancel)).await;
                 if since.elapsed() > STABLE {
                     backoff = Backoff::new(BACKOFF);
                 }
                 refusals = Backoff::new(BACKOFF_FULL);
-                lost = matches!(ended, Ended::Lost(_));
+                lost = matches!(ended, Ended::Lost(..));
                 match ended {
-                    Ended::Lost(failure) if failure.kind() == ErrorKind::NotTrusted => {
+                    Ended::Lost(failure, _) if failure.kind() == ErrorKind::NotTrusted => {
                         return Err(failure);
                     }
-                    Ended::Lost(failure) => (failure.to_string(), &mut backoff),
+                    Ended::Lost(failure, remnant) => {
+                        match remnant {
+                            // It is the one transfer that is taken.
+                            Some(remnant) if shared.config.once => {
+                                if let Some(failure) = remnant.run(cancel).await {
+                                    return Ok(Listened { failure });
+                                }
+                            }
+                            Some(remnant) => remnants.add(remnant),
+                            None => {}
+                        }
+                        (failure.to_string(), &mut backoff)
+                    }
                     Ended::Replaced => {
                         let reason = "the same identity now listens elsewhere";
                         return Err(Error::new(ErrorKind::Other, reason));
@@ -313,7 +367,7 @@ async fn stay(
         });
         tokio::select! {
             () = cancel.cancelled() => return Ok(Listened { failure: None }),
-            () = tokio::time::sleep(retry_in) => {}
+            () = remnants.beside(tokio::time::sleep(retry_in)) => {}
         }
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -32,7 +32,7 @@ use crate::{
     protocol::{Code, PeerMessage, TransferId},
     quic::RateLimit,
     sealing::Compression,
-    transfer::{Error, Event, Member, Observer, WayId, Ways},
+    transfer::{Error, Event, Member, Observer, WayId, Ways, direct::ControlEvent, vigil::LOOK},
 };
 
 /// What files' tasks have found out and nobody has taken yet.
@@ -52,6 +52,8 @@ pub(super) struct Driver<'a> {
     pub(super) replaced: ReplacedNames,
 }
 
+type OfDirect = (TransferId, ControlEvent);
+
 /// One send on its way.
 struct Run<'d, 'a> {
     driver: &'d mut Driver<'a>,
@@ -63,6 +65,10 @@ struct Run<'d, 'a> {
     outboxes: HashMap<WayId, Outbox>,
     /// Since when there has been no way at all, and why.
     cut_off: Option<(Duration, Error)>,
+    /// What comes by direct connections once the relay is lost.
+    direct: (mpsc::Sender<OfDirect>, mpsc::Receiver<OfDirect>),
+    /// Attempts that are over and say their last by a direct connection.
+    parting: JoinSet<()>,
     /// Whether something happened that may let an attempt begin.
     look: bool,
 }
@@ -112,6 +118,8 @@ impl<'d, 'a> Run<'d, 'a> {
                 .map(|(way, channel)| (way, Outbox::new(channel.messages())))
                 .collect(),
             cut_off: None,
+            direct: mpsc::channel(NOTES),
+            parting: JoinSet::new(),
             look: true,
         }
     }
@@ -119,6 +127,8 @@ impl<'d, 'a> Run<'d, 'a> {
     async fn until_over(&mut self, ways: &mut Ways<'_>, cancel: &CancellationToken) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let now = self.driver.clock.now();
             while std::mem::take(&mut self.look)
@@ -140,9 +150,18 @@ impl<'d, 'a> Run<'d, 'a> {
                 biased;
                 () = cancel.cancelled() => return self.cancel().await,
                 Some((transfer, note)) = self.noted.recv() => self.on_note(transfer, note),
+                Some((transfer, event)) = self.direct.1.recv() => self.on_control(transfer, event, ways),
                 event = ways.next() => self.on_way_event(event, ways),
-                (transfer, produced) = next_produced(running) => self.on_produced(transfer, produced, ways),
+                (transfer, produced) = next_produced(running) => self.on_produced(transfer, produced),
                 () = any_has_room(outboxes) => {}
+                Some(_) = self.parting.join_next(), if !self.parting.is_empty() => {}
+                _ = look.tick() => {
+                    for running in self.running.values_mut() {
+                        if let Some(channel) = ways.channel(running.way) {
+                            running.watch_relay(channel);
+                        }
+                    }
+                }
                 () = sleep(deadline), if deadline.is_some() => self.on_tick(ways),
                 _ = tick.tick() => {
                     self.look = true;
@@ -158,11 +177,12 @@ impl<'d, 'a> Run<'d, 'a> {
         for (transfer, running) in &mut self.running {
             // A task that has ended keeps its memory until it is joined.
             while running.tasks.try_join_next().is_some() {}
-            let outbox = self.outboxes.get_mut(&running.way);
+            let channel = ways.channel(running.way);
+            let mut outbox = self.outboxes.get_mut(&running.way);
             // A way that is lost says so soon.
-            let (Some(outbox), Some(channel)) = (outbox, ways.channel(running.way)) else {
+            if (channel.is_none() || outbox.is_none()) && !running.has_taken_over() {
                 continue;
-            };
+            }
             loop {
                 let effects = running.attempt.take_effects();
                 if effects.is_empty() {
@@ -183,16 +203,18 @@ impl<'d, 'a> Run<'d, 'a> {
                     if let Effect::Begin {
                         sole: Some(peer), ..
                     } = effect
+                        && let Some(channel) = channel
                     {
-                        running.open_direct(peer, channel, self.driver.observer);
+                        let told = (self.driver.observer, &self.direct.0);
+                        running.open_direct(peer, channel, told);
                     }
-                    running.carry_out(*transfer, effect, outbox);
+                    running.carry_out(effect, outbox.as_deref_mut());
                 }
             }
             if running.attempt.is_over() {
                 over.push(*transfer);
             } else if let Some(job) = running.held.take() {
-                running.launch(job, channel);
+                running.launch(job);
             }
         }
         let all_done = self.sender.is_over() && self.sender.is_success();
@@ -202,19 +224,22 @@ impl<'d, 'a> Run<'d, 'a> {
             true => Code::Done,
             false => Code::Cancelled,
         };
-        for (transfer, running) in &mut self.running {
+        for running in self.running.values_mut() {
             for peer in running.take_dismissed(now, all_done) {
                 let message = PeerMessage::Cancel { code };
-                if let Some(outbox) = self.outboxes.get_mut(&running.way) {
-                    outbox.message(*transfer, Some(peer), message);
-                }
+                let outbox = self.outboxes.get_mut(&running.way);
+                running.say(Some(peer), message, outbox);
             }
         }
         for transfer in over {
-            let ended = self.running.remove(&transfer);
             self.sender.on_attempt_over(transfer);
-            if let Some(outbox) = ended.and_then(|ended| self.outboxes.get_mut(&ended.way)) {
-                outbox.push(Outgoing::Close(transfer));
+            if let Some(ended) = self.running.remove(&transfer) {
+                if let Some(outbox) = self.outboxes.get_mut(&ended.way) {
+                    outbox.push(Outgoing::Close(transfer));
+                }
+                if ended.has_taken_over() {
+                    self.parting.spawn(ended.part());
+                }
             }
             self.look = true;
         }
@@ -227,18 +252,13 @@ impl<'d, 'a> Run<'d, 'a> {
         }
     }
 
-    fn on_produced(&mut self, transfer: TransferId, produced: Option<Produced>, ways: &Ways<'_>) {
+    fn on_produced(&mut self, transfer: TransferId, produced: Option<Produced>) {
         let now = self.driver.clock.now();
         let Some(running) = self.running.get_mut(&transfer) else {
             return;
         };
         match produced {
-            Some(Produced::Job(job)) => {
-                // A way that is lost says so soon.
-                if let Some(channel) = ways.channel(running.way) {
-                    running.launch(job, channel);
-                }
-            }
+            Some(Produced::Job(job)) => running.launch(job),
             Some(Produced::Hashing) => running.attempt.on_hashing(now),
             Some(Produced::Replaced(from, to)) => {
                 let text = self.driver.replaced.add(&from, &to);
@@ -282,12 +302,17 @@ impl<'d, 'a> Run<'d, 'a> {
         for (transfer, running) in &self.running {
             let code = Code::Cancelled;
             let message = PeerMessage::Cancel { code };
-            if let Some(outbox) = self.outboxes.get_mut(&running.way) {
-                outbox.message(*transfer, None, message);
+            let mut outbox = self.outboxes.get_mut(&running.way);
+            running.say(None, message, outbox.as_deref_mut());
+            if let Some(outbox) = outbox {
                 outbox.push(Outgoing::Close(*transfer));
             }
         }
-        self.running.clear();
+        for (_, running) in self.running.drain() {
+            if running.has_taken_over() {
+                self.parting.spawn(running.part());
+            }
+        }
         self.sender.on_end(&interrupted());
         self.say_last_words().await;
     }
@@ -296,6 +321,7 @@ impl<'d, 'a> Run<'d, 'a> {
     async fn say_last_words(&mut self) {
         let waiting = self.outboxes.values_mut().filter(|it| !it.is_empty());
         join_all(waiting.map(Outbox::drain)).await;
+        while self.parting.join_next().await.is_some() {}
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, future::poll_fn, sync::Arc, task::Poll, time::Du
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -21,14 +21,18 @@ use crate::{
     quic::RateLimit,
     sealing::PathKey,
     transfer::{
-        Channel, Observer, PathMessage, PeerRef, WayId,
-        direct::{Conversation, Opening, open},
+        Channel, FileStreams, Observer, PathMessage, PeerRef, WayId,
+        direct::{Control, ControlEvent, Conversation, Opening, open},
+        vigil::{Silence, Verdict},
     },
 };
 
 /// How long a recipient that has everything waits to be told whether the others have it too. It forgets
 /// what it has noted after five seconds.
 const DONE_KEPT: Duration = Duration::from_secs(3);
+
+/// How long the last messages may take to arrive over a direct connection.
+const PART_LIMIT: Duration = Duration::from_secs(2);
 
 /// Files that are remembered for a direct connection's end before those that are over are forgotten.
 const AGAIN_REMEMBERED: usize = 512;
@@ -58,6 +62,12 @@ pub(super) struct Running {
     pub(super) paths: HashMap<PeerId, (PeerRef, PathKey)>,
     /// The search for one, or the path, where there is one recipient.
     pub(super) direct: Option<(PeerId, Opening)>,
+    /// Which way messages go, where that may change.
+    pub(super) control: Option<Control>,
+    /// How long its relay has been silent.
+    pub(super) silence: Silence,
+    /// File streams through the relay.
+    pub(super) relay: FileStreams,
     /// Files that may have to go on from where a direct connection ended.
     pub(super) again: HashMap<FileIndex, mpsc::Sender<u32>>,
     /// Recipients that have everything and have not been told that they may forget it.
@@ -65,13 +75,14 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn carry_out(&mut self, transfer: TransferId, effect: Effect, outbox: &mut Outbox) {
+    /// `outbox` is that of its way, while there is one.
+    pub(super) fn carry_out(&mut self, effect: Effect, outbox: Option<&mut Outbox>) {
         match effect {
-            Effect::Send { to, message } => {
-                outbox.message(transfer, to, message);
-            }
+            Effect::Send { to, message } => self.say(to, message, outbox),
             Effect::Begin { each, compare, .. } => {
-                outbox.push(Outgoing::Begin(transfer));
+                if let Some(outbox) = outbox {
+                    outbox.push(Outgoing::Begin(self.notes.transfer));
+                }
                 let preparation = Preparation {
                     seal_small: !each,
                     hash: compare,
@@ -93,6 +104,57 @@ impl Running {
         }
     }
 
+    /// Sends a message by whichever way messages go.
+    pub(super) fn say(
+        &self,
+        to: Option<PeerId>,
+        message: PeerMessage,
+        outbox: Option<&mut Outbox>,
+    ) {
+        let relayed = match &self.control {
+            Some(control) => control.route(message),
+            None => Some(message),
+        };
+        if let (Some(message), Some(outbox)) = (relayed, outbox) {
+            outbox.message(self.notes.transfer, to, message);
+        }
+    }
+
+    /// A message has come through the relay: whether it is to be taken.
+    pub(super) fn takes_relayed(&self, message: &PeerMessage) -> bool {
+        let control = self.control.as_ref();
+        control.is_none_or(|control| control.on_relayed(message))
+    }
+
+    /// The relay is lost: whether the attempt goes on over its direct connection alone.
+    pub(super) fn take_over(&self) -> bool {
+        self.control.as_ref().is_some_and(Control::take_over)
+    }
+
+    /// Whether it goes on so.
+    pub(super) fn has_taken_over(&self) -> bool {
+        self.control.as_ref().is_some_and(Control::goes_on)
+    }
+
+    /// Looks whether the relay still answers, and gives it up where not and there is a direct connection to go on by.
+    pub(super) fn watch_relay(&mut self, channel: &Channel) {
+        if !self.control.as_ref().is_some_and(Control::is_open) {
+            return;
+        }
+        match self.silence.look(channel.heard()) {
+            Verdict::Wait => {}
+            Verdict::Ask => channel.ping(),
+            Verdict::Lost => channel.give_up(),
+        }
+    }
+
+    /// Says what still waits to be said over a direct connection, then ends that.
+    pub(super) async fn part(self) {
+        if let Some(control) = &self.control {
+            let _ = timeout(PART_LIMIT, control.finish()).await;
+        }
+    }
+
     /// Recipients that have everything and need not wait any longer to be told so.
     pub(super) fn take_dismissed(&mut self, now: Duration, all_done: bool) -> Vec<PeerId> {
         let at_once = all_done || self.attempt.is_over();
@@ -111,14 +173,20 @@ impl Running {
         &mut self,
         peer: PeerId,
         channel: &Channel,
-        observer: &Arc<dyn Observer>,
+        (observer, events): (
+            &Arc<dyn Observer>,
+            &mpsc::Sender<(TransferId, ControlEvent)>,
+        ),
     ) {
         let Some(hub) = channel.direct() else { return };
         let Some((peer, key)) = self.paths.remove(&peer) else {
             return;
         };
         let id = peer.id;
+        let control = Control::new(self.notes.transfer, events.clone());
+        self.control = Some(control.clone());
         let conversation = Conversation {
+            control,
             transfer: self.keys.transfer(),
             peer,
             key: Arc::new(key),
@@ -126,6 +194,13 @@ impl Running {
             observer: observer.clone(),
         };
         self.direct = Some((id, open(hub, conversation)));
+    }
+
+    /// A recipient says something.
+    pub(super) fn on_message(&mut self, now: Duration, from: PeerId, message: PeerMessage) {
+        if !self.on_again(from, &message) {
+            self.attempt.on_message(now, from, message);
+        }
     }
 
     /// A recipient says where it can be reached directly.
@@ -136,7 +211,7 @@ impl Running {
     }
 
     /// A recipient says where a direct connection has ended; whether it says that.
-    pub(super) fn on_again(&self, from: PeerId, message: &PeerMessage) -> bool {
+    fn on_again(&self, from: PeerId, message: &PeerMessage) -> bool {
         let PeerMessage::Again { file, chunk } = message else {
             return false;
         };
@@ -155,7 +230,7 @@ impl Running {
     }
 
     /// Starts a file where there is a place for it, and holds it where there is none.
-    pub(super) fn launch(&mut self, job: Box<Job>, channel: &Channel) {
+    pub(super) fn launch(&mut self, job: Box<Job>) {
         if !self.attempt.has_room_for(job.class) {
             self.held = Some(job);
             return;
@@ -177,7 +252,7 @@ impl Running {
         let task = FileTask {
             keys: self.keys.clone(),
             roads: FileRoads {
-                relay: channel.streams(),
+                relay: self.relay.clone(),
                 direct: direct.map(Opening::link),
                 only_direct: direct.is_some_and(Opening::is_only_road),
                 expected_until: direct.map_or_else(Instant::now, Opening::expected_until),

@@ -4,6 +4,7 @@
 
 mod code;
 mod control;
+mod direct_message;
 mod encoding;
 mod file;
 mod ids;
@@ -17,6 +18,7 @@ pub use control::{
     CONTROL_MESSAGE_MAX, ControlError, encode_control, encode_control_within, parse_control,
     parse_length, parse_length_within,
 };
+pub use direct_message::DirectMessage;
 pub use encoding::Base64;
 pub use file::{
     CHUNK_SIZE, FILE_HEADER_LEN, FRAME_HEADER_LEN, FRAME_PAYLOAD_MAX, FileClass, FileHeader,

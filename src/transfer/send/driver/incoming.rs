@@ -5,8 +5,8 @@ use super::{
     Run,
 };
 use crate::{
-    protocol::{Road, TransferId},
-    transfer::{Error, ErrorKind, Event, PeerEvent, WayEvent, WayId, Ways},
+    protocol::{Code, Road, TransferId},
+    transfer::{Error, ErrorKind, Event, PeerEvent, WayEvent, WayId, Ways, direct::ControlEvent},
 };
 
 impl Run<'_, '_> {
@@ -30,13 +30,13 @@ impl Run<'_, '_> {
                 };
                 let error = Error::from_source(ErrorKind::Unreachable, reason).context(what);
                 self.on_lost(way, &error);
-                if !ways.is_any_open() && self.driver.member.has_relay() {
-                    self.cut_off.get_or_insert((now, error));
+                if self.running.is_empty() {
+                    self.on_cut_off(error, ways);
                 }
             }
             WayEvent::Failed { error, retry_in } => {
                 let error = Error::from(error);
-                if ways.is_any_open() {
+                if ways.is_any_open() || !self.running.is_empty() {
                     tracing::debug!(%error, "no way through the relay");
                     return;
                 }
@@ -61,9 +61,9 @@ impl Run<'_, '_> {
                 message,
             } => {
                 if let Some(running) = self.of_way(way, transfer)
-                    && !running.on_again(from, &message)
+                    && running.takes_relayed(&message)
                 {
-                    running.attempt.on_message(now, from, message);
+                    running.on_message(now, from, message);
                 }
             }
             PeerEvent::Path {
@@ -80,7 +80,9 @@ impl Run<'_, '_> {
                 peer,
                 code,
             } => {
-                if let Some(running) = self.of_way(way, transfer) {
+                if let Some(running) = self.of_way(way, transfer)
+                    && !(code == Code::PeerGone && running.take_over())
+                {
                     running.attempt.on_gone(now, peer, code);
                 }
             }
@@ -99,20 +101,64 @@ impl Run<'_, '_> {
         (running.way == way).then_some(running)
     }
 
-    /// A way is lost, and every attempt on it.
-    fn on_lost(&mut self, way: WayId, error: &Error) {
+    /// Something has come by a direct connection, of an attempt that goes on without the relay.
+    pub(super) fn on_control(
+        &mut self,
+        transfer: TransferId,
+        event: ControlEvent,
+        ways: &Ways<'_>,
+    ) {
         let now = self.driver.clock.now();
-        self.outboxes.remove(&way);
-        let lost = self.running.extract_if(|_, running| running.way == way);
-        let lost: Vec<_> = lost.collect();
-        for (transfer, mut running) in lost {
-            running.attempt.on_lost(now, error);
-            for effect in running.attempt.take_effects() {
-                self.sender.on_effect(now, transfer, effect);
+        match event {
+            ControlEvent::Message(message) => {
+                if let Some(running) = self.running.get_mut(&transfer)
+                    && let Some(from) = running.direct.as_ref().map(|(peer, _)| *peer)
+                {
+                    running.on_message(now, from, message);
+                }
             }
-            self.sender.on_attempt_over(transfer);
+            ControlEvent::Lost => {
+                let Some(running) = self.running.remove(&transfer) else {
+                    return;
+                };
+                let reason = "the relay was lost, and then the direct connection";
+                let error = Error::new(ErrorKind::Unreachable, reason);
+                self.give_up(transfer, running, &error);
+                if self.running.is_empty() {
+                    self.on_cut_off(error, ways);
+                }
+            }
+        }
+    }
+
+    /// There may be no way at all any more.
+    fn on_cut_off(&mut self, error: Error, ways: &Ways<'_>) {
+        if !ways.is_any_open() && self.driver.member.has_relay() {
+            let now = self.driver.clock.now();
+            self.cut_off.get_or_insert((now, error));
+        }
+    }
+
+    /// A way is lost, and every attempt on it but those that go on over a direct connection.
+    fn on_lost(&mut self, way: WayId, error: &Error) {
+        self.outboxes.remove(&way);
+        let is_lost = |running: &Running| running.way == way && !running.take_over();
+        let lost = self.running.extract_if(|_, running| is_lost(running));
+        let lost: Vec<_> = lost.collect();
+        for (transfer, running) in lost {
+            self.give_up(transfer, running, error);
         }
         self.sender.on_way_lost(way);
+        self.look = true;
+    }
+
+    fn give_up(&mut self, transfer: TransferId, mut running: Running, error: &Error) {
+        let now = self.driver.clock.now();
+        running.attempt.on_lost(now, error);
+        for effect in running.attempt.take_effects() {
+            self.sender.on_effect(now, transfer, effect);
+        }
+        self.sender.on_attempt_over(transfer);
         self.look = true;
     }
 }

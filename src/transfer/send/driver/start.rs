@@ -15,8 +15,9 @@ use super::{
 };
 use crate::{
     protocol::PeerMessage,
+    quic::Role,
     sealing::{NewTransfer, Suite, TransferSealer},
-    transfer::{Channel, Error, ErrorKind, PeerRef, WayId, Ways},
+    transfer::{Error, ErrorKind, PeerRef, WayId, Ways, vigil::Silence},
 };
 
 impl Run<'_, '_> {
@@ -27,7 +28,7 @@ impl Run<'_, '_> {
         (way, ways): (WayId, &Ways<'_>),
         recipients: &[usize],
     ) {
-        let (Some(road), Some(outbox)) = (ways.road(way), self.outboxes.get_mut(&way)) else {
+        let (Some(channel), Some(outbox)) = (ways.channel(way), self.outboxes.get_mut(&way)) else {
             return;
         };
         let Some(walk) = self.driver.payload.take() else {
@@ -57,10 +58,10 @@ impl Run<'_, '_> {
         let extent = self.driver.payload.extent(link);
         let known = (extent.files, extent.bytes, self.driver.payload.text);
         self.sender
-            .on_attempt((transfer, recipients), (way, road), known);
+            .on_attempt((transfer, recipients), (way, channel.road()), known);
         let mut parts = Vec::with_capacity(recipients.len());
         let mut paths = HashMap::new();
-        let takes_direct = ways.channel(way).is_some_and(Channel::takes_direct);
+        let takes_direct = channel.takes_direct();
         for place in recipients {
             let peer = self.sender.recipient(*place).id;
             let Some(bundle) = self.sender.present(way, peer).map(|peer| &peer.bundle) else {
@@ -108,6 +109,9 @@ impl Run<'_, '_> {
             tasks: JoinSet::new(),
             paths,
             direct: None,
+            control: None,
+            silence: Silence::new(Role::Sender, None),
+            relay: channel.streams(),
             again: HashMap::new(),
             done: Vec::new(),
         };
