@@ -1,6 +1,8 @@
 //! Every exit code is reached, for the reason that it stands for, and says so in one line.
 
 mod common;
+#[path = "errors/disks.rs"]
+mod disks;
 
 use std::{
     fs,
@@ -240,8 +242,11 @@ fn a_source_that_changes_while_it_is_sent_exits_7_and_stores_nothing() {
     for (name, sender) in sending {
         fails(sender, 7, &[name, "while it was being sent"]);
     }
+    alice.wait_where("done", 3, |_| true);
     assert!(alice.events("received").is_empty());
     assert!(lab.stored("alice").is_empty(), "{:?}", lab.stored("alice"));
+    // Nobody can go on with them.
+    disks::without_parts(&lab.out("alice"));
 }
 
 #[test]
@@ -263,21 +268,6 @@ fn a_place_that_cannot_be_written_exits_7() {
         7,
         &["plain/out"],
     );
-}
-
-#[test]
-fn a_recipient_that_cannot_store_it_is_told_to_the_sender_as_7() {
-    let (lab, _relay) = Lab::new();
-    let alice = lab.listen("alice", &[]);
-    // No user can write into a directory that is no longer linked anywhere.
-    fs::remove_dir(lab.folder().join("out-alice")).unwrap();
-    let file = lab.file("x.txt", 10);
-    fails(
-        lab.send("sender", &["--to", "alice"], &[&file]),
-        7,
-        &["alice"],
-    );
-    assert!(alice.events("received").is_empty());
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod member;
 mod memory;
 #[path = "hostile_client/names.rs"]
 mod names;
+#[path = "hostile_client/pins.rs"]
+mod pins;
 #[path = "hostile_client/raw.rs"]
 mod raw;
 #[path = "hostile_client/recipient.rs"]

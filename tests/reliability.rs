@@ -3,6 +3,8 @@
 mod common;
 #[path = "reliability/conflicts.rs"]
 mod conflicts;
+#[path = "reliability/hashing.rs"]
+mod hashing;
 #[path = "reliability/limits.rs"]
 mod limits;
 #[path = "reliability/machines.rs"]

@@ -153,6 +153,7 @@ pub fn play(args: &[String]) {
                 out: "-".into(),
                 conflict: Conflict::Rename,
                 max_size: None,
+                between_keys: ListenConfig::BETWEEN_KEYS,
                 once: false,
                 journal: own.join("journal"),
                 policy: Arc::new(AcceptAll),

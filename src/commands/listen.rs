@@ -84,6 +84,7 @@ pub(super) fn run(context: &Context, args: ListenArgs) -> Result<u8, CommandErro
         out: args.out.clone(),
         conflict,
         max_size: args.max_size,
+        between_keys: ListenConfig::BETWEEN_KEYS,
         once: args.once,
         journal,
         policy,

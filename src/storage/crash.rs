@@ -1,4 +1,4 @@
-//! Where tests kill a listener.
+//! Where tests kill a listener, or slow a disk down.
 
 /// In a build for tests, kills this process if `P2P_TEST_CRASH` names this point: `noted`, or
 /// `noted:3` for the third time that it is passed.
@@ -26,3 +26,21 @@ pub fn crash_point(name: &str) {
 /// Nothing.
 #[cfg(not(all(debug_assertions, unix)))]
 pub fn crash_point(_name: &str) {}
+
+/// In a build for tests, waits as many milliseconds as `P2P_TEST_SLOW_DISK` says: after each piece that is
+/// read to be hashed.
+#[cfg(debug_assertions)]
+pub fn slow_disk() {
+    use std::{sync::LazyLock, time::Duration};
+    static PAUSE: LazyLock<Option<Duration>> = LazyLock::new(|| {
+        let pause = std::env::var("P2P_TEST_SLOW_DISK").ok()?;
+        Some(Duration::from_millis(pause.parse().ok()?))
+    });
+    if let Some(pause) = *PAUSE {
+        std::thread::sleep(pause);
+    }
+}
+
+/// Nothing.
+#[cfg(not(debug_assertions))]
+pub fn slow_disk() {}

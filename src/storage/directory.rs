@@ -71,6 +71,34 @@ impl Directory {
         self.device
     }
 
+    /// Makes a directory in the place of this one, which was removed, with its permissions.
+    ///
+    /// Only in a parent that is there and on the same file system: where a disk was taken out, nothing is
+    /// put onto the one below it.
+    fn make_again(&self) -> io::Result<Dir> {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let parent = self.path.parent().ok_or_else(missing)?;
+        let name = self.path.file_name().ok_or_else(missing)?;
+        let parent = Dir::open_ambient_dir(parent, ambient_authority())?;
+        if MetadataExt::dev(&parent.dir_metadata()?) != self.device {
+            return Err(missing());
+        }
+        #[cfg_attr(not(unix), expect(unused_mut))]
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        {
+            use cap_std::fs::{DirBuilderExt, PermissionsExt};
+            builder.mode(self.handle.dir_metadata()?.permissions().mode() & 0o7777);
+        }
+        match parent.create_dir_with(name, &builder) {
+            // Somebody else was first.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        let _ = os::sync_dir(&parent);
+        parent.open_dir_nofollow(name)
+    }
+
     fn open(&self, name: &str) -> io::Result<Dir> {
         self.handle.open_dir_nofollow(name)
     }
@@ -108,22 +136,35 @@ impl Tree {
     }
 
     /// Opens the root anew if its path leads to another directory by now: someone has removed it
-    /// and made it again, or mounted something there.
-    pub(super) fn reopen_if_replaced(&self) {
-        let Ok(handle) = Dir::open_ambient_dir(&self.path, ambient_authority()) else {
-            return;
+    /// and made it again, or mounted something there. One that is missing is made again.
+    ///
+    /// # Errors
+    /// [`StorageError::Gone`] where it is missing and cannot be made.
+    pub(super) fn reopen_if_replaced(&self) -> Result<(), StorageError> {
+        let handle = match Dir::open_ambient_dir(&self.path, ambient_authority()) {
+            Ok(handle) => handle,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let gone = || StorageError::Gone {
+                    path: self.path.clone(),
+                };
+                let made = self.root().make_again();
+                tracing::info!(path = %self.path.display(), is_made = made.is_ok(), "it was removed");
+                made.map_err(|_| gone())?
+            }
+            // What cannot be opened shows where something is to be stored.
+            Err(_) => return Ok(()),
         };
         let identity = |handle: &Dir| {
             let metadata = handle.dir_metadata().ok()?;
             Some((MetadataExt::dev(&metadata), MetadataExt::ino(&metadata)))
         };
-        if identity(&handle) == identity(self.root().handle()) {
-            return;
-        }
-        if let Ok(root) = Directory::new(handle, self.path.clone()) {
+        if identity(&handle) != identity(self.root().handle())
+            && let Ok(root) = Directory::new(handle, self.path.clone())
+        {
             *lock(&self.root) = Arc::new(root);
             self.forget();
         }
+        Ok(())
     }
 
     /// Does something in a directory, made if need be; once more if it was removed meanwhile.
@@ -136,7 +177,7 @@ impl Tree {
         match once() {
             Err(StorageError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
                 // A handle kept from before leads to a directory that is no longer there.
-                self.reopen_if_replaced();
+                self.reopen_if_replaced()?;
                 self.forget();
                 once()
             }

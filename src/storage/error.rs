@@ -113,6 +113,20 @@ pub enum StorageError {
         /// What is wrong with its target.
         error: NameError,
     },
+    /// A symbolic link that was named, and leads to nothing.
+    #[error("cannot send {path:?}: it is a link to {target:?}, which does not exist")]
+    Dangling {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads, as it says itself.
+        target: PathBuf,
+    },
+    /// The directory for what arrives was removed, and cannot be made again where it was.
+    #[error("the directory {path:?} is gone")]
+    Gone {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The file is no longer what it was when it was opened.
     #[error("{path:?} {change} while it was being sent")]
     Changed {
@@ -155,6 +169,9 @@ impl StorageError {
             Self::Io { error, .. } if os::is_out_of_files(error) => {
                 "too many files are open there (ulimit -n)".to_owned()
             }
+            Self::Io { error, .. } if error.kind() == io::ErrorKind::NotFound => {
+                "it was removed there while it arrived".to_owned()
+            }
             Self::Io { error, .. } => error.kind().to_string(),
             Self::NotADirectory { .. } => "a file is in the way of a directory".to_owned(),
             Self::IsADirectory { .. } => "a directory is in the way of a file".to_owned(),
@@ -167,6 +184,8 @@ impl StorageError {
             Self::SameName { .. } => "two files have the same name".to_owned(),
             Self::Special { .. } => "it is a device, a pipe or a socket".to_owned(),
             Self::Secret { .. } => "it holds a key".to_owned(),
+            Self::Dangling { .. } => "it is a link that leads to nothing".to_owned(),
+            Self::Gone { .. } => "the recipient's directory is gone".to_owned(),
             Self::Changed { change, .. } => format!("it {change} while it was being sent"),
         }
     }
@@ -188,6 +207,8 @@ impl StorageError {
             | Self::Secret { path }
             | Self::Symlink { path, .. }
             | Self::Changed { path, .. }
+            | Self::Dangling { path, .. }
+            | Self::Gone { path }
             | Self::SameName { second: path, .. } => path,
         }
     }

@@ -8,6 +8,8 @@ use std::{fs::File, io};
 
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
+use super::crash::slow_disk;
+
 pub(super) use self::{
     attributes::{changed, is_executable, is_mine, mode, restrict_dir, set_mode, set_modified},
     rename::rename_no_replace,
@@ -55,6 +57,7 @@ pub(super) fn hash_prefix(
         }
         hasher.update(&buf[..read]);
         at += read as u64;
+        slow_disk();
         progress(at);
     }
     Ok((hasher, at))

@@ -228,7 +228,13 @@ impl Partial {
 
     /// The last part: the final name. The lock is held until it is there.
     pub(super) fn place_by(mut self, conflict: Conflict) -> Result<Stored, StorageError> {
-        let stored = conflict::place(&self.directory, &self.name, &self.local, conflict)?;
+        let placed = conflict::place(&self.directory, &self.name, &self.local, conflict);
+        if matches!(&placed, Err(StorageError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound)
+        {
+            // Removed with all that it was in?
+            self.tree.reopen_if_replaced()?;
+        }
+        let stored = placed?;
         self.settled = true;
         if matches!(stored.outcome, Outcome::Skipped | Outcome::Identical) {
             let _ = self.remove();

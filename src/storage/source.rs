@@ -47,7 +47,7 @@ impl Source {
         let mut named: HashMap<RelativePath, PathBuf> = HashMap::new();
         for disk in paths {
             let kind = std::fs::metadata(disk)
-                .map_err(StorageError::io("read", disk))?
+                .map_err(|error| unreadable(disk, error))?
                 .file_type();
             if !kind.is_file() && !kind.is_dir() {
                 return Err(StorageError::Special {
@@ -109,6 +109,17 @@ impl Source {
         }
         totals.complete = true;
         totals
+    }
+}
+
+/// Why a path that was given cannot be looked at: of a link, that what it leads to is missing.
+fn unreadable(disk: &Path, error: std::io::Error) -> StorageError {
+    match std::fs::read_link(disk) {
+        Ok(target) if error.kind() == std::io::ErrorKind::NotFound => StorageError::Dangling {
+            path: disk.to_owned(),
+            target,
+        },
+        _ => StorageError::io("read", disk)(error),
     }
 }
 

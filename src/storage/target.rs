@@ -68,7 +68,8 @@ impl Target {
         tops: HashMap<String, String>,
         note: impl Fn(&str, &str) + Send + Sync + 'static,
     ) -> Self {
-        self.tree.reopen_if_replaced();
+        // What is wrong shows at the first file.
+        let _ = self.tree.reopen_if_replaced();
         Self {
             job: Some(Arc::new(Job::new(conflict, tops, note))),
             ..self.clone()
@@ -90,6 +91,14 @@ impl Target {
             strict: false,
             job: None,
         })
+    }
+
+    /// Makes sure that the directory is there: one that was removed is made again.
+    ///
+    /// # Errors
+    /// [`StorageError::Gone`] where what it was in is gone as well, or is another file system.
+    pub fn ensure(&self) -> Result<(), StorageError> {
+        self.tree.reopen_if_replaced()
     }
 
     /// Where it is: absolute, with links as they were given.

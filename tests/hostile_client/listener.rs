@@ -8,15 +8,29 @@ use std::{
 };
 
 use p2p::{
-    identity::Identity,
+    home::KnownPeers,
+    identity::{Identity, Invite, Name},
     protocol::{Answer, DeclineReason, SafeText},
     sealing::{Head, JobId, Manifest, ManifestEntry, ModifiedTime},
+    storage::Target,
+    transfer::{
+        Event, Member, Observer,
+        receive::{ListenConfig, listen},
+    },
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     common::{Lab, MIB, PATIENCE, Proc, Signal, assert_same, person::Person, scaled, text},
     member::{Fate, Mallory, directory, file},
 };
+
+/// Watches nothing.
+struct Silent;
+
+impl Observer for Silent {
+    fn event(&self, _event: Event) {}
+}
 
 /// Runs an attack to its end.
 fn run<T>(attack: impl Future<Output = T>) -> T {
@@ -145,6 +159,62 @@ fn a_member_that_is_not_trusted_makes_nobody_deaf() {
     let took = honest(&lab, "trusted");
     println!("then a trusted one took {took:.1?}");
     assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn a_key_that_is_worn_by_offers_is_replaced_and_the_sender_goes_on() {
+    let (lab, _relay) = Lab::new();
+    run(async {
+        let invite: Invite = lab.invite().parse().unwrap();
+        let end = CancellationToken::new();
+        let listening = tokio::spawn(listen(
+            Arc::new(Member::new(
+                Arc::new(Identity::generate()),
+                Name::chosen("alice".parse().unwrap()),
+                invite.clone(),
+            )),
+            ListenConfig {
+                // Else a worn key is kept for half a minute, for offers that are on their way.
+                between_keys: Duration::ZERO,
+                ..ListenConfig::new(
+                    Target::open(&lab.out("alice")).unwrap(),
+                    lab.out("alice"),
+                    lab.folder().join("journal"),
+                    KnownPeers::new(lab.folder().join("known"), invite.secret.room_id()),
+                )
+            },
+            Arc::new(Silent),
+            end.clone(),
+        ));
+        let mut mallory = enter(&lab).await;
+        let first = mallory.key_of_listener().await;
+        // One sender wears a key at 512 of them, and 1,024 are all that are taken up under one key.
+        let offers = scaled(516, 3000);
+        let mut taken = 0;
+        while taken < offers {
+            let manifest = shown(JobId::generate(), &[("x", 5)]);
+            let (transfer, answer) = mallory.offer(&manifest).await;
+            mallory.cancel(transfer).await;
+            match answer {
+                Answer::Accept { .. } => taken += 1,
+                // Those before it are put away.
+                Answer::Decline { text, .. } if text.as_str().contains("transfers as it takes") => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    continue;
+                }
+                other => panic!("offer {taken} of {offers}: {other:?}"),
+            }
+            if taken % 512 == 0 {
+                mallory.waits_for_another_key().await;
+            }
+        }
+        assert_ne!(mallory.key_of_listener().await, first);
+        tokio::task::spawn_blocking(move || honest(&lab, "honest"))
+            .await
+            .unwrap();
+        end.cancel();
+        listening.await.unwrap().unwrap();
+    });
 }
 
 #[test]

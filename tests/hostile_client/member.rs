@@ -3,8 +3,8 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use p2p::{
-    identity::{Identity, Invite, Name},
-    protocol::{Answer, CHUNK_SIZE, FileClass, FileHeader, PeerId, PeerMessage, TransferId},
+    identity::{HpkePublicKey, Identity, Invite, Name},
+    protocol::{Answer, CHUNK_SIZE, Code, FileClass, FileHeader, PeerId, PeerMessage, TransferId},
     sealing::{
         Compression, Head, HeadKind, JobId, Manifest, NewTransfer, ReceiptOpener, Suite,
         TransferSealer, chunk_frame,
@@ -118,7 +118,42 @@ impl Mallory {
         (sealer.transfer(), answer)
     }
 
-    /// Takes a transfer back.
+    /// The key to which the listener wants offers sealed, as it says now.
+    pub async fn key_of_listener(&mut self) -> HpkePublicKey {
+        self.find_listener().await;
+        let victim = self.victim.as_ref().expect("somebody listens");
+        victim.bundle.hpke.clone().expect("a listener has a key")
+    }
+
+    /// Waits until the listener has published another key than the one that was used so far.
+    pub async fn waits_for_another_key(&mut self) {
+        let before = self.victim.as_ref().and_then(|v| v.bundle.hpke.clone());
+        let before = before.expect("a key was used");
+        let waiting = async {
+            while self.key_of_listener().await == before {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(LIMIT, waiting).await.expect("another key");
+    }
+
+    async fn find_listener(&mut self) {
+        let peers = self.channel.peers(false).await.unwrap();
+        self.victim = peers.into_iter().find(|p| p.bundle.hpke.is_some());
+    }
+
+    /// Takes a transfer back that was accepted.
+    pub async fn cancel(&self, transfer: TransferId) {
+        let victim = self.victim.as_ref().expect("it was offered to");
+        let code = Code::Cancelled;
+        let messages = self.channel.messages();
+        messages
+            .send(Some(victim.id), transfer, PeerMessage::Cancel { code })
+            .await;
+        messages.close(transfer).await;
+    }
+
+    /// Forgets a transfer.
     pub async fn close(&self, transfer: TransferId) {
         self.channel.messages().close(transfer).await;
     }
@@ -126,8 +161,7 @@ impl Mallory {
     /// Makes an offer and waits for nothing; whom it is to, and its keys.
     async fn make_offer(&mut self, manifest: &Manifest) -> (PeerId, TransferSealer) {
         if self.victim.is_none() {
-            let peers = self.channel.peers(false).await.unwrap();
-            self.victim = peers.into_iter().find(|p| p.bundle.hpke.is_some());
+            self.find_listener().await;
         }
         let victim = self.victim.as_ref().expect("somebody listens");
         let sealer = TransferSealer::new(&NewTransfer {

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use super::common::{Lab, MIB, Proc, assert_same, person::Person};
@@ -180,14 +181,25 @@ fn an_answer_to_an_offer_that_was_taken_back_is_not_taken_for_the_next() {
     alice.sees("accept? [y/N]");
     sender.kill();
     alice.sees("taken back");
-    // It was meant for the first, and comes when nobody asks any more.
-    alice.types("y\n");
+    // It was meant for the first, and comes when nobody asks any more: whole, and without its end.
+    for late in ["y\n", "y"] {
+        alice.types(late);
+        let start = Instant::now();
+        let mut sender = lab.send("sender", &["--to", "alice"], &[&second]);
+        alice.sees("second.txt");
+        alice.sees("accept? [y/N]");
+        // What is typed in this time is no answer yet.
+        let asked = start.elapsed();
+        assert!(asked >= Duration::from_millis(500), "{asked:?}");
+        // Enter alone is a no; behind a `y` that was kept, it would be a yes.
+        alice.types("\n");
+        sender.expect(6);
+        assert!(lab.stored("alice").is_empty(), "{:?}", lab.stored("alice"));
+    }
     let mut sender = lab.send("sender", &["--to", "alice"], &[&second]);
-    alice.sees("second.txt");
     alice.sees("accept? [y/N]");
-    alice.types("n\n");
-    sender.expect(6);
-    assert!(lab.stored("alice").is_empty(), "{:?}", lab.stored("alice"));
+    alice.types("y\n");
+    sender.expect(0);
 }
 
 /// Sends a file as standard input, by the name `piped`.

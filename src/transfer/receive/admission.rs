@@ -102,6 +102,10 @@ impl Offer {
         let Destination::Directory(target) = &config.destination else {
             return Ok((Notes::default(), decision));
         };
+        target.ensure().map_err(|error| {
+            shared.notice(format!("nothing can be stored: {error}"));
+            Refusal::new(DeclineReason::Storage, &error.reason())
+        })?;
         let opened = Journal::open(&config.journal, id, &self.manifest.job.0);
         let (journal, is_resumed) = opened.map_err(|error| {
             shared.notice(format!("notes on a transfer cannot be kept: {error}"));

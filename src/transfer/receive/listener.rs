@@ -38,8 +38,6 @@ use crate::{
 const INPUTS: usize = STREAMS_MAX as usize + 64;
 /// How often clocks and those who wait are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// A worn key is replaced no more often than this, so that offers on their way still open.
-const ROTATE_PAUSE: Duration = Duration::from_secs(30);
 
 /// How one connection of a listener ended.
 pub(super) enum Ended {
@@ -314,8 +312,8 @@ impl<'a> Listener<'a> {
         }
         self.admit_next().await;
         let (lifetime, unix, now) = (self.seat.bundle_lifetime, unix_now(), Instant::now());
-        let worn =
-            self.keys.current().is_worn() && now.duration_since(self.published.at) >= ROTATE_PAUSE;
+        let pause = self.shared.config.between_keys;
+        let worn = self.keys.current().is_worn() && now.duration_since(self.published.at) >= pause;
         if worn || self.published.is_due(lifetime, unix, now) {
             // A key lives for half of what its bundle promises, and can open for the other half.
             self.keys.rotate();

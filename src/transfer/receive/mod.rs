@@ -104,6 +104,8 @@ pub struct ListenConfig {
     pub conflict: Conflict,
     /// The largest transfer to take, in bytes.
     pub max_size: Option<u64>,
+    /// A key that is worn is replaced no more often than this, so that offers on their way still open.
+    pub between_keys: Duration,
     /// Whether one transfer is enough.
     pub once: bool,
     /// Where unfinished transfers are noted.
@@ -140,6 +142,9 @@ pub struct ReceivedFile {
 }
 
 impl ListenConfig {
+    /// The usual time between two keys.
+    pub const BETWEEN_KEYS: Duration = Duration::from_secs(30);
+
     /// Files into a directory, from every member of the room, both kept where a name is taken.
     #[must_use]
     pub fn new(target: Target, out: PathBuf, journal: PathBuf, known: KnownPeers) -> Self {
@@ -148,6 +153,7 @@ impl ListenConfig {
             out,
             conflict: Conflict::Rename,
             max_size: None,
+            between_keys: Self::BETWEEN_KEYS,
             once: false,
             journal,
             policy: Arc::new(AcceptAll),

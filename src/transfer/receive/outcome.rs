@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use super::allowance::TooMuch;
@@ -127,7 +127,10 @@ impl From<StorageError> for FileError {
         if error.is_out_of_space() {
             return Self::of_all(Code::Storage, NO_SPACE);
         }
-        Self::new(Code::Storage, error.reason())
+        match error {
+            StorageError::Gone { .. } => Self::of_all(Code::Storage, error.reason()),
+            _ => Self::new(Code::Storage, error.reason()),
+        }
     }
 }
 
@@ -141,6 +144,7 @@ struct Counters {
     resumed_from: AtomicU64,
     head: Mutex<Option<(String, Option<u64>)>>,
     road: Mutex<Option<Road>>,
+    is_worthless: AtomicBool,
 }
 
 /// A moment of it.
@@ -173,6 +177,16 @@ impl FileProgress {
     /// So many bytes of the content are on the disk, and compared or written by now.
     pub(super) fn reached(&self, bytes: u64) {
         self.0.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Nobody can go on with what is there of it.
+    pub(super) fn is_worthless(&self) -> bool {
+        self.0.is_worthless.load(Ordering::Relaxed)
+    }
+
+    /// Its source has changed.
+    pub(super) fn is_of_changed_source(&self) {
+        self.0.is_worthless.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn resumed_from(&self, bytes: u64) {

@@ -126,6 +126,16 @@ impl Receiver {
         match message {
             PeerMessage::End { files } => self.total = Some(files),
             PeerMessage::Cancel { code } => self.on_gone(code),
+            // Its stream says the same, and may come behind the end of all.
+            PeerMessage::Failed {
+                file: Some(file),
+                code: Code::SourceChanged,
+                ..
+            } => {
+                if let Some((progress, _)) = self.files.get(&file) {
+                    progress.is_of_changed_source();
+                }
+            }
             _ => {}
         }
     }

@@ -67,15 +67,15 @@ impl Writing {
 
     /// Opens and writes frames until the trailer; what is written is what was opened.
     ///
-    /// Returns what may be gone on with. A pipe cannot be sent again: its part is removed here,
-    /// where no cancelled task leaves it behind.
+    /// Returns what may be gone on with. A pipe cannot be sent again, nor a source that has changed: their
+    /// parts are removed here, where no cancelled task leaves them behind.
     pub(super) fn run(
         mut self,
         opener: FileOpener,
         frames: mpsc::Receiver<Frame>,
     ) -> (Option<FileSink>, Result<Whole, WriteError>) {
         let result = self.write(opener, frames);
-        if result.is_err() && !self.is_counted {
+        if result.is_err() && (!self.is_counted || self.progress.is_worthless()) {
             self.sink.discard();
             return (None, result);
         }

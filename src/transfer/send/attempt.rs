@@ -177,7 +177,8 @@ impl Attempt {
             FileNote::Resumed(index, peer, bytes) => self.ledger.resumed(index, peer, bytes),
             FileNote::Took(index, road) => self.ledger.took(index, road),
             FileNote::Sealed(index, digest) => self.ledger.sealed(index, digest),
-            FileNote::Failed(index, error) => {
+            FileNote::Failed(index, error, code) => {
+                self.tell_of_source(index, code);
                 for peer in self.ledger.waiting(index) {
                     self.file_failed(now, peer, index, error.clone());
                 }

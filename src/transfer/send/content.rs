@@ -129,21 +129,31 @@ pub(super) fn check(
 ) -> Result<Checked, ContentError> {
     let mut plan = Vec::new();
     let mut whole = None;
+    // The prefix that was hashed last, after which is read next.
+    let mut last = None;
     for (peer, start) in starts {
         let first_chunk = match start {
             Start::At { chunk: 0, .. } => continue,
             Start::At { chunk, prefix } => {
                 let len = u64::from(*chunk) * CHUNK_SIZE as u64;
-                match reader.hash_prefix(len, |_| progress())? {
-                    Some(hasher) if hasher.finalize() == *prefix => *chunk,
-                    _ => continue,
+                let hasher = reader.hash_prefix(len, |_| progress())?;
+                let is_same = hasher
+                    .as_ref()
+                    .is_some_and(|hasher| hasher.finalize() == *prefix);
+                last = hasher.map(|hasher| (len, hasher));
+                match is_same {
+                    true => *chunk,
+                    false => continue,
                 }
             }
             Start::Have { blake3 } => {
                 if whole.is_none() {
                     whole = match known {
                         Some(digest) => Some(digest),
-                        None => reader.digest(|_| progress())?,
+                        None => {
+                            last = None;
+                            reader.digest(|_| progress())?
+                        }
                     };
                 }
                 if whole.is_none_or(|digest| digest.blake3 != *blake3) {
@@ -166,10 +176,12 @@ pub(super) fn check(
         .filter(|first| all && *first != PlanEntry::NOTHING);
     let first = first.unwrap_or(0);
     let len = u64::from(first) * CHUNK_SIZE as u64;
-    let begin = match reader.hash_prefix(len, |_| progress())? {
-        Some(hasher) if first > 0 => Some((first, hasher)),
-        _ => None,
+    let hasher = match last {
+        // A long prefix takes long to read.
+        Some((hashed, hasher)) if hashed == len => Some(hasher),
+        _ => reader.hash_prefix(len, |_| progress())?,
     };
+    let begin = hasher.filter(|_| first > 0).map(|hasher| (first, hasher));
     // What nobody takes is not read to its end, where a change would show.
     if plan
         .iter()

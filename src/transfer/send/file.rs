@@ -71,9 +71,9 @@ impl Notes {
 /// Why a file's task ends early.
 #[derive(Debug, thiserror::Error)]
 enum SendFileError {
-    /// The source failed: the attempt must know.
+    /// The source failed: the attempt must know, and why its stream is reset.
     #[error("{0}")]
-    Source(Error),
+    Source(Error, Code),
     /// The stream or the connection ended: the attempt learns why by other ways.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -85,8 +85,8 @@ pub(super) async fn send(task: FileTask, job: Job) {
     let ended =
         |error: &StreamError| tracing::debug!(%error, file = index.0, "file stream ended early");
     let finished = match task.run(job).await {
-        Err(SendFileError::Source(error)) => {
-            notes.send(FileNote::Failed(index, error)).await;
+        Err(SendFileError::Source(error, code)) => {
+            notes.send(FileNote::Failed(index, error, code)).await;
             None
         }
         Err(SendFileError::Stream(error)) => {
@@ -134,16 +134,16 @@ impl FileTask {
             Some(Ok(open)) => open,
             Some(Err(error)) => {
                 lanes.reset(Code::SourceChanged);
-                return Err(SendFileError::Source(error));
+                return Err(SendFileError::Source(error, Code::SourceChanged));
             }
         };
         match self.negotiate_start(job.index, open, &mut lanes).await {
             Ok(Some((reader, sealer))) => self.content(job.index, reader, sealer, lanes).await,
             // Everyone has it already.
             Ok(None) => Ok(lanes.not_needed().map(|()| None)?),
-            Err(SendFileError::Source(error)) => {
+            Err(SendFileError::Source(error, code)) => {
                 lanes.reset(Code::SourceChanged);
-                Err(SendFileError::Source(error))
+                Err(SendFileError::Source(error, code))
             }
             Err(error) => Err(error),
         }
@@ -199,10 +199,7 @@ impl FileTask {
                 }
             })
         });
-        let checked = checking
-            .await
-            .map_err(panicked)?
-            .map_err(|e| SendFileError::Source(source_failure(e)))?;
+        let checked = checking.await.map_err(panicked)?.map_err(of_source)?;
         if !checked.plan.is_empty() {
             // Whom the plan does not name gets everything.
             let plan = encode_plan(&checked.plan[..checked.plan.len().min(PlanEntry::MAX)]);
@@ -231,7 +228,7 @@ impl FileTask {
         if let Some((chunk, hasher)) = checked.begin {
             sealer
                 .start_at(chunk, hasher)
-                .map_err(|e| SendFileError::Source(source_failure(ContentError::Seal(e))))?;
+                .map_err(|e| of_source(ContentError::Seal(e)))?;
         }
         Ok(Some((checked.reader, sealer)))
     }
@@ -275,11 +272,11 @@ impl FileTask {
                 Ok(Some(lanes))
             }
             Ok(Err(error)) => {
-                lanes.reset(match error.is_changed() {
-                    true => Code::SourceChanged,
-                    false => Code::Source,
-                });
-                Err(SendFileError::Source(source_failure(error)))
+                let error = of_source(error);
+                if let SendFileError::Source(_, code) = &error {
+                    lanes.reset(*code);
+                }
+                Err(error)
             }
             Err(error) => {
                 lanes.reset(Code::Internal);
@@ -294,6 +291,14 @@ impl FileTask {
             limit.pass(bytes).await;
         }
     }
+}
+
+fn of_source(error: ContentError) -> SendFileError {
+    let code = match error.is_changed() {
+        true => Code::SourceChanged,
+        false => Code::Source,
+    };
+    SendFileError::Source(source_failure(error), code)
 }
 
 fn panicked(_: tokio::task::JoinError) -> SendFileError {

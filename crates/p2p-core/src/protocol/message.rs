@@ -174,7 +174,8 @@ pub enum PeerMessage {
         /// The sealed batch (see `sealing`).
         batch: Base64,
     },
-    /// Recipient to sender: a file that will not be stored.
+    /// Recipient to sender: a file that will not be stored. Sender to recipients, with
+    /// [`Code::SourceChanged`]: a file that changed, of which nothing can be gone on with.
     Failed {
         /// The file; `None` is the whole transfer.
         file: Option<FileIndex>,

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicU64};
 
 use super::{PartEnd, SealedStart};
 use crate::{
-    protocol::{FileClass, FileIndex, PeerId, PeerMessage, Road},
+    protocol::{Code, FileClass, FileIndex, PeerId, PeerMessage, Road},
     sealing::FileDigest,
     transfer::{
         Bottleneck, Error,
@@ -76,8 +76,8 @@ pub(in crate::transfer::send) enum FileNote {
     Took(FileIndex, Road),
     /// The content is known; its last frame leaves after this.
     Sealed(FileIndex, FileDigest),
-    /// It cannot be sent whole.
-    Failed(FileIndex, Error),
+    /// It cannot be sent whole; with what its stream was reset with.
+    Failed(FileIndex, Error, Code),
     /// Its stream is over.
     Ended(FileIndex, FileClass),
 }

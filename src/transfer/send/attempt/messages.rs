@@ -150,6 +150,19 @@ impl Attempt {
         }
     }
 
+    /// A source has changed: what recipients have of it is of no use. They would learn it from its stream as
+    /// well, but that may end behind the transfer.
+    pub(super) fn tell_of_source(&mut self, file: FileIndex, code: Code) {
+        if code == Code::SourceChanged {
+            let message = PeerMessage::Failed {
+                file: Some(file),
+                code,
+                reason: SafeText::new(code.reason()),
+            };
+            self.effects.push(Effect::Send { to: None, message });
+        }
+    }
+
     fn on_file_failed(
         &mut self,
         now: Duration,
