@@ -18,6 +18,8 @@ mod hostile;
 mod hostile_trunk;
 #[path = "cluster/nats.rs"]
 mod nats;
+#[path = "cluster/nats_access.rs"]
+mod nats_access;
 #[path = "cluster/real.rs"]
 mod real;
 #[path = "cluster/relays.rs"]

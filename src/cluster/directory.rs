@@ -212,11 +212,17 @@ impl Directory {
     /// each.
     #[must_use]
     pub fn places(&self) -> Vec<HostPort> {
+        let own = self.lock().own.public.first().cloned();
+        own.into_iter().chain(self.other_places()).collect()
+    }
+
+    /// The same without this one.
+    #[must_use]
+    pub fn other_places(&self) -> Vec<HostPort> {
         let state = self.lock();
         let ready = state.picture.relays.values().filter(|beat| !beat.draining);
         let others = ready.filter_map(|beat| beat.public.first());
-        let own = state.own.public.first();
-        own.into_iter().chain(others).cloned().collect()
+        others.cloned().collect()
     }
 
     // ---- What discovery says.

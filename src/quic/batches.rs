@@ -18,6 +18,8 @@ use quinn::{
 };
 use tokio::sync::mpsc;
 
+use super::batch_size;
+
 /// What one call may hand to the kernel: the most that a UDP datagram over IPv4 carries, in bytes
 /// (RFC 768). Segmentation offload is held to it as a whole.
 const BATCH_MAX: usize = 65_507;
@@ -114,6 +116,8 @@ impl AsyncUdpSocket for Batches {
     /// Sends in as many calls as it takes. When one of them would block, quinn repeats the batch: a
     /// peer ignores the packets that it then gets twice (RFC 9000, section 12.3).
     fn try_send(&self, transmit: &Transmit) -> io::Result<()> {
+        let bytes = transmit.contents.len();
+        batch_size::note_sent(bytes, transmit.segment_size.unwrap_or(bytes));
         let segment = match transmit.segment_size {
             Some(segment) if transmit.contents.len() > BATCH_MAX => segment,
             _ => return self.inner.try_send(transmit),
@@ -151,7 +155,7 @@ impl AsyncUdpSocket for Batches {
     }
 
     fn max_transmit_segments(&self) -> usize {
-        self.inner.max_transmit_segments()
+        batch_size::allowed(self.inner.max_transmit_segments())
     }
 
     fn max_receive_segments(&self) -> usize {

@@ -9,13 +9,13 @@ use std::{
 };
 
 use futures_util::future::select_all;
-use quinn::TokioRuntime;
 use tokio::{runtime::Handle, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
     Credentials, Link, LinkError, RelayHealth, SocketBuffers, Tuning,
+    batch_size::FrugalRuntime,
     batches::batching,
     endpoint_config::placed_endpoint_config,
     health,
@@ -323,7 +323,8 @@ fn endpoint(
     credentials: &Credentials,
     server: quinn::ServerConfig,
 ) -> io::Result<quinn::Endpoint> {
-    let socket = batching(&TokioRuntime, socket)?;
+    let runtime = Arc::new(FrugalRuntime::default());
+    let socket = batching(&*runtime, socket)?;
     // Most of the throughput comes from passing several packets with one call.
     let (sent, received) = (
         socket.max_transmit_segments(),
@@ -334,6 +335,5 @@ fn endpoint(
         warn!("this system sends one UDP packet at a time: expect a fraction of the speed");
     }
     let config = placed_endpoint_config(credentials, Tuning::max_udp_payload(), place)?;
-    let runtime = Arc::new(TokioRuntime);
     quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, runtime)
 }

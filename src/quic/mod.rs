@@ -3,6 +3,7 @@
 //! The only room that names quinn and rustls. A [`Link`] is an authenticated connection: the
 //! [`PeerId`](crate::protocol::PeerId) at its other end is known before anything can be said.
 
+mod batch_size;
 mod batches;
 mod certificate;
 mod client;

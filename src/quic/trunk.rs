@@ -182,9 +182,8 @@ impl TrunkIncoming {
 }
 
 impl Link {
-    /// Grants a relay that has shown its token what a trunk takes.
+    /// Grants a relay that has shown its token what a trunk takes, but for a receive window.
     pub fn admit_trunk(&self) {
-        self.set_receive_window(u64::MAX);
         self.set_send_window(Tuning::trunk_send_window(self.remote().ip()));
         self.set_file_streams(TRUNK_FILES);
         self.set_control_streams(TRUNK_ROOMS);

@@ -53,9 +53,10 @@ pub(super) const TRUNK_FILES: u32 = 512;
 pub(super) const TRUNK_ROOMS: u32 = 4_096;
 
 /// [`STREAM_WINDOW`] between relays: 400 Mbit/s for one file at 80 ms.
-///
-/// With [`TRUNK_FILES`] it is all that bounds what a relay may have to hold for another one.
 const TRUNK_STREAM_WINDOW: u32 = 4_000_000;
+
+/// What a relay may send another one before any of it is read, until the other grants it more, in bytes.
+const TRUNK_WINDOW_FIRST: u32 = 1 << 20;
 
 /// [`SEND_WINDOW`] between relays: eight files at their full window.
 const TRUNK_SEND_WINDOW: u64 = 32_000_000;
@@ -174,6 +175,15 @@ impl Tuning {
         }
     }
 
+    /// What another relay at `remote` may send on one stream before it is read, in bytes.
+    #[must_use]
+    pub fn trunk_stream_window(remote: IpAddr) -> u64 {
+        match remote.is_loopback() {
+            true => NEAR_STREAM_WINDOW.into(),
+            false => TRUNK_STREAM_WINDOW.into(),
+        }
+    }
+
     /// What is kept unacknowledged towards a peer at `remote` that gets files, in bytes.
     #[must_use]
     pub fn send_window(remote: IpAddr) -> u64 {
@@ -205,7 +215,7 @@ impl Tuning {
         config
             .max_concurrent_uni_streams(TRUNK_FILES.into())
             .max_concurrent_bidi_streams(TRUNK_ROOMS.into())
-            .receive_window(VarInt::MAX)
+            .receive_window(TRUNK_WINDOW_FIRST.into())
             .send_fairness(true);
         if !remote.is_loopback() {
             config.stream_receive_window(TRUNK_STREAM_WINDOW.into());

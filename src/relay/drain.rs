@@ -26,6 +26,7 @@ impl RelayHandle {
         }
         let message = ServerToClient::Draining {
             within_secs: Some(limit.as_secs()),
+            relays: self.shared.other_places(),
         };
         for (_, _, sessions) in self.shared.rooms.all() {
             for session in sessions {

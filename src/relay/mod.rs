@@ -195,6 +195,13 @@ impl Shared {
         places.map(ToString::to_string).collect()
     }
 
+    /// Where clients reach the other relays of the cluster.
+    fn other_places(&self) -> Vec<String> {
+        let places = self.directory.as_ref().map(Directory::other_places);
+        let places = places.unwrap_or_default();
+        places.iter().map(ToString::to_string).collect()
+    }
+
     /// Notes for the other relays how busy this one is.
     fn note_load(&self) {
         if let Some(directory) = &self.directory {
@@ -238,8 +245,10 @@ impl Relay {
                 }
             }
         }
+        let budget =
+            Budget::with_descriptors(config.memory_limit, config.spool_limit, config.spool_files);
         let trunks = config.cluster.as_ref().map(|cluster| {
-            let trunks = Trunks::bind(cluster, config.tuning);
+            let trunks = Trunks::bind(cluster, config.tuning, &budget);
             let at = |e: io::Error| format!("trunk {}: {e}", cluster.bind);
             trunks.map_err(|e| io::Error::new(e.kind(), at(e)))
         });
@@ -249,11 +258,7 @@ impl Relay {
             rooms: Rooms::new(config.cluster.as_ref().map(|c| c.directory.clone())),
             sessions: AtomicU64::new(0),
             fanout: FanoutConfig::new(config.spool),
-            budget: Budget::with_descriptors(
-                config.memory_limit,
-                config.spool_limit,
-                config.spool_files,
-            ),
+            budget,
             quotas: Quotas::new(config.limits),
             direct: config.direct,
             hook: config.hook,

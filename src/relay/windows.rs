@@ -26,6 +26,8 @@ const FAR_WINDOW_FIRST: u64 = 4 << 20;
 /// What a small file may hold unread, in bytes: its one chunk and what is around it. One that holds more only
 /// stands in the way of its own sender.
 const SMALL_UNREAD: u64 = 288 << 10;
+/// What another relay may send before it is read, whatever else is held, in bytes.
+const TRUNK_WINDOW_FIRST: u64 = 1 << 20;
 /// File streams to begin with: one round trip's worth of small files.
 const STREAMS_FIRST: u32 = 128;
 
@@ -34,12 +36,17 @@ const STREAMS_FIRST: u32 = 128;
 /// A stranger gets what a `hello` needs (see [`Tuning::unadmitted`]); a member what messages need. Who
 /// has offered a transfer gets streams, and a window that doubles whenever it was used up within two
 /// round trips, or half of it from afar: a link that can use a large window gets one, and who sends
-/// nothing pins nothing. Every byte of a sender's window beyond that counts as memory.
+/// nothing pins nothing. Every byte of a sender's window beyond that counts as memory, and so does every byte
+/// of another relay's.
 #[derive(Debug)]
 pub(super) struct Windows {
     link: Link,
     share: Share,
     is_near: bool,
+    /// What the window may grow to, in bytes.
+    most: u64,
+    /// What one large file may hold unread, in bytes.
+    of_file: u64,
     state: Mutex<State>,
 }
 
@@ -53,6 +60,8 @@ struct State {
     window: u64,
     /// What is granted beyond it, for files that wait.
     lent: u64,
+    /// What was lent and is not any more, but was granted: as much that is read gives no new credit.
+    debt: u64,
     lease: Lease,
     /// Bytes that were read since then.
     read: u64,
@@ -62,8 +71,25 @@ struct State {
 impl Windows {
     /// For a peer that was just admitted.
     pub(super) fn new(link: Link, share: &Share) -> Self {
+        let of_file = Tuning::stream_window(link.remote().ip());
+        let windows = (CONTROL_WINDOW, Tuning::CONNECTION_WINDOW);
+        Self::with_windows(link, share, windows, of_file)
+    }
+
+    /// For another relay, whose window starts at what it may have whatever else is held, and grows to an eighth of
+    /// all memory. All trunks together have one `share`.
+    pub(super) fn of_trunk(link: Link, share: &Share) -> Self {
+        let most = (share.budget().memory_limit() / 8).max(TRUNK_WINDOW_FIRST);
+        let most = most.min(Tuning::CONNECTION_WINDOW);
+        let of_file = Tuning::trunk_stream_window(link.remote().ip());
+        let windows = Self::with_windows(link, share, (TRUNK_WINDOW_FIRST, most), of_file);
+        windows.state().lease.force(TRUNK_WINDOW_FIRST as usize);
+        windows
+    }
+
+    fn with_windows(link: Link, share: &Share, (window, most): (u64, u64), of_file: u64) -> Self {
         let lease = share.lease(Purpose::Windows);
-        link.set_receive_window(CONTROL_WINDOW);
+        link.set_receive_window(window);
         link.count_held(Arc::new(OutOfOrder {
             share: share.clone(),
             lease: Mutex::new(share.lease(Purpose::Windows)),
@@ -73,8 +99,9 @@ impl Windows {
             receives: false,
             streams: 0,
             ended: 0,
-            window: CONTROL_WINDOW,
+            window,
             lent: 0,
+            debt: 0,
             lease,
             read: 0,
             since: Instant::now(),
@@ -83,6 +110,8 @@ impl Windows {
             is_near: link.remote().ip().is_loopback(),
             link,
             share: share.clone(),
+            most,
+            of_file,
             state: Mutex::new(state),
         }
     }
@@ -116,7 +145,7 @@ impl Windows {
     pub(super) fn lend(&self, class: FileClass) -> Option<Lent<'_>> {
         let bytes = match class {
             FileClass::Small => SMALL_UNREAD,
-            FileClass::Bulk => Tuning::stream_window(self.link.remote().ip()),
+            FileClass::Bulk => self.of_file,
         };
         let mut state = self.state();
         state.lease.try_grow(bytes as usize).then(|| {
@@ -145,6 +174,11 @@ impl Windows {
     /// So many bytes of its files were read.
     pub(super) fn read(&self, bytes: usize) {
         let mut state = self.state();
+        let paid = state.debt.min(bytes as u64);
+        if paid > 0 {
+            state.debt -= paid;
+            state.lease.shrink(paid as usize);
+        }
         state.read += bytes as u64;
         // A far sender doubles what it has under way in each round trip of its start; what it is granted
         // now reaches it when it has done so twice. From a near one, it is the processor that limits.
@@ -155,7 +189,7 @@ impl Windows {
         let took = state.since.elapsed();
         state.read = 0;
         state.since = Instant::now();
-        let more = state.window.min(Tuning::CONNECTION_WINDOW - state.window);
+        let more = state.window.min(self.most - state.window);
         // Below a millisecond it is the processor that limits, not the window.
         let used_up = took < 2 * self.link.rtt().max(Duration::from_millis(1));
         if used_up && more > 0 && state.lease.try_grow(more as usize) {
@@ -191,7 +225,8 @@ impl Drop for Lent<'_> {
     fn drop(&mut self) {
         let mut state = self.windows.state();
         state.lent -= self.bytes;
-        state.lease.shrink(self.bytes as usize);
+        // The other end may still use it.
+        state.debt += self.bytes;
         self.windows.grant(&state);
     }
 }

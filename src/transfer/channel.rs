@@ -13,7 +13,7 @@ use std::{
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    MessageSender, Peer,
+    Member, MessageSender, Peer,
     direct::{DirectFile, Hub, PathMessage},
     outgoing::Outgoing,
     road::RelayRoad,
@@ -26,6 +26,8 @@ use crate::{
 
 /// Messages that wait in either direction.
 pub(super) const QUEUE: usize = 256;
+/// Members leave a relay that is about to end within 255 times as long of each other.
+const SPREAD: Duration = Duration::from_millis(8);
 /// Peers that are listed at the most.
 const PEERS_MAX: usize = 20_000;
 /// Peers that are left out whom people hear of.
@@ -181,6 +183,28 @@ impl Channel {
     #[must_use]
     pub fn place(&self) -> &HostPort {
         &self.road.place
+    }
+
+    /// Waits until it is better to connect anew, and then to let go of this channel: UDP has opened to whoever is on
+    /// TCP, or the relay is about to end and there are others.
+    ///
+    /// Cancel-safe.
+    pub(super) fn moves<'a>(
+        &self,
+        member: &'a Member,
+    ) -> impl Future<Output = ()> + Send + use<'a> {
+        let (on_tcp, moves) = (self.road() == Road::Tcp, self.road.moves.clone());
+        async move {
+            tokio::select! {
+                () = member.udp_opens(), if on_tcp => {}
+                () = moves.cancelled() => {
+                    // Not all of a room at once.
+                    let mut random = [0];
+                    p2p_core::crypto::random(&mut random);
+                    tokio::time::sleep(SPREAD * random[0].into()).await;
+                }
+            }
+        }
     }
 
     /// What the way to the relay carries, where it is long, over UDP, and was in use.

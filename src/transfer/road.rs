@@ -1,13 +1,14 @@
 //! What keeps a channel open: the connection below it, and the two tasks that serve it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::timeout};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
+use super::{Member, Relays};
 use crate::{
-    identity::HostPort,
-    protocol::Code,
+    identity::{HostPort, RelayAddress},
+    protocol::{Code, RoomId},
     quic::{ClientEndpoint, Link, LinkError},
 };
 
@@ -23,6 +24,8 @@ pub(super) struct RelayRoad {
     pub(super) link: Link,
     /// Which relay it leads to.
     pub(super) place: HostPort,
+    /// Cancelled once another relay would do better.
+    pub(super) moves: CancellationToken,
     pub(super) writing: JoinHandle<()>,
     pub(super) reading: JoinHandle<()>,
     /// Ends the connection early where there is another relay to go to.
@@ -56,5 +59,39 @@ impl RelayRoad {
             self.endpoint.close(code).await;
         }
         self.reading.abort();
+    }
+}
+
+/// What follows when a relay says that it is about to end.
+pub(super) struct Leaving {
+    relays: Arc<Relays>,
+    relay: RelayAddress,
+    room: RoomId,
+    place: HostPort,
+    pub(super) moves: CancellationToken,
+}
+
+impl Leaving {
+    /// Of a member at this place of its invite's relay.
+    pub(super) fn new(member: &Member, relay: &RelayAddress, place: &HostPort) -> Self {
+        Self {
+            relays: member.relays.clone(),
+            relay: relay.clone(),
+            room: member.room(),
+            place: place.clone(),
+            moves: CancellationToken::new(),
+        }
+    }
+
+    /// The relay ends, and names others of its cluster.
+    pub(super) fn on_draining(&self, others: &[String]) {
+        if !others.is_empty() {
+            self.relays.refresh(&self.relay, others);
+        }
+        self.relays.failed(&self.place);
+        let order = self.relays.order(&self.relay, self.room);
+        if order.first() != Some(&self.place) {
+            self.moves.cancel();
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     connecting::Connected,
     direct::{Hub, PathMessage},
     outgoing::Outgoing,
-    road::{REASON_LIMIT, RelayRoad},
+    road::{Leaving, REASON_LIMIT, RelayRoad},
     vigil,
 };
 use crate::{
@@ -136,11 +136,14 @@ async fn enter_at(
             let (events, received) = mpsc::channel(QUEUE);
             let direct_hub = direct.as_ref().map(|(hub, _)| hub.clone());
             let clock = welcome.now_unix.map(Clock::against);
+            let leaving = Leaving::new(member, relay, &place);
+            let moves = leaving.moves.clone();
             let reading = read(
                 receiver,
                 events,
                 (link.clone(), direct_hub),
                 (member.member_key(), clock),
+                leaving,
             );
             let ping_every = welcome.ping_secs.map(Duration::from_secs);
             let has_others = member.relays.order(relay, member.room()).len() > 1;
@@ -158,6 +161,7 @@ async fn enter_at(
                     (member.relays.clone(), place.clone()),
                 )),
                 place,
+                moves,
                 _vigil: vigil,
                 ping_every,
             };
@@ -275,6 +279,7 @@ async fn read(
     events: mpsc::Sender<PeerEvent>,
     (link, direct): (Link, Option<Hub>),
     (member_key, clock): (MemberKey, Option<Clock>),
+    leaving: Leaving,
 ) {
     loop {
         match receiver.receive().await {
@@ -282,6 +287,16 @@ async fn read(
                 if let Some(direct) = &direct {
                     direct.observed(address);
                 }
+            }
+            Ok(Some(ServerToClient::Draining {
+                within_secs,
+                relays,
+            })) => {
+                tracing::info!(
+                    within_secs,
+                    "the relay is about to end, and takes no more transfers"
+                );
+                leaving.on_draining(&relays);
             }
             Ok(Some(message)) => {
                 if let Some(event) = from_relay(message, &member_key, clock)
@@ -362,15 +377,9 @@ fn from_relay(
             }
         },
         ServerToClient::PeersEnd {} => PeerEvent::Listed,
-        ServerToClient::Draining { within_secs } => {
-            tracing::info!(
-                within_secs,
-                "the relay is about to end, and takes no more transfers"
-            );
-            return None;
-        }
         ServerToClient::Welcome { .. }
         | ServerToClient::Observed { .. }
+        | ServerToClient::Draining { .. }
         | ServerToClient::Begun { .. }
         | ServerToClient::Unknown => {
             return None;

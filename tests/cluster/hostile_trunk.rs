@@ -10,7 +10,7 @@ use bytes::Bytes;
 use p2p::{
     cluster::{ClusterKey, Instance, NodeName},
     identity::{Bundle, Identity, Name},
-    protocol::{Base64, Code, FileClass, PeerId},
+    protocol::{Base64, Code, FileClass, PeerId, TransferId},
     quic::{
         Certificate, ControlReceiver, ControlSender, Credentials, Link, LinkError, TrunkEndpoint,
         Tuning, bind_udp,
@@ -87,6 +87,25 @@ impl Attacker {
         sender.send(&open).await.unwrap();
         (sender, receiver)
     }
+}
+
+/// Somebody of the cluster's room, and how a relay shows them to another.
+fn member_of(cluster: &Cluster) -> (Identity, Value) {
+    let member = Identity::generate();
+    let name = Name::chosen("mallory".parse().unwrap());
+    let hpke = OpenKeys::generate().current().public().clone();
+    let expires = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+        + 3600;
+    let bundle = Bundle::new(member.public_key(), &name, Some(hpke), expires);
+    let bundle = bundle.sign(&member, &cluster.secret.member_key());
+    let shown = json!({
+        "type": "member", "id": member.id(), "bundle": bundle, "state": "listening",
+        "since_secs": 1,
+    });
+    (member, shown)
 }
 
 /// A cluster with one relay, at which somebody listens.
@@ -237,6 +256,65 @@ fn thousands_of_streams_are_a_bounded_number_and_what_they_are_not_for_is_stoppe
 }
 
 #[test]
+fn what_a_relay_sends_without_being_read_counts_as_memory_and_is_bounded() {
+    with_listener(async |cluster, node| {
+        let attacker = Attacker::new();
+        let link = attacker.admitted(cluster, node).await;
+        let (mut sender, mut receiver) = attacker.open(cluster, &link, None).await;
+        let (member, shown) = member_of(cluster);
+        sender.send(&shown).await.unwrap();
+        sender.send(&json!({"type": "members_end"})).await.unwrap();
+        let finding = async {
+            loop {
+                let message = receiver.receive().await.unwrap().expect("who is there");
+                if message["type"] == "member" {
+                    return message["id"].clone();
+                }
+            }
+        };
+        let bob = timeout(LIMIT, finding).await.unwrap();
+        // Files of a transfer that is offered and does not begin: they wait, and are not read meanwhile.
+        let transfer = TransferId::from_bytes([0; 16]);
+        let offer = json!({"body": "AAAA", "signature": "AAAA", "mac": "AAAA", "manifest": "AAAA"});
+        let told = json!({
+            "type": "told", "transfer": transfer, "from": member.id(),
+            "message": {"say": "offer", "offer": offer},
+        });
+        let pass = json!({"type": "pass", "to": bob, "message": told});
+        sender.send(&pass).await.unwrap();
+        let header = [&sender.number().to_be_bytes()[..], &[0; 24], &[1]].concat();
+        let (mut sent, mut streams, mut stopped) = (0, Vec::new(), 0);
+        let flooding = async {
+            loop {
+                let mut stream = link.open_file(FileClass::Bulk).await.unwrap();
+                stream.write(header.clone().into()).await.unwrap();
+                for _ in 0..160 {
+                    if stream.write(vec![0; 16 << 10].into()).await.is_err() {
+                        stopped += 1;
+                        break;
+                    }
+                    sent += 16 << 10;
+                }
+                streams.push(stream);
+                assert!(
+                    sent < 256 << 20,
+                    "it takes whatever comes, and stopped {stopped}"
+                );
+            }
+        };
+        let ended = timeout(Duration::from_secs(3), flooding).await;
+        assert!(ended.is_err(), "it cannot go on for ever");
+        let status = node.handle.status();
+        let counted = status.memory_used;
+        eprintln!("{sent} bytes taken, {stopped} files stopped, {counted} counted");
+        // Beyond its window, what this end keeps itself until it is acknowledged.
+        assert!(stopped == 0 && sent < 32 << 20, "{sent}");
+        assert!(counted >= 1 << 20 && counted < status.memory_limit);
+        drop(streams);
+    });
+}
+
+#[test]
 fn a_relay_that_takes_a_file_and_never_reads_it_holds_up_nobody() {
     let cluster = Cluster::new();
     let node = cluster.node("one");
@@ -252,20 +330,7 @@ fn a_relay_that_takes_a_file_and_never_reads_it_holds_up_nobody() {
         let attacker = Attacker::new();
         let link = attacker.admitted(&cluster, &node).await;
         let (mut sender, mut receiver) = attacker.open(&cluster, &link, None).await;
-        let member = Identity::generate();
-        let name = Name::chosen("mallory".parse().unwrap());
-        let hpke = OpenKeys::generate().current().public().clone();
-        let expires = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs()
-            + 3600;
-        let bundle = Bundle::new(member.public_key(), &name, Some(hpke), expires);
-        let bundle = bundle.sign(&member, &cluster.secret.member_key());
-        let shown = json!({
-            "type": "member", "id": member.id(), "bundle": bundle, "state": "listening",
-            "since_secs": 1,
-        });
+        let (member, shown) = member_of(&cluster);
         sender.send(&shown).await.unwrap();
         sender.send(&json!({"type": "members_end"})).await.unwrap();
         let mut alice = lab.run("alice", [Path::new("broadcast"), &file]);

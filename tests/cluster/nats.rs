@@ -21,12 +21,18 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Nats {
     program: PathBuf,
     port: u16,
+    args: Vec<String>,
     process: Option<Child>,
 }
 
 impl Nats {
     /// Starts one; nothing, and a line that says so, where the program is missing.
     pub fn start() -> Option<Self> {
+        Self::start_with(Vec::new())
+    }
+
+    /// The same with more on its command line.
+    pub fn start_with(args: Vec<String>) -> Option<Self> {
         let Some(program) = find() else {
             // Not through the test's captured output: who reads it is to know.
             let test = std::thread::current();
@@ -40,6 +46,7 @@ impl Nats {
         let mut nats = Self {
             program,
             port: free_port(),
+            args,
             process: None,
         };
         nats.run();
@@ -49,6 +56,11 @@ impl Nats {
     /// Where relays and tests connect to.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it listens, on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Kills it.
@@ -65,6 +77,7 @@ impl Nats {
         let mut command = Command::new(&self.program);
         command
             .args(["-a", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(&self.args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());

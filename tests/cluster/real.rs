@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    common::{Lab, Proc, scaled},
+    common::{Lab, Proc, Signal, scaled},
     nats::Nats,
 };
 
@@ -125,6 +125,48 @@ fn members_at_three_relays_reach_each_other_and_learn_of_all_of_them() {
     three.lab.send("ben", &to_both, &[&file]).expect(0);
     assert_eq!(three.lab.stored("anna"), ["one", "two"]);
     assert_eq!(three.lab.stored("carl"), ["one", "two"]);
+}
+
+#[test]
+fn idle_listeners_leave_a_relay_that_drains_and_transfers_there_are_finished() {
+    let Some(mut three) = Three::start() else {
+        return;
+    };
+    three.wait_until_all_know_all();
+    // It names one relay; of the others that one tells.
+    three.lab.use_invite(three.invite_at(0));
+    let anna = three.lab.listen("anna", &[]);
+    let carl = three.lab.listen("carl", &[]);
+    let [before, busy] = [&anna, &carl].map(|it| it.wait_event("joined")["relay"].clone());
+    assert_eq!(before, busy);
+    let file = three.lab.file("large", 24 << 20);
+    let options = ["--to", "carl", "--limit", "4M"];
+    let mut sender = three.lab.send("ben", &options, &[&file]);
+    sender.wait_where("progress", 1, |event| {
+        event["bytes"].as_u64() > Some(1 << 20)
+    });
+    three.relays[0].1.signal(Signal::TERM);
+    anna.wait_where("joined", 2, |_| true);
+    assert!(
+        anna.events("disconnected").is_empty(),
+        "she had a relay all the time"
+    );
+    assert!(
+        carl.events("received").is_empty(),
+        "the transfer was to take longer"
+    );
+    assert!(carl.events("disconnected").is_empty());
+    sender.expect(0);
+    carl.wait_event("received");
+    let received = &carl.events("received")[0];
+    assert_eq!(received["resumed_from"], 0, "{received}");
+    three.relays[0].1.expect(0);
+    carl.wait_where("joined", 2, |_| true);
+    // Everybody meets again.
+    three.lab.use_invite(three.invite_at(1));
+    let file = three.lab.file("small", 1000);
+    let to_both = ["--to", "anna", "--to", "carl", "--wait", "60s"];
+    three.lab.send("dora", &to_both, &[&file]).expect(0);
 }
 
 /// Once, and with `P2P_TEST_SCALE` at 100 fifty times.

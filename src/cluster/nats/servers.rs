@@ -9,8 +9,17 @@ use async_nats::{ConnectOptions, ServerAddr};
 /// A user and password may stand in the first. `Debug` and every error leave them out.
 #[derive(Clone)]
 pub struct NatsServers {
+    /// Without what stands before their hosts: the client logs them.
     addresses: Vec<ServerAddr>,
+    access: Option<Access>,
     tls: Tls,
+}
+
+/// What NATS is to know of whoever connects.
+#[derive(Clone)]
+enum Access {
+    Password(String, String),
+    Token(String),
 }
 
 /// The files of mutual TLS, named by the variables that other programs for NATS read.
@@ -62,12 +71,11 @@ impl NatsServers {
                 _ => RECONNECT,
             })
             .subscription_capacity(QUEUE);
-        let first = self.addresses.first();
-        if let Some((user, password)) = first.and_then(|it| it.username().zip(it.password())) {
-            options = options.user_and_password(user.to_owned(), password.to_owned());
-        } else if let Some(token) = first.and_then(|it| it.username()) {
-            options = options.token(token.to_owned());
-        }
+        options = match self.access.clone() {
+            Some(Access::Password(user, password)) => options.user_and_password(user, password),
+            Some(Access::Token(token)) => options.token(token),
+            None => options,
+        };
         if let Some(ca) = &self.tls.ca {
             options = options.add_root_certificates(ca.clone());
         }
@@ -83,6 +91,7 @@ impl FromStr for NatsServers {
 
     fn from_str(text: &str) -> Result<Self, NatsServersError> {
         let mut addresses = Vec::new();
+        let mut access = None;
         for part in text.split(',') {
             let part = part.trim();
             if !(part.starts_with("nats://") || part.starts_with("tls://")) {
@@ -92,16 +101,37 @@ impl FromStr for NatsServers {
             if address.host().is_empty() {
                 return Err(NatsServersError::Address);
             }
-            addresses.push(address);
+            if addresses.is_empty() {
+                access = match (address.username(), address.password()) {
+                    (Some(user), Some(password)) => {
+                        Some(Access::Password(user.into(), password.into()))
+                    }
+                    (Some(token), None) => Some(Access::Token(token.into())),
+                    (None, _) => None,
+                };
+            }
+            addresses.push(without_access(part)?);
         }
         match addresses.len() <= MAX {
             true => Ok(Self {
                 addresses,
+                access,
                 tls: Tls::default(),
             }),
             false => Err(NatsServersError::TooMany),
         }
     }
+}
+
+/// The same address without a user and password.
+fn without_access(part: &str) -> Result<ServerAddr, NatsServersError> {
+    let bare = part.split_once("://").map(|(scheme, rest)| {
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = authority.rsplit('@').next().unwrap_or(authority);
+        format!("{scheme}://{host}{path}")
+    });
+    let bare = bare.ok_or(NatsServersError::Address)?;
+    bare.parse().map_err(|_| NatsServersError::Address)
 }
 
 impl fmt::Display for NatsServers {
@@ -141,6 +171,11 @@ mod tests {
         let one: NatsServers = "nats://user:secret@127.0.0.1:4222".parse().unwrap();
         assert_eq!(format!("{one} {one:?}").matches("secret").count(), 0);
         assert_eq!(one.to_string(), "127.0.0.1:4222");
+        // The client logs them at the level debug.
+        assert!(!format!("{:?}", one.addresses()).contains("secret"));
+        let odd: NatsServers = "nats://u:p%40ss@[::1]:4222/".parse().unwrap();
+        assert_eq!(odd.addresses()[0].port(), 4222);
+        assert!(odd.addresses()[0].password().is_none());
         let two: NatsServers = "nats://a,tls://b:5".parse().unwrap();
         assert_eq!(two.to_string(), "a:4222, b:5");
         for bad in [

@@ -13,6 +13,10 @@ const ROUNDS: usize = 10;
 /// One for each batch in flight: ten packets and more. 8,192 are more than 100 MB.
 const LOG_MAX: usize = 8_192;
 
+/// Moments that are all that is in flight where little is sent, and how many more there is room for meanwhile.
+const LOG_IDLE: usize = 4;
+const LOG_KEPT: usize = 32;
+
 /// Estimates the delivery rate, as draft-cheng-iccrg-delivery-rate-estimation does.
 ///
 /// A sample is what was delivered between the sending of a packet and its acknowledgement, over the time
@@ -90,6 +94,10 @@ impl DeliveryRate {
     pub(super) fn sample(&mut self, now: Instant, sent: Instant, idled: bool) {
         while self.log.get(1).is_some_and(|next| next.at <= sent) {
             self.log.pop_front();
+        }
+        if self.log.len() <= LOG_IDLE && self.log.capacity() > LOG_KEPT {
+            // A relay has thousands of connections that are idle after a file.
+            self.log.shrink_to(LOG_IDLE);
         }
         self.acked_sent = self.acked_sent.max(sent);
         let Some(then) = self.log.front().filter(|then| then.at <= sent) else {

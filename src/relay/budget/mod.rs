@@ -142,6 +142,12 @@ impl Budget {
         Share::new(self.clone(), holder)
     }
 
+    /// The share of all connections to other relays together: at most half of the memory.
+    pub(super) fn share_of_trunks(&self) -> Share {
+        let holder = Holder::of(self.memory_limit() / 2, Arc::default());
+        Share::new(self.clone(), Arc::new(holder))
+    }
+
     /// Waits until memory may have become free.
     pub(super) fn memory_freed(&self) -> tokio::sync::futures::Notified<'_> {
         self.0.memory.freed()

@@ -1,7 +1,8 @@
 //! From the sender's stream into the ring.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::{
@@ -36,7 +37,14 @@ pub(super) async fn ingest<I: Inlet>(
                 .is_none_or(|b| b.memory.capacity() < LEAST_READ)
         {
             block.take().into_iter().for_each(|b| allocations.keep(b));
-            block = Some(shared.room(&mut allocations).await);
+            let mut room = std::pin::pin!(shared.room(&mut allocations));
+            block = Some(match timeout(STALL, &mut room).await {
+                Ok(room) => room,
+                Err(_) => {
+                    inlet.stalls()?;
+                    room.await
+                }
+            });
         }
         let block = block.as_mut().expect("made above");
         let read = inlet.read(&mut block.memory).await?;
@@ -76,3 +84,6 @@ fn protocol(error: super::preamble::PreambleError) -> Code {
 
 /// With less room than this in a block, the next one is begun, in bytes.
 const LEAST_READ: usize = 1024;
+
+/// A file from which nothing is read for so long stalls.
+const STALL: Duration = Duration::from_millis(250);

@@ -18,6 +18,14 @@ pub trait Inlet: Send {
     /// The code with which the sender reset the stream, or what stands for a lost connection.
     fn read(&mut self, buf: &mut BytesMut) -> impl Future<Output = Result<usize, Code>> + Send;
 
+    /// Called where nothing is read for a while, since the recipients are behind; perhaps more than once.
+    ///
+    /// # Errors
+    /// The code with which the file ends instead.
+    fn stalls(&mut self) -> Result<(), Code> {
+        Ok(())
+    }
+
     /// Tells the sender that nothing further will be read, and why.
     fn stop(self, code: Code);
 }

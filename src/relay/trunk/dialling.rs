@@ -54,7 +54,7 @@ async fn keep(shared: Arc<Shared>, instance: Instance) {
             return;
         };
         let began = Time::now();
-        match hello::connect(&trunks.directory, &trunks.endpoint, beat).await {
+        match hello::connect(trunks, beat).await {
             Ok(trunk) => drop(trunks.serve(&shared, trunk, true).await),
             Err(error) => debug!(name = %beat.name, address = %beat.trunk, %error, "no trunk"),
         }

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::timeout;
 
-use super::Trunk;
+use super::{Trunk, Trunks};
 use crate::{
     cluster::{Directory, Instance, NodeName, RelayBeat, token},
     protocol::Code,
-    quic::{ControlReceiver, Link, TrunkEndpoint, TrunkIncoming},
+    quic::{ControlReceiver, Link, TrunkIncoming},
     relay::trunk_message::TrunkMessage,
 };
 
@@ -45,12 +45,11 @@ impl NoTrunk {
 }
 
 /// Connects to a relay that the directory knows.
-pub(super) async fn connect(
-    directory: &Directory,
-    endpoint: &TrunkEndpoint,
-    beat: &RelayBeat,
-) -> Result<Trunk, NoTrunk> {
-    let link = endpoint.connect(beat.trunk, beat.node.0, HELLO_LIMIT);
+pub(super) async fn connect(trunks: &Trunks, beat: &RelayBeat) -> Result<Trunk, NoTrunk> {
+    let directory = &trunks.directory;
+    let link = trunks
+        .endpoint
+        .connect(beat.trunk, beat.node.0, HELLO_LIMIT);
     let link = link.await?;
     let greeting = async {
         let (mut sender, mut receiver) = link.open_control::<TrunkMessage, TrunkMessage>().await?;
@@ -60,14 +59,12 @@ pub(super) async fn connect(
             .then_some(who)
             .ok_or(NoTrunk::OtherInstance)
     };
-    finish(&link, timeout(HELLO_LIMIT, greeting).await)
+    finish(trunks, &link, timeout(HELLO_LIMIT, greeting).await)
 }
 
 /// Completes the handshake of one that connects, and hears who it is.
-pub(super) async fn answer(
-    directory: &Directory,
-    incoming: TrunkIncoming,
-) -> Result<Trunk, NoTrunk> {
+pub(super) async fn answer(trunks: &Trunks, incoming: TrunkIncoming) -> Result<Trunk, NoTrunk> {
+    let directory = &trunks.directory;
     let link = incoming.accept(HELLO_LIMIT).await?;
     let greeting = async {
         let (mut sender, mut receiver) =
@@ -81,15 +78,16 @@ pub(super) async fn answer(
         sender.send(&own(directory)).await?;
         Ok(who)
     };
-    finish(&link, timeout(HELLO_LIMIT, greeting).await)
+    finish(trunks, &link, timeout(HELLO_LIMIT, greeting).await)
 }
 
 fn finish(
+    trunks: &Trunks,
     link: &Link,
     greeted: Result<Result<(NodeName, Instance), NoTrunk>, tokio::time::error::Elapsed>,
 ) -> Result<Trunk, NoTrunk> {
     match greeted.unwrap_or(Err(NoTrunk::Timeout)) {
-        Ok(who) => Ok(Trunk::new(link.clone(), who)),
+        Ok(who) => Ok(Trunk::new(link.clone(), &trunks.share, who)),
         Err(error) => {
             link.close(error.code(), &error.to_string());
             Err(error)

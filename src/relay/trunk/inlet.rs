@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::{OpenLine, Trunk};
 use crate::{
-    protocol::{Code, FileHeader},
+    protocol::{Code, FileClass, FileHeader},
     quic::{FileReceiver, StreamError},
     relay::{
         Meters, Shared,
@@ -16,6 +16,7 @@ use crate::{
         files::{HEADER_LIMIT, QUIET_LIMIT},
         mailbox::Mailbox,
         participants::Participants,
+        windows::{Lent, Windows},
     },
 };
 
@@ -53,7 +54,13 @@ async fn pass_on(shared: &Arc<Shared>, trunk: &Trunk, mut stream: FileReceiver) 
         Err(_) => return stream.stop(Code::Timeout),
     };
     let meters = shared.meters.clone();
-    let inlet = TrunkInlet { stream, meters };
+    let inlet = TrunkInlet {
+        stream,
+        class: header.class,
+        windows: &trunk.windows,
+        lent: None,
+        meters,
+    };
     let of = (&*open.room, open.room_id, sender.peer);
     participants.pass_on(shared, of, (header, inlet)).await;
 }
@@ -89,19 +96,33 @@ impl Drop for Place<'_> {
 }
 
 /// A stream from another relay, as the fan-out reads it.
-struct TrunkInlet {
+struct TrunkInlet<'a> {
     stream: FileReceiver,
+    class: FileClass,
+    windows: &'a Windows,
+    /// Once its recipients were behind, until its end: they may be again.
+    lent: Option<Lent<'a>>,
     meters: Meters,
 }
 
-impl Inlet for TrunkInlet {
+impl Inlet for TrunkInlet<'_> {
     async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, Code> {
         let count = match timeout(QUIET_LIMIT, self.stream.read(buffer)).await {
             Ok(read) => read.map_err(|e| e.code())?,
             Err(_) => return Err(Code::Timeout),
         };
+        self.windows.read(count);
         self.meters.received_from_relay(count as u64);
         Ok(count)
+    }
+
+    /// What it holds unread meanwhile would be missing from the trunk's window, for all rooms.
+    fn stalls(&mut self) -> Result<(), Code> {
+        if self.lent.is_none() {
+            self.lent = self.windows.lend(self.class);
+        }
+        // Its sender goes on with it in another attempt.
+        self.lent.as_ref().map(drop).ok_or(Code::Behind)
     }
 
     fn stop(self, code: Code) {

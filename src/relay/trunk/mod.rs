@@ -35,7 +35,9 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-use super::{Meters, Shared, line::Line, rooms::SharedRoom};
+use super::{
+    Budget, Meters, Shared, budget::Share, line::Line, rooms::SharedRoom, windows::Windows,
+};
 use crate::{
     cluster::{Directory, Instance, NodeName, Picture},
     protocol::{Code, RoomId},
@@ -59,6 +61,8 @@ pub(super) struct Trunks {
     endpoint: TrunkEndpoint,
     directory: Directory,
     picture: watch::Sender<Arc<Picture>>,
+    /// What the other relays may send before it is read, all together.
+    share: Share,
     live: Mutex<HashMap<Instance, Arc<Trunk>>>,
 }
 
@@ -66,6 +70,7 @@ pub(super) struct Trunks {
 #[derive(Debug)]
 pub(super) struct Trunk {
     link: Link,
+    windows: Windows,
     name: NodeName,
     instance: Instance,
     rooms: Mutex<Rooms>,
@@ -114,7 +119,11 @@ impl Trunks {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub(super) fn bind(config: &ClusterConfig, tuning: Tuning) -> io::Result<Self> {
+    pub(super) fn bind(
+        config: &ClusterConfig,
+        tuning: Tuning,
+        budget: &Budget,
+    ) -> io::Result<Self> {
         let directory = config.directory.clone();
         let Certificate {
             certificate,
@@ -132,6 +141,7 @@ impl Trunks {
             endpoint,
             directory,
             picture: watch::Sender::default(),
+            share: budget.share_of_trunks(),
             live: Mutex::default(),
         })
     }
@@ -161,7 +171,7 @@ impl Trunks {
             tokio::spawn(async move {
                 let remote = incoming.remote();
                 let Some(trunks) = &shared.trunks else { return };
-                let trunk = hello::answer(&trunks.directory, incoming).await;
+                let trunk = hello::answer(trunks, incoming).await;
                 drop(place);
                 match trunk {
                     Ok(trunk) => drop(trunks.serve(&shared, trunk, false).await),
@@ -193,7 +203,16 @@ impl Trunks {
     /// Serves a connection until it ends; why that was.
     async fn serve(&self, shared: &Arc<Shared>, trunk: Trunk, dialled: bool) -> LinkError {
         let trunk = Arc::new(trunk);
-        let older = self.live().insert(trunk.instance, trunk.clone());
+        let older = {
+            let mut live = self.live();
+            let node = trunk.link.peer();
+            let others = live.values().filter(|other| other.link.peer() == node);
+            if others.count() >= OF_ONE_NODE && !live.contains_key(&trunk.instance) {
+                trunk.link.close(Code::Busy, "");
+                return LinkError::Local;
+            }
+            live.insert(trunk.instance, trunk.clone())
+        };
         if let Some(older) = older {
             older.link.close(Code::Replaced, "");
         }
@@ -248,8 +267,9 @@ impl Trunks {
 }
 
 impl Trunk {
-    fn new(link: Link, (name, instance): (NodeName, Instance)) -> Self {
+    fn new(link: Link, share: &Share, (name, instance): (NodeName, Instance)) -> Self {
         Self {
+            windows: Windows::of_trunk(link.clone(), share),
             link,
             name,
             instance,
@@ -282,6 +302,9 @@ const QUIET: Duration = Duration::from_millis(300);
 /// How long those that are known are waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(10);
+
+/// Connections of one node, each by another instance of it: one, and what it had before it was started anew.
+const OF_ONE_NODE: usize = 4;
 
 /// Connections that have not shown a token yet.
 const STRANGERS_MAX: usize = 64;

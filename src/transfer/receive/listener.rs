@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     protocol::{
-        Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, Road, SafeText, SignedOffer,
+        Answer, Code, DeclineReason, FileHeader, PeerId, PeerMessage, SafeText, SignedOffer,
         TransferId,
     },
     quic::{FileReceiver, STREAMS_MAX},
@@ -50,7 +50,7 @@ pub(super) enum Ended<'a> {
     /// With what goes on over direct connections.
     Lost(Error, Option<Box<Remnant<'a>>>),
     Replaced,
-    /// UDP has opened to whoever is on TCP: connect anew, then let go of this channel.
+    /// UDP has opened, or the relay is about to end: connect anew, then let go of this channel.
     Moving(Box<Channel>),
     Finished(Option<Error>),
 }
@@ -102,8 +102,7 @@ impl<'a> Listener<'a> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut streams = self.channel.incoming();
-        let on_tcp = self.channel.road() == Road::Tcp;
-        let mut udp_opens = Box::pin(self.seat.udp_opens());
+        let mut moves = Box::pin(self.channel.moves(self.seat));
         loop {
             tokio::select! {
                 biased;
@@ -144,7 +143,7 @@ impl<'a> Listener<'a> {
                         self.on_file(stream, header, None);
                     }
                 }
-                () = &mut udp_opens, if on_tcp && self.transfers.is_empty() => {
+                () = &mut moves, if self.transfers.is_empty() => {
                     return Ended::Moving(Box::new(self.channel));
                 }
                 _ = tick.tick() => self.on_tick().await,

@@ -127,6 +127,10 @@ pub enum ServerToClient {
         /// Seconds from now after which it ends at the latest.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         within_secs: Option<u64>,
+        /// Where clients reach the other relays of its cluster that take them, as `HOST:PORT`: a listener does best
+        /// to go there as soon as it receives nothing. Relays of earlier versions do not say.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        relays: Vec<String>,
     },
     /// A message type of a later version; ignored.
     #[serde(other)]
