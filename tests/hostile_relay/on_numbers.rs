@@ -23,6 +23,7 @@ async fn the_largest_numbers_of_a_relay_break_neither_end() {
                 },
                 ServerToClient::Draining {
                     within_secs: Some(most),
+                    relays: vec!["\u{1b}[2J:70000".to_owned(), "x".repeat(3_000)],
                 },
             ],
             ServerToClient::Peer {
