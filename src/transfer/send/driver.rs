@@ -233,7 +233,7 @@ impl<'d, 'a> Run<'d, 'a> {
             return;
         };
         match produced {
-            Some(Produced::Job(job)) => {
+            Some(Produced::File(job)) => {
                 // A way that is lost says so soon.
                 if let Some(channel) = ways.channel(running.way) {
                     running.launch(job, channel);
