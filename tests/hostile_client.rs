@@ -3,15 +3,21 @@
 //! The relay and the honest peers are real processes; the offender speaks through the library's own
 //! QUIC room, which lets it say whatever it wants, or through quinn itself.
 
+#[path = "hostile_client/churn.rs"]
+mod churn;
 #[path = "hostile_client/clocks.rs"]
 mod clocks;
 mod common;
 #[path = "hostile_client/crowds.rs"]
 mod crowds;
+#[path = "hostile_client/flood.rs"]
+mod flood;
 #[path = "hostile_client/key_exchange.rs"]
 mod key_exchange;
 #[path = "hostile_client/listener.rs"]
 mod listener;
+#[path = "hostile_client/lists.rs"]
+mod lists;
 #[path = "hostile_client/machine.rs"]
 mod machine;
 #[path = "hostile_client/member.rs"]
@@ -20,8 +26,12 @@ mod member;
 mod memory;
 #[path = "hostile_client/names.rs"]
 mod names;
+#[path = "hostile_client/numbers.rs"]
+mod numbers;
 #[path = "hostile_client/pins.rs"]
 mod pins;
+#[path = "hostile_client/places.rs"]
+mod places;
 #[path = "hostile_client/raw.rs"]
 mod raw;
 #[path = "hostile_client/recipient.rs"]

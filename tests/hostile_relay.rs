@@ -15,8 +15,12 @@ mod known_peers;
 mod on_bundles;
 #[path = "hostile_relay/on_files.rs"]
 mod on_files;
+#[path = "hostile_relay/on_guesses.rs"]
+mod on_guesses;
 #[path = "hostile_relay/on_messages.rs"]
 mod on_messages;
+#[path = "hostile_relay/on_numbers.rs"]
+mod on_numbers;
 #[path = "hostile_relay/on_paths.rs"]
 mod on_paths;
 #[path = "hostile_relay/on_receipts.rs"]

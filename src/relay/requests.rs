@@ -54,16 +54,10 @@ pub(super) async fn on_message(
             if let Some(trunks) = &shared.trunks {
                 trunks.known(member.room_id, &member.room).await;
             }
-            let present = {
-                let mut room = member.room.lock();
-                if watch {
-                    room.watch(session);
-                }
-                room.present(session)
-            };
-            for peer in present {
-                session.mailbox.send_when_room(peer).await;
+            if watch {
+                member.room.lock().watch(session);
             }
+            list(member).await;
             let end = ServerToClient::PeersEnd {};
             session.mailbox.send_when_room(end).await;
         }
@@ -115,6 +109,26 @@ pub(super) async fn on_message(
         ClientToServer::Unknown => {}
     }
     Ok(())
+}
+
+/// Tells a session who is here, at the pace at which it reads.
+///
+/// While it does not read, nothing is kept for it but a few IDs: what others say of themselves may be long.
+async fn list(member: &Member) {
+    let session = &member.session;
+    let mut last = None;
+    loop {
+        let next = member.room.lock().present_after(last);
+        let Some(end) = next.last() else { return };
+        last = Some(*end);
+        for peer in next {
+            session.mailbox.outbox().room().await;
+            let presence = member.room.lock().presence_of(peer, session);
+            if let Some(presence) = presence {
+                session.mailbox.send(presence);
+            }
+        }
+    }
 }
 
 /// Offers a transfer of `sender`'s to one peer: one that is here, where the sender is not.

@@ -19,6 +19,8 @@ use crate::protocol::{Code, PeerId, PeerState, ServerToClient, TransferId};
 
 /// Connections that one identity may have at once: a listener and its concurrent sends.
 const SESSIONS_PER_PEER: usize = 64;
+/// Members that are looked up at once for somebody who asks who is here.
+const LISTED_AT_ONCE: usize = 256;
 
 /// One room: nothing in it is visible from any other.
 #[derive(Debug, Default)]
@@ -197,18 +199,28 @@ impl Room {
         }
     }
 
-    /// Who is here now: each identity once, as a listener if it listens.
-    pub(super) fn present(&self, except: &Session) -> Vec<ServerToClient> {
+    /// Who is here now, some at a time: the first of those who come after `last` by their IDs, in that order.
+    pub(super) fn present_after(&self, last: Option<PeerId>) -> Vec<PeerId> {
         let there = self
             .far
             .peers()
             .filter(|peer| !self.peers.contains_key(peer));
-        let peers = self.peers.keys().chain(there);
-        let faces = peers.filter_map(|peer| self.face(*peer));
-        faces
-            .filter(|face| !face.is(except))
-            .map(|face| face.presence())
-            .collect()
+        let peers = self.peers.keys().chain(there).copied();
+        let mut next: Vec<_> = peers.filter(|peer| Some(*peer) > last).collect();
+        if next.len() > LISTED_AT_ONCE {
+            next.select_nth_unstable(LISTED_AT_ONCE);
+            next.truncate(LISTED_AT_ONCE);
+        }
+        next.sort_unstable();
+        // Held while the one who asks reads nothing.
+        next.shrink_to_fit();
+        next
+    }
+
+    /// What `to` is told of an identity, as a listener if it listens; nothing of itself, or once it has gone.
+    pub(super) fn presence_of(&self, peer: PeerId, to: &Session) -> Option<ServerToClient> {
+        let face = self.face(peer).filter(|face| !face.is(to))?;
+        Some(face.presence())
     }
 
     /// A transfer that is under way.

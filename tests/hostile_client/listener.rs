@@ -33,7 +33,7 @@ impl Observer for Silent {
 }
 
 /// Runs an attack to its end.
-fn run<T>(attack: impl Future<Output = T>) -> T {
+pub fn run<T>(attack: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

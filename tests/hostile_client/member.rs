@@ -5,6 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use p2p::{
     identity::{HpkePublicKey, Identity, Invite, Name},
     protocol::{Answer, CHUNK_SIZE, Code, FileClass, FileHeader, PeerId, PeerMessage, TransferId},
+    quic::FileSender,
     sealing::{
         Compression, Head, HeadKind, JobId, Manifest, NewTransfer, ReceiptOpener, Suite,
         TransferSealer, chunk_frame,
@@ -116,6 +117,66 @@ impl Mallory {
         };
         let answer = timeout(LIMIT, answering).await.expect("an answer");
         (sealer.transfer(), answer)
+    }
+
+    /// Makes an offer, and does not care for what is said to it.
+    pub async fn ask(&mut self, manifest: &Manifest) {
+        self.make_offer(manifest).await;
+    }
+
+    /// Makes an offer and, once it is accepted, begins with a file; the stream goes no further while it is held.
+    pub async fn begin_and_stand_still(&mut self, manifest: &Manifest) -> FileSender {
+        let (head, _) = file("begun.bin");
+        self.beginning(manifest, &head).await.0
+    }
+
+    /// Sends no more than this head; why the file is refused.
+    pub async fn begin(&mut self, head: &Head) -> String {
+        let manifest = Manifest::new(JobId::generate());
+        let (_stream, victim, mut receipts) = self.beginning(&manifest, head).await;
+        let fate = timeout(LIMIT, self.fate(victim, &mut receipts)).await;
+        match fate.expect("an end") {
+            Ok(Fate::Refused(reason)) | Err(reason) => reason,
+            Ok(Fate::Stored) => panic!("it was not sent"),
+        }
+    }
+
+    /// The same with this head.
+    pub async fn beginning(
+        &mut self,
+        manifest: &Manifest,
+        head: &Head,
+    ) -> (FileSender, PeerId, ReceiptOpener) {
+        let (victim, sealer) = self.make_offer(manifest).await;
+        let transfer = sealer.transfer();
+        let key = self.victim.as_ref().expect("it was offered to").bundle.key;
+        let yes = async {
+            while !matches!(
+                self.hear(victim).await,
+                PeerMessage::Answer {
+                    answer: Answer::Accept { .. }
+                }
+            ) {}
+        };
+        timeout(LIMIT, yes).await.expect("a yes");
+        self.channel.begin(transfer).await;
+        let (file, frame) = sealer.seal_file(head).unwrap();
+        let class = FileClass::Bulk;
+        let header = FileHeader {
+            transfer,
+            file: file.file(),
+            class,
+        };
+        let mut stream = self.channel.streams().open_stream(class).await.unwrap();
+        let beginning = [&header.encode()[..], &frame].concat();
+        stream.write(beginning.into()).await.unwrap();
+        (stream, victim, sealer.receipts(key))
+    }
+
+    /// Says that a transfer has so many files.
+    pub async fn end(&self, transfer: TransferId, files: u64) {
+        let message = PeerMessage::End { files };
+        self.channel.messages().send(None, transfer, message).await;
     }
 
     /// The key to which the listener wants offers sealed, as it says now.

@@ -16,7 +16,7 @@ use p2p::{
 use super::common::Lab;
 
 /// Enters as a listener of the name `mute`.
-async fn enter(invite: &Invite) -> Channel {
+pub async fn enter(invite: &Invite) -> Channel {
     let member = Member::new(
         Arc::new(Identity::generate()),
         Name::chosen("mute".parse().unwrap()),
@@ -24,6 +24,15 @@ async fn enter(invite: &Invite) -> Channel {
     );
     let hpke = OpenKeys::generate().current().public().clone();
     member.enter(Some(hpke)).await.unwrap()
+}
+
+/// A yes of one that will say where each file begins.
+pub fn accept() -> PeerMessage {
+    let answer = Answer::Accept {
+        each: true,
+        compare: false,
+    };
+    PeerMessage::Answer { answer }
 }
 
 /// Says yes to everything, that it will say where each file begins, and that a person is asked; and
@@ -37,11 +46,7 @@ async fn accept_and_say_nothing(mut channel: Channel) {
             message: PeerMessage::Offer { .. },
         } = event
         {
-            let answer = Answer::Accept {
-                each: true,
-                compare: false,
-            };
-            for message in [PeerMessage::Answer { answer }, PeerMessage::Asking {}] {
+            for message in [accept(), PeerMessage::Asking {}] {
                 messages.send(Some(from), transfer, message).await;
             }
         }

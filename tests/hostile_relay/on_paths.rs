@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const PROBES_MAX: usize = 60;
 
 /// Somebody who takes and makes direct connections, on this machine too.
-fn direct_peer(stage: &Stage, name: &str) -> Peer {
+pub fn direct_peer(stage: &Stage, name: &str) -> Peer {
     let mut peer = stage.peer(name);
     let member = Arc::get_mut(&mut peer.member).expect("nobody else has it yet");
     member.direct = Policy::Only;
@@ -99,7 +99,7 @@ async fn a_relay_that_forges_addresses_and_repeats_messages_gains_a_few_probes()
 }
 
 /// A member who makes offers to say something about paths.
-struct Mallory {
+pub struct Mallory {
     channel: Channel,
     victim: PeerId,
     transfer: TransferId,
@@ -109,7 +109,12 @@ struct Mallory {
 impl Mallory {
     /// Makes an offer that is accepted.
     async fn accepted(stage: &Stage) -> Self {
-        let member = direct_peer(stage, "mallory").member;
+        Self::accepted_as(stage, "mallory").await
+    }
+
+    /// The same under a name of its own: each is another identity.
+    pub async fn accepted_as(stage: &Stage, name: &str) -> Self {
+        let member = direct_peer(stage, name).member;
         let mut channel = member.enter(None).await.unwrap();
         let peers = channel.peers(false).await.unwrap();
         let bundle = &peers
@@ -162,7 +167,16 @@ impl Mallory {
     }
 
     async fn name(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
-        let candidates = Candidates::new(addresses, Reach::Machine);
+        self.say(Candidates::new(addresses, Reach::Machine)).await;
+    }
+
+    /// The same, behind a NAT that gives out other ports.
+    pub async fn name_hard(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
+        let named = Candidates::new(addresses, Reach::Machine);
+        self.say(named.hard(true)).await;
+    }
+
+    async fn say(&self, candidates: Candidates) {
         let sealed = candidates.seal(&self.key, PathEnd::Sender).into();
         let message = PeerMessage::Path { sealed };
         let messages = self.channel.messages();
@@ -172,7 +186,7 @@ impl Mallory {
     }
 
     /// Where the other says that it can be reached.
-    async fn answered(&mut self) -> Vec<SocketAddr> {
+    pub async fn answered(&mut self) -> Vec<SocketAddr> {
         let hearing = async {
             loop {
                 if let PeerEvent::Path { message, .. } = self.channel.recv().await.unwrap() {

@@ -275,7 +275,9 @@ impl Driver {
                     continue;
                 }
                 _ = tick.tick() => {
-                    let crowded = self.shared.crowded.load(Ordering::Relaxed);
+                    let shared = &self.shared;
+                    let crowded = shared.crowded.load(Ordering::Relaxed)
+                        && shared.places.has_most(self.offer.from.id);
                     receiver.on_tick(accepted.elapsed(), crowded)
                 }
             };

@@ -224,7 +224,7 @@ impl<'a> Listener<'a> {
         }
         self.shared
             .crowded
-            .store(!self.queue.is_empty(), Ordering::Relaxed);
+            .store(self.queue.is_crowded(), Ordering::Relaxed);
     }
 
     /// Opens an offer; one that does not hold is declined.
@@ -301,7 +301,7 @@ impl<'a> Listener<'a> {
         }
         self.shared
             .crowded
-            .store(!self.queue.is_empty(), Ordering::Relaxed);
+            .store(self.queue.is_crowded(), Ordering::Relaxed);
     }
 
     async fn on_tick(&mut self) {

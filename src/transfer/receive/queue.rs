@@ -43,6 +43,21 @@ impl Places {
     fn lock(&self) -> MutexGuard<'_, HashMap<TransferId, PeerId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether no other sender has more places than this one.
+    pub(super) fn has_most(&self, sender: PeerId) -> bool {
+        let of_each = count(self.lock().values().copied());
+        of_each.values().max() == of_each.get(&sender)
+    }
+}
+
+/// How often each occurs.
+fn count(peers: impl Iterator<Item = PeerId>) -> HashMap<PeerId, usize> {
+    let mut of_each = HashMap::new();
+    for peer in peers {
+        *of_each.entry(peer).or_default() += 1;
+    }
+    of_each
 }
 
 /// The places of a listener, and those who wait for one on one channel, the first first.
@@ -77,10 +92,18 @@ impl Queue {
 
     /// Whether a transfer of this sender would get a place.
     pub(super) fn has_room(&self, from: PeerId) -> bool {
-        let max = if self.once { 1 } else { TRANSFERS_MAX };
         let places = self.places.lock();
         let of_sender = places.values().filter(|peer| **peer == from).count();
-        places.len() < max && of_sender < PER_SENDER
+        places.len() < self.most() && of_sender < PER_SENDER
+    }
+
+    fn most(&self) -> usize {
+        if self.once { 1 } else { TRANSFERS_MAX }
+    }
+
+    /// Whether somebody waits since every place is taken, and not since it has its share of them.
+    pub(super) fn is_crowded(&self) -> bool {
+        !self.waiting.is_empty() && self.places.lock().len() >= self.most()
     }
 
     /// Takes a place; also beyond the bounds for one that `goes_on` with what is still open.
@@ -100,19 +123,33 @@ impl Queue {
         places.remove(&transfer).is_some() && self.once && places.is_empty()
     }
 
-    /// Lets an offer wait; gives it back if too many wait.
+    /// Lets an offer wait; if too many wait, gives one back: the last of whose sender has most of them.
     #[expect(
         clippy::result_large_err,
         reason = "it is the offer itself, given back"
     )]
     pub(super) fn push(&mut self, waiting: Waiting) -> Result<(), Waiting> {
-        let same = |w: &&Waiting| w.from == waiting.from;
-        let of_sender = self.waiting.iter().filter(same).count();
-        if self.waiting.len() >= WAITING_MAX || of_sender >= WAITING_PER_SENDER {
+        let of_each = count(self.waiting.iter().map(|waiting| waiting.from));
+        let of_sender = of_each.get(&waiting.from).copied().unwrap_or(0);
+        if of_sender >= WAITING_PER_SENDER {
             return Err(waiting);
         }
-        self.waiting.push_back(waiting);
-        Ok(())
+        if self.waiting.len() < WAITING_MAX {
+            self.waiting.push_back(waiting);
+            return Ok(());
+        }
+        let last_of_most = self.waiting.iter().enumerate().max_by_key(|(at, waiting)| {
+            let of_sender = of_each.get(&waiting.from);
+            (of_sender.copied(), *at)
+        });
+        match last_of_most {
+            Some((at, other)) if of_each.get(&other.from) > Some(&(of_sender + 1)) => {
+                let other = self.waiting.remove(at);
+                self.waiting.push_back(waiting);
+                other.map_or(Ok(()), Err)
+            }
+            _ => Err(waiting),
+        }
     }
 
     /// Forgets an offer that its sender takes back.
@@ -121,9 +158,13 @@ impl Queue {
             .retain(|w| w.transfer != transfer || w.from != from);
     }
 
-    /// The first that waits and can have a place now.
+    /// The next that can have a place now: the first of those whose senders have the fewest.
     pub(super) fn pop_ready(&mut self) -> Option<Waiting> {
-        let ready = self.waiting.iter().position(|w| self.has_room(w.from))?;
+        let of_each = count(self.places.lock().values().copied());
+        let places = |waiting: &Waiting| of_each.get(&waiting.from).copied().unwrap_or(0);
+        let able = self.waiting.iter().enumerate();
+        let able = able.filter(|(_, waiting)| self.has_room(waiting.from));
+        let (ready, _) = able.min_by_key(|(at, waiting)| (places(waiting), *at))?;
         self.waiting.remove(ready)
     }
 
@@ -139,7 +180,8 @@ impl Queue {
         self.waiting.pop_front()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 }
@@ -190,6 +232,38 @@ mod tests {
         queue.push(waiting(1000, peer(1))).unwrap();
         assert_eq!(queue.pop_ready().unwrap().from, peer(1));
         assert!(queue.pop_ready().is_none());
+    }
+
+    /// A few senders hold every place and every place in the queue; another one comes.
+    #[test]
+    fn who_has_nothing_comes_before_those_who_have_much() {
+        let mut queue = Queue::new(false, Places::default());
+        let few = TRANSFERS_MAX / PER_SENDER;
+        for n in 0..TRANSFERS_MAX {
+            let from = peer(n % few);
+            assert_eq!(queue.enter(transfer(n), from, false), Place::Free);
+        }
+        for n in 0..WAITING_MAX {
+            queue.push(waiting(1000 + n, peer(n % few))).unwrap();
+        }
+        let (poor, late) = (peer(few), waiting(2000, peer(few)));
+        let given_back = queue.push(late).unwrap_err();
+        assert_eq!(given_back.transfer, transfer(1000 + WAITING_MAX - 1));
+        assert!(queue.is_crowded());
+        assert!(queue.places.has_most(peer(0)) && !queue.places.has_most(poor));
+        queue.leave(transfer(0));
+        assert!(!queue.is_crowded());
+        assert_eq!(queue.pop_ready().unwrap().from, poor);
+    }
+
+    #[test]
+    fn who_waits_for_its_own_places_makes_no_crowd() {
+        let mut queue = Queue::new(false, Places::default());
+        for n in 0..PER_SENDER {
+            queue.enter(transfer(n), peer(0), false);
+        }
+        queue.push(waiting(100, peer(0))).unwrap();
+        assert!(!queue.is_crowded());
     }
 
     #[test]

@@ -14,8 +14,12 @@ use crate::{
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
 /// The same where the sender hashes every file first.
 const COMPARE_LIMIT: Duration = Duration::from_secs(300);
-/// The same while other transfers wait for a place.
+/// The same while other transfers wait for a place, and from then on for as much as has to come in that time.
 const CROWDED_LIMIT: Duration = Duration::from_secs(10);
+/// What arrives in that time with a transfer that keeps its place while others wait for one.
+const CROWDED_LEAST: u64 = 64 << 10;
+/// What a file counts there beside its bytes.
+const FILE_COUNTS: u64 = 1 << 10;
 
 /// What a receiver wants done.
 #[derive(Debug, Clone)]
@@ -61,6 +65,8 @@ pub(super) struct Receiver {
     /// Files that are not settled, and how many of their bytes were last reported.
     files: HashMap<FileIndex, (FileProgress, u64)>,
     begun: bool,
+    /// When it was last seen to get on, counted from the yes, and how far it was then.
+    moved: (Duration, u64),
     /// How many files there are, once the sender has said so.
     total: Option<u64>,
     settled: u64,
@@ -85,6 +91,7 @@ impl Receiver {
             terms,
             files: HashMap::new(),
             begun: false,
+            moved: (Duration::ZERO, 0),
             total: None,
             settled: 0,
             visible: 0,
@@ -176,7 +183,7 @@ impl Receiver {
     fn on_stored(&mut self, file: FileIndex, stored: Stored) -> Receipt {
         self.settled += 1;
         self.visible += u64::from(stored.is_user_visible);
-        self.bytes += stored.whole.len;
+        self.bytes = self.bytes.saturating_add(stored.whole.len);
         Receipt {
             file,
             len: stored.whole.len,
@@ -222,14 +229,9 @@ impl Receiver {
         }));
     }
 
-    /// Time has passed: so much since the yes. `crowded` while other transfers wait for a place.
+    /// Time has passed: so much since the yes. `crowded` while others wait for this transfer's place.
     pub(super) fn on_tick(&mut self, since_accepted: Duration, crowded: bool) -> Vec<Effect> {
-        let limit = match (crowded, self.terms.compare) {
-            (true, _) => CROWDED_LIMIT,
-            (false, true) => COMPARE_LIMIT,
-            (false, false) => BEGIN_LIMIT,
-        };
-        if !self.begun && since_accepted > limit && self.over().is_none() {
+        if self.over().is_none() && self.stands_still(since_accepted, crowded) {
             self.over = Some(Code::Timeout);
             // What an older sender takes for a listener that will be back.
             let code = Code::Shutdown;
@@ -255,6 +257,34 @@ impl Receiver {
             effects.push(Effect::Send(PeerMessage::Stored { file, bytes }));
         }
         effects
+    }
+
+    /// Whether it has not begun in time, or keeps its place from others without getting on.
+    fn stands_still(&mut self, since_accepted: Duration, crowded: bool) -> bool {
+        if !self.begun {
+            let limit = match (crowded, self.terms.compare) {
+                (true, _) => CROWDED_LIMIT,
+                (false, true) => COMPARE_LIMIT,
+                (false, false) => BEGIN_LIMIT,
+            };
+            return since_accepted > limit;
+        }
+        let so_far = self.so_far();
+        if so_far >= self.moved.1.saturating_add(CROWDED_LEAST) {
+            self.moved = (since_accepted, so_far);
+        }
+        // What a writer was given is lost for good with its transfer.
+        crowded
+            && !self.terms.to_writer
+            && since_accepted.saturating_sub(self.moved.0) > CROWDED_LIMIT
+    }
+
+    /// How far it is: bytes that have come or were compared, and something for each file.
+    fn so_far(&self) -> u64 {
+        let files = self.files.values();
+        let bytes = files.filter_map(|(progress, _)| Some(progress.snapshot()?.bytes));
+        let settled = self.settled.saturating_mul(FILE_COUNTS);
+        bytes.fold(self.bytes.saturating_add(settled), u64::saturating_add)
     }
 
     /// It is over, and everything that was under way is settled.
@@ -308,8 +338,14 @@ impl Receiver {
             Code::Done => Ended::Complete(error),
             // Bytes that went to a writer cannot be taken back or resumed.
             code if self.terms.to_writer => {
-                let reason = format!("the file is not whole: {code}");
-                Ended::Complete(Some(Error::new(ErrorKind::Verification, reason)))
+                let (kind, why) = match &self.refused {
+                    Some(failure) if failure.kind() == ErrorKind::LocalFile => {
+                        (ErrorKind::LocalFile, failure.to_string())
+                    }
+                    _ => (ErrorKind::Verification, code.to_string()),
+                };
+                let reason = format!("the file is not whole: {why}");
+                Ended::Complete(Some(Error::new(kind, reason)))
             }
             _ if self.refused.is_some() => Ended::Complete(error),
             _ => Ended::Interrupted,

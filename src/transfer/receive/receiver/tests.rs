@@ -232,8 +232,70 @@ fn a_transfer_that_never_begins_gives_its_place_back() {
         assert_eq!(receiver.over(), Some(Code::Timeout));
         let mut begun = idle();
         begun.on_file(FileIndex(0));
-        begun.on_tick(limit + second, crowded);
+        begun.on_tick(limit, crowded);
         assert_eq!(begun.over(), None);
+        begun.on_tick(COMPARE_LIMIT + second, false);
+        assert_eq!(begun.over(), None, "a pipe may be quiet");
+    }
+}
+
+#[test]
+fn while_others_wait_a_transfer_that_does_not_get_on_gives_its_place_back() {
+    let second = Duration::from_secs(1);
+    let begun = |to_writer| {
+        let mut receiver = Receiver::new(Terms {
+            to_writer,
+            ..terms()
+        });
+        let progress = receiver.on_file(FileIndex(0));
+        progress.describe("a", None);
+        (receiver, progress)
+    };
+    // Now and then so little that it could go on for ever.
+    for (each, stays) in [(CROWDED_LEAST, true), (100, false), (0, false)] {
+        let (mut receiver, progress) = begun(false);
+        for tick in 1..10 {
+            progress.reached(u64::from(tick) * each);
+            receiver.on_tick(tick * CROWDED_LIMIT, true);
+        }
+        assert_eq!(receiver.over().is_none(), stays, "{each}");
+    }
+    let (mut receiver, progress) = begun(false);
+    progress.reached(CROWDED_LEAST);
+    receiver.on_tick(9 * second, false);
+    receiver.on_tick(19 * second, true);
+    assert_eq!(receiver.over(), None);
+    for index in 1..=100 {
+        receiver.on_file(FileIndex(index));
+        receiver.on_settled([stored(index)].into_iter());
+    }
+    receiver.on_tick(20 * second, true);
+    receiver.on_tick(30 * second, true);
+    assert_eq!(receiver.over(), None, "small files are progress");
+    let effects = receiver.on_tick(31 * second, true);
+    assert!(matches!(sent(&effects)[..], [PeerMessage::Cancel { .. }]));
+    let (mut to_writer, _) = begun(true);
+    to_writer.on_tick(100 * second, true);
+    assert_eq!(to_writer.over(), None);
+}
+
+/// A full disk under standard output is this machine's own failure; whatever else cuts a file off is not.
+#[test]
+fn a_file_that_was_not_written_whole_ends_with_the_cause() {
+    let disk = FileError::of_all(Code::Storage, "no space is left");
+    let cut = FileError::new(Code::PeerGone, "gone");
+    for (error, kind) in [(disk, ErrorKind::LocalFile), (cut, ErrorKind::Verification)] {
+        let mut receiver = Receiver::new(Terms {
+            to_writer: true,
+            ..terms()
+        });
+        receiver.on_settled([lost(0, error)].into_iter());
+        receiver.on_gone(Code::PeerGone);
+        let (_, ended) = receiver.finish(Duration::ZERO);
+        let Ended::Complete(Some(failure)) = ended else {
+            panic!("{ended:?}");
+        };
+        assert_eq!(failure.kind(), kind, "{failure}");
     }
 }
 
