@@ -394,6 +394,6 @@ const FLOORS: [(&str, &[&str]); 10] = [
     ("home", &[]),
     ("transfer", &["direct", "lan", "quic", "storage", "home"]),
     ("relay", &["cluster", "quic"]),
-    ("operation", &["cluster", "relay"]),
+    ("operation", &["relay"]),
     ("display", &["transfer"]),
 ];

@@ -137,11 +137,11 @@ impl Menu<'_> {
 
     fn carry_out(&mut self, effect: Effect) -> Result<(), CommandError> {
         match effect {
-            Effect::Send(number, to, parcel) => match &self.room {
+            Effect::Send(number, to, content) => match &self.room {
                 Some(room) => {
                     let home = self.context.home()?;
                     self.sends
-                        .begin(number, to, parcel, home, room, &self.shared);
+                        .begin(number, to, content, home, room, &self.shared);
                 }
                 None => {
                     self.shared

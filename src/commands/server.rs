@@ -2,7 +2,6 @@
 
 mod address;
 mod asked;
-mod certificate;
 mod cluster;
 mod reload;
 mod settings;
@@ -13,6 +12,7 @@ use std::{
     future::pending,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     num::NonZeroUsize,
+    path::Path,
     pin::Pin,
     time::Duration,
 };
@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use self::{
     address::{loopback, public_addresses},
     asked::{Asked, Asking},
-    certificate::write_certificate,
     cluster::Cluster,
     reload::Reloading,
 };
@@ -314,3 +313,30 @@ fn own_room(home: &Home) -> Result<RoomSecret, CommandError> {
 
 /// With fewer open files than this a relay says so, at its start.
 const FEW_FILES: u64 = 256;
+
+/// Leaves the certificate where people can look at it; it is made anew from the key at each start.
+///
+/// Nobody needs the file: where it cannot be written, as on a read-only mount, the relay starts.
+fn write_certificate(certs: &Path, certificate: &[u8]) {
+    let (pem, path) = (pem(certificate), certs.join("relay.crt"));
+    if std::fs::read(&path).is_ok_and(|there| there == pem.as_bytes()) {
+        return;
+    }
+    if let Err(error) = std::fs::write(&path, pem) {
+        tracing::info!("{} stays as it is: {error}", path.display());
+    }
+}
+
+/// PEM (RFC 7468) of a certificate.
+fn pem(der: &[u8]) -> String {
+    let base64 = data_encoding::BASE64.encode(der);
+    let lines: Vec<_> = base64
+        .as_bytes()
+        .chunks(64)
+        .map(|line| String::from_utf8_lossy(line))
+        .collect();
+    format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    )
+}

@@ -1,6 +1,7 @@
 //! A client's endpoint, which connects to a relay on the first road that leads there.
 
 use std::{
+    fmt::Display,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
@@ -13,11 +14,11 @@ use tokio::time::{interval, timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    ConnectError, Credentials, Datagrams, DirectSocket, Link, LinkError, Roads, Role,
-    SocketBuffers, Tuning,
+    ConnectError, Credentials, Datagrams, DirectSocket, Link, Roads, Role, SocketBuffers, Tuning,
     direct::shared_endpoint,
     endpoint_config::endpoint_config,
     network,
+    pinned::{connect_pinned, unreachable},
     stagger::{BETWEEN_ADDRESSES, first, interleave},
     tls, tunnel,
 };
@@ -220,7 +221,7 @@ impl Attempt<'_> {
         };
         timeout(self.limit, connecting)
             .await
-            .unwrap_or_else(|_| Err(self.silent(&address.to_string())))
+            .unwrap_or_else(|_| Err(self.silent(&address)))
     }
 
     fn socket_towards(&self, address: SocketAddr) -> io::Result<Shared> {
@@ -258,10 +259,7 @@ impl Attempt<'_> {
         let named = format!("{host}:{port}");
         let connecting = async {
             let dialled = tunnel::dial((host, port), &roads.proxies).await;
-            let dialled = dialled.map_err(|error| ConnectError::Unreachable {
-                address: named.clone(),
-                reason: error.to_string(),
-            })?;
+            let dialled = dialled.map_err(|error| unreachable(&named, &error))?;
             let config = endpoint_config(self.credentials, tunnel::PACKET_MAX)?;
             let runtime = Arc::new(TokioRuntime);
             let endpoint =
@@ -297,31 +295,17 @@ impl Attempt<'_> {
             Some(_) => tunnel::tunnelled(self.tuning, self.role),
             None => self.tuning.transport(self.role, address.ip()),
         });
-        let unreachable = |reason: String| ConnectError::Unreachable {
-            address: named.to_owned(),
-            reason,
-        };
-        let outcome = endpoint
-            .connect_with(config, address, tls::SERVER_NAME)
-            .map_err(|e| unreachable(e.to_string()))?
-            .await;
-        if let Some(got) = verifier.refused() {
+        let crypto = (config, verifier);
+        let connected = connect_pinned(endpoint, (address, &named), crypto, self.relay).await;
+        if let Err(ConnectError::WrongKey { .. }) = &connected {
             // The refusal must reach the relay before this process may be gone.
             let _ = timeout(REFUSAL_LIMIT, endpoint.wait_idle()).await;
-            return Err(ConnectError::WrongKey {
-                address: named.to_owned(),
-                expected: self.relay,
-                got,
-            });
         }
-        let connection = outcome.map_err(|e| unreachable(LinkError::from(e).to_string()))?;
-        Link::new(connection, tunnel).map_err(|e| unreachable(e.to_string()))
+        Link::new(connected?, tunnel).map_err(|e| unreachable(&named, &e))
     }
 
-    fn silent(&self, address: &str) -> ConnectError {
-        ConnectError::Unreachable {
-            address: address.to_owned(),
-            reason: format!("no answer within {} s", self.limit.as_secs()),
-        }
+    fn silent(&self, named: &dyn Display) -> ConnectError {
+        let reason = format!("no answer within {} s", self.limit.as_secs());
+        unreachable(named, &reason)
     }
 }

@@ -194,8 +194,11 @@ impl DirectSocket {
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
         config.transport_config(Arc::new(transport));
         let crypto = (config, verifier);
-        let connection = connect_pinned(&self.endpoint, (to, to), crypto, peer, limit).await?;
-        Link::direct(connection, road).map_err(|e| unreachable(to, &e))
+        let connecting = connect_pinned(&self.endpoint, (to, &to), crypto, peer);
+        let connection = timeout(limit, connecting)
+            .await
+            .map_err(|_| unreachable(&to, &"no answer in time"))??;
+        Link::direct(connection, road).map_err(|e| unreachable(&to, &e))
     }
 }
 

@@ -1,27 +1,26 @@
-//! Connecting to an end whose key is known, once, within a limit.
+//! Connecting to an end whose key is known.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-
-use tokio::time::timeout;
+use std::{fmt::Display, net::SocketAddr, sync::Arc};
 
 use super::{ConnectError, LinkError, tls, verifier::KeyVerifier};
 use crate::protocol::PeerId;
 
 /// Connects to `to`, which errors call `named`, and whose key `verifier` holds to be that of `expected`.
 ///
+/// It has no limit of its own. Dropped, it gives up.
+///
 /// # Errors
 /// [`ConnectError::WrongKey`] where it has another one, [`ConnectError::Unreachable`] for all else.
 pub(super) async fn connect_pinned(
     endpoint: &quinn::Endpoint,
-    (to, named): (SocketAddr, SocketAddr),
+    (to, named): (SocketAddr, &(dyn Display + Sync)),
     (config, verifier): (quinn::ClientConfig, Arc<KeyVerifier>),
     expected: PeerId,
-    limit: Duration,
 ) -> Result<quinn::Connection, ConnectError> {
-    let connecting = endpoint
+    let outcome = endpoint
         .connect_with(config, to, tls::SERVER_NAME)
-        .map_err(|e| unreachable(named, &e))?;
-    let outcome = timeout(limit, connecting).await;
+        .map_err(|e| unreachable(named, &e))?
+        .await;
     if let Some(got) = verifier.refused() {
         return Err(ConnectError::WrongKey {
             address: named.to_string(),
@@ -29,15 +28,13 @@ pub(super) async fn connect_pinned(
             got,
         });
     }
-    outcome
-        .map_err(|_| unreachable(named, &"no answer in time"))?
-        .map_err(|e| unreachable(named, &LinkError::from(e)))
+    outcome.map_err(|e| unreachable(named, &LinkError::from(e)))
 }
 
-/// That `to` was not reached, and why.
-pub(super) fn unreachable(to: SocketAddr, reason: &dyn std::fmt::Display) -> ConnectError {
+/// That `named` was not reached, and why.
+pub(super) fn unreachable(named: &dyn Display, reason: &dyn Display) -> ConnectError {
     ConnectError::Unreachable {
-        address: to.to_string(),
+        address: named.to_string(),
         reason: reason.to_string(),
     }
 }

@@ -108,8 +108,11 @@ impl TrunkEndpoint {
             _ => to,
         };
         let crypto = (config, verifier);
-        let connection = connect_pinned(&self.endpoint, (mapped, to), crypto, relay, limit).await?;
-        Link::new(connection, None).map_err(|e| unreachable(to, &e))
+        let connecting = connect_pinned(&self.endpoint, (mapped, &to), crypto, relay);
+        let connection = timeout(limit, connecting)
+            .await
+            .map_err(|_| unreachable(&to, &"no answer in time"))??;
+        Link::new(connection, None).map_err(|e| unreachable(&to, &e))
     }
 
     /// Waits for the next connection; `None` once the endpoint is closed.

@@ -10,7 +10,7 @@
 //! - `mailbox`, `outbox`: what each is still to be told
 //! - [`Budget`]: what may be held of all that
 //! - `files`: one file's streams
-//! - [`Meters`], `status`: what its operator sees of all that
+//! - [`Meters`], `status`: what its operator sees of all that; `handle`: how, and what may be set meanwhile
 //! - [`Embedded`]: a relay inside of a listener
 //! - [`fanout`]: one file's bytes, from one inlet to many outlets
 
@@ -19,10 +19,12 @@ mod arrivals;
 mod audit;
 mod budget;
 mod cluster_status;
+mod config;
 mod drain;
 mod embedded;
 pub mod fanout;
 mod files;
+mod handle;
 mod hook;
 mod line;
 pub mod machine;
@@ -35,7 +37,6 @@ mod participants;
 mod places;
 mod prefix;
 mod quotas;
-mod reload;
 mod requests;
 mod room;
 mod rooms;
@@ -43,7 +44,6 @@ mod serve;
 mod session;
 mod status;
 mod tally;
-mod tcp;
 mod transfer;
 mod trunk;
 mod trunk_message;
@@ -52,9 +52,7 @@ mod windows;
 use std::{
     future::pending,
     io,
-    net::{SocketAddr, TcpListener, UdpSocket},
-    num::NonZeroUsize,
-    path::PathBuf,
+    net::SocketAddr,
     pin::pin,
     sync::{
         Arc,
@@ -69,12 +67,13 @@ pub use admission::Admission;
 pub use audit::TARGET as AUDIT;
 pub use budget::{Budget, Share};
 pub use cluster_status::{ClusterStatus, OtherRelay};
+pub use config::{DEFAULT_MAX_PEERS, RelayConfig, TcpListen, TcpListenError};
 pub use embedded::Embedded;
+pub use handle::RelayHandle;
 pub use hook::{FileHook, Hook};
 pub use meters::Meters;
 pub use quotas::{Limits, RoomQuota};
-pub use status::{PeerStatus, RelayHandle, RelayStatus, RoomStatus, Totals};
-pub use tcp::{TcpListen, TcpListenError};
+pub use status::{PeerStatus, RelayStatus, RoomStatus, Totals};
 pub use trunk::{ClusterConfig, TrunkStatus};
 
 use self::{
@@ -89,73 +88,8 @@ use self::{
 use crate::{
     cluster::{Directory, Load},
     protocol::Code,
-    quic::{Credentials, Incoming, RelayEndpoint, SocketBuffers, Tuning},
+    quic::{Credentials, Incoming, RelayEndpoint, SocketBuffers},
 };
-
-/// What a relay is told at its start.
-#[derive(Debug)]
-pub struct RelayConfig {
-    /// Where to listen; port 0 picks one.
-    pub bind: SocketAddr,
-    /// Where to listen on TCP.
-    pub tcp: TcpListen,
-    /// A UDP socket that is bound already; then `bind` does not count.
-    pub udp_socket: Option<UdpSocket>,
-    /// A TCP socket that listens already; then `tcp` does not count.
-    pub tcp_socket: Option<TcpListener>,
-    /// Which rooms may use it.
-    pub admission: Admission,
-    /// What peers, rooms and networks may have; may change later.
-    pub limits: Limits,
-    /// Bytes of content in memory, over all files.
-    pub memory_limit: u64,
-    /// Bytes of content on disk for recipients that fall behind, over all files.
-    pub spool_limit: u64,
-    /// Files that may be open for that at once.
-    pub spool_files: u64,
-    /// Where that is; nothing stays there.
-    pub spool: PathBuf,
-    /// Transport parameters.
-    pub tuning: Tuning,
-    /// Threads that encrypt, decrypt and send.
-    pub threads: NonZeroUsize,
-    /// Whether peers may find direct connections by way of this relay.
-    pub direct: bool,
-    /// How it is part of a cluster; nothing where it is alone.
-    pub cluster: Option<ClusterConfig>,
-    /// Watches or corrupts; for tests.
-    pub hook: Option<Arc<dyn Hook>>,
-}
-
-impl RelayConfig {
-    /// The default limits: 1,024 peers, 64 MiB of memory, 1 GiB of spool.
-    #[must_use]
-    pub fn new(bind: SocketAddr, admission: Admission) -> Self {
-        Self {
-            bind,
-            tcp: TcpListen::default(),
-            udp_socket: None,
-            tcp_socket: None,
-            admission,
-            limits: Limits {
-                max_peers: DEFAULT_MAX_PEERS,
-                ..Limits::default()
-            },
-            memory_limit: Budget::MEMORY_LIMIT,
-            spool_limit: 1 << 30,
-            spool_files: u64::MAX,
-            spool: std::env::temp_dir(),
-            tuning: Tuning::default(),
-            threads: NonZeroUsize::MIN,
-            direct: true,
-            cluster: None,
-            hook: None,
-        }
-    }
-}
-
-/// Connections of admitted peers at once, where nobody says how many.
-pub const DEFAULT_MAX_PEERS: usize = 1024;
 
 /// A relay that is bound and not yet serving.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ mod existing;
 mod filter;
 mod hard_links;
 mod incoming;
-mod job;
+mod job_directories;
 mod journal;
 mod link;
 mod local;

@@ -10,7 +10,7 @@ use cap_std::{
 use super::{
     Conflict, IncomingFile, LocalPath, Modified, Partial, StorageError, claim,
     directory::{Directory, Missing, Tree},
-    job::Job,
+    job_directories::JobDirectories,
     local::Holds,
     os,
 };
@@ -26,7 +26,7 @@ pub struct Target {
     pub(super) tree: Arc<Tree>,
     holds: Holds,
     strict: bool,
-    job: Option<Arc<Job>>,
+    job: Option<Arc<JobDirectories>>,
 }
 
 impl Target {
@@ -71,7 +71,7 @@ impl Target {
         // What is wrong shows at the first file.
         let _ = self.tree.reopen_if_replaced();
         Self {
-            job: Some(Arc::new(Job::new(conflict, tops, note))),
+            job: Some(Arc::new(JobDirectories::new(conflict, tops, note))),
             ..self.clone()
         }
     }

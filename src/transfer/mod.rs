@@ -21,7 +21,7 @@ mod backoff;
 mod bottleneck;
 mod buffers;
 mod channel;
-mod clock;
+mod clock_skew;
 mod connecting;
 mod direct;
 mod error;

@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     Channel, EnterError, Event, Member, Observer, Peer, PeerEvent, Relays,
     channel::QUEUE,
-    clock::{self, Clock},
+    clock_skew::{self, ClockSkew},
     connecting::Connected,
     direct::{Hub, PathMessage},
     outgoing::Outgoing,
@@ -135,7 +135,7 @@ async fn enter_at(
             let (outgoing, queue) = mpsc::channel(QUEUE);
             let (events, received) = mpsc::channel(QUEUE);
             let direct_hub = direct.as_ref().map(|(hub, _)| hub.clone());
-            let clock = welcome.now_unix.map(Clock::against);
+            let clock = welcome.now_unix.map(ClockSkew::against);
             let leaving = Leaving::new(member, relay, &place);
             let moves = leaving.moves.clone();
             let reading = read(
@@ -278,7 +278,7 @@ async fn read(
     mut receiver: ControlReceiver<ServerToClient>,
     events: mpsc::Sender<PeerEvent>,
     (link, direct): (Link, Option<Hub>),
-    (member_key, clock): (MemberKey, Option<Clock>),
+    (member_key, clock): (MemberKey, Option<ClockSkew>),
     leaving: Leaving,
 ) {
     loop {
@@ -320,7 +320,7 @@ async fn read(
 fn from_relay(
     message: ServerToClient,
     member_key: &MemberKey,
-    clock: Option<Clock>,
+    clock: Option<ClockSkew>,
 ) -> Option<PeerEvent> {
     Some(match message {
         ServerToClient::Told {
@@ -372,7 +372,7 @@ fn from_relay(
                 tracing::debug!(peer = id.short(), %error, "ignored");
                 PeerEvent::Ignored {
                     peer: id,
-                    reason: clock::whose(&error, clock)?,
+                    reason: clock_skew::whose(&error, clock)?,
                 }
             }
         },

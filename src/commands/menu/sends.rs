@@ -43,13 +43,13 @@ impl Sends {
         &mut self,
         number: u64,
         to: Audience,
-        parcel: Content,
+        content: Content,
         home: &Home,
         room: &Room,
         shared: &Arc<SharedState>,
     ) {
         let request = SendRequest {
-            source: match parcel {
+            source: match content {
                 Content::Paths(roots) => SourceSpec::Paths {
                     roots,
                     filter: Filter::default().without(home.secrets()),

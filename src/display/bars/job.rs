@@ -10,28 +10,28 @@ use crate::{
 
 /// A send over all of its attempts, or one transfer that is received.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) way: Way,
+pub(super) struct JobProgress {
+    pub(super) direction: Direction,
     /// Files for each peer, where it is known.
     pub(super) files: Option<u64>,
     /// Bytes for each peer, where it is known.
     pub(super) bytes: Option<u64>,
     /// In the order in which they were named.
-    pub(super) lanes: Vec<Lane>,
+    pub(super) peers: Vec<PeerProgress>,
     /// Whether files arrived that were not told one by one.
     pub(super) is_summed_up: bool,
 }
 
 /// Which way files go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Direction {
     To,
     From,
 }
 
 /// What one peer is sent, or sends.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct PeerProgress {
     pub(super) peer: PeerId,
     pub(super) name: PeerName,
     pub(super) state: State,
@@ -84,54 +84,59 @@ pub(super) struct Measure {
     pub(super) rate: Option<f64>,
 }
 
-impl Job {
-    pub(super) fn new(way: Way) -> Self {
+impl JobProgress {
+    pub(super) fn new(direction: Direction) -> Self {
         Self {
-            way,
+            direction,
             files: None,
             bytes: None,
-            lanes: Vec::new(),
+            peers: Vec::new(),
             is_summed_up: false,
         }
     }
 
-    /// The lane of this peer, made where it is missing.
-    pub(super) fn lane(&mut self, peer: &PeerRef) -> &mut Lane {
-        let at = self.lanes.iter().position(|lane| lane.peer == peer.id);
+    /// What is known of this peer, made where it is missing.
+    pub(super) fn peer(&mut self, peer: &PeerRef) -> &mut PeerProgress {
+        let at = self.peers.iter().position(|one| one.peer == peer.id);
         let at = at.unwrap_or_else(|| {
-            self.lanes.push(Lane::new(peer.id, peer.name.clone()));
-            self.lanes.len() - 1
+            self.peers
+                .push(PeerProgress::new(peer.id, peer.name.clone()));
+            self.peers.len() - 1
         });
-        &mut self.lanes[at]
+        &mut self.peers[at]
     }
 
     /// A peer has a file, or more of it.
     pub(super) fn settle(&mut self, peer: &PeerRef, path: &str, bytes: u64) {
         let files = self.files;
-        let lane = self.lane(peer);
-        lane.settle(path, bytes);
-        if files == Some(lane.files) {
-            lane.state = State::Done;
+        let one = self.peer(peer);
+        one.settle(path, bytes);
+        if files == Some(one.files) {
+            one.state = State::Done;
         }
     }
 
-    /// All of its lanes taken together.
+    /// All of its peers taken together.
     pub(super) fn measure(&self, now: Instant) -> Measure {
-        let lanes = || self.lanes.iter();
-        let moving = || lanes().filter(|lane| lane.state == State::Moving);
-        let rates = || moving().filter_map(|lane| lane.pace.rate(now));
+        let peers = || self.peers.iter();
+        let moving = || peers().filter(|one| one.state == State::Moving);
+        let rates = || moving().filter_map(|one| one.pace.rate(now));
         Measure {
-            bytes: lanes().map(Lane::bytes).fold(0, u64::saturating_add),
+            bytes: peers()
+                .map(PeerProgress::bytes)
+                .fold(0, u64::saturating_add),
             total: self
                 .bytes
-                .map(|bytes| bytes.saturating_mul(self.lanes.len() as u64)),
-            resumed: lanes().map(Lane::resumed).fold(0, u64::saturating_add),
+                .map(|bytes| bytes.saturating_mul(self.peers.len() as u64)),
+            resumed: peers()
+                .map(PeerProgress::resumed)
+                .fold(0, u64::saturating_add),
             rate: rates().next().is_some().then(|| rates().sum()),
         }
     }
 }
 
-impl Lane {
+impl PeerProgress {
     fn new(peer: PeerId, name: PeerName) -> Self {
         Self {
             peer,
@@ -239,6 +244,6 @@ impl File {
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
     /// The send, of which every attempt is a transfer of its own.
-    pub(super) send: Option<Job>,
-    pub(super) received: HashMap<crate::protocol::TransferId, Job>,
+    pub(super) send: Option<JobProgress>,
+    pub(super) received: HashMap<crate::protocol::TransferId, JobProgress>,
 }

@@ -18,7 +18,7 @@ use std::{
 pub(super) use self::view::elide;
 use self::{
     canvas::Canvas,
-    job::{Job, Jobs, State, Way},
+    job::{Direction, JobProgress, Jobs, State},
     view::View,
 };
 use super::stage::{Stage, window};
@@ -60,10 +60,12 @@ impl Bars {
     /// An attempt of a send begins, to these.
     pub(super) fn offered(&self, to: &[PeerRef], files: Option<u64>, bytes: Option<u64>) {
         let mut jobs = self.lock();
-        let job = jobs.send.get_or_insert_with(|| Job::new(Way::To));
+        let job = jobs
+            .send
+            .get_or_insert_with(|| JobProgress::new(Direction::To));
         (job.files, job.bytes) = (files, bytes);
         for peer in to {
-            job.lane(peer).begin();
+            job.peer(peer).begin();
         }
     }
 
@@ -75,10 +77,10 @@ impl Bars {
         files: Option<u64>,
         bytes: Option<u64>,
     ) {
-        let mut job = Job::new(Way::From);
+        let mut job = JobProgress::new(Direction::From);
         (job.files, job.bytes) = (files, bytes);
         // Nobody waits for an answer but the one who asks.
-        job.lane(from).state = State::Moving;
+        job.peer(from).state = State::Moving;
         self.lock().received.insert(transfer, job);
     }
 
@@ -92,14 +94,14 @@ impl Bars {
     ) {
         self.with(transfer, peer.id, |job| {
             let now = Instant::now();
-            job.lane(peer)
+            job.peer(peer)
                 .progress(now, path, bytes, total, resumed_from);
         });
     }
 
     /// Files of a peer take another road from now on.
     pub(super) fn on_road(&self, transfer: TransferId, peer: &PeerRef, road: Road) {
-        self.with(transfer, peer.id, |job| job.lane(peer).road = Some(road));
+        self.with(transfer, peer.id, |job| job.peer(peer).road = Some(road));
     }
 
     /// A recipient has all of a file: how long that was under way, if it is to be told.
@@ -111,10 +113,10 @@ impl Bars {
         bytes: u64,
     ) -> Option<Duration> {
         self.with(transfer, peer.id, |job| {
-            let elapsed = job.lane(peer).elapsed(path);
+            let elapsed = job.peer(peer).elapsed(path);
             job.settle(peer, path, bytes);
-            let files = job.files.unwrap_or_else(|| job.lane(peer).files);
-            let is_told = files.saturating_mul(job.lanes.len() as u64) <= TOLD_MAX;
+            let files = job.files.unwrap_or_else(|| job.peer(peer).files);
+            let is_told = files.saturating_mul(job.peers.len() as u64) <= TOLD_MAX;
             job.is_summed_up |= !is_told;
             is_told.then_some(elapsed)
         })
@@ -126,14 +128,14 @@ impl Bars {
         let Some(job) = jobs.received.get(&transfer) else {
             return (0, None);
         };
-        (job.lanes.iter().map(|lane| lane.files).sum(), job.files)
+        (job.peers.iter().map(|one| one.files).sum(), job.files)
     }
 
     /// A peer is lost for now; the reason is safe to print.
     pub(super) fn away(&self, peer: PeerId, reason: String) {
         if let Some(job) = &mut self.lock().send {
-            for lane in job.lanes.iter_mut().filter(|lane| lane.peer == peer) {
-                lane.state = State::Away(reason.clone());
+            for one in job.peers.iter_mut().filter(|one| one.peer == peer) {
+                one.state = State::Away(reason.clone());
             }
         }
     }
@@ -142,12 +144,12 @@ impl Bars {
     pub(super) fn failed(&self, transfer: TransferId, peer: PeerId, reason: String) {
         let mut jobs = self.lock();
         if let Some(job) = jobs.received.get(&transfer)
-            && job.lanes.iter().any(|lane| lane.peer == peer)
+            && job.peers.iter().any(|one| one.peer == peer)
         {
             jobs.received.remove(&transfer);
         } else if let Some(job) = &mut jobs.send {
-            for lane in job.lanes.iter_mut().filter(|lane| lane.peer == peer) {
-                lane.state = State::Failed(reason.clone());
+            for one in job.peers.iter_mut().filter(|one| one.peer == peer) {
+                one.state = State::Failed(reason.clone());
             }
         }
     }
@@ -168,13 +170,20 @@ impl Bars {
     /// The job that an event about this peer belongs to.
     ///
     /// A process that receives what it sends itself, as the demo does, has both by one number.
-    fn with<T>(&self, transfer: TransferId, peer: PeerId, f: impl FnOnce(&mut Job) -> T) -> T {
+    fn with<T>(
+        &self,
+        transfer: TransferId,
+        peer: PeerId,
+        f: impl FnOnce(&mut JobProgress) -> T,
+    ) -> T {
         let mut jobs = self.lock();
         let jobs = &mut *jobs;
-        let is_mine = |job: &Job| job.lanes.iter().any(|lane| lane.peer == peer);
+        let is_mine = |job: &JobProgress| job.peers.iter().any(|one| one.peer == peer);
         match jobs.received.get_mut(&transfer).filter(|job| is_mine(job)) {
             Some(job) => f(job),
-            None => f(jobs.send.get_or_insert_with(|| Job::new(Way::To))),
+            None => f(jobs
+                .send
+                .get_or_insert_with(|| JobProgress::new(Direction::To))),
         }
     }
 

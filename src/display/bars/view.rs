@@ -7,7 +7,7 @@ use p2p_view::format::{bytes, left, per_second};
 
 use super::{
     canvas::Row,
-    job::{Job, Lane, Measure, State, Way},
+    job::{Direction, JobProgress, Measure, PeerProgress, State},
 };
 use crate::protocol::Road;
 
@@ -35,75 +35,75 @@ const BAR: (usize, usize) = (6, 40);
 
 impl View {
     /// The rows of one job.
-    pub(super) fn rows(&self, job: &Job, now: Instant) -> Vec<Row> {
-        match job.lanes.as_slice() {
+    pub(super) fn rows(&self, job: &JobProgress, now: Instant) -> Vec<Row> {
+        match job.peers.as_slice() {
             [] => Vec::new(),
-            [lane] => self.one(job, lane, now),
-            lanes => self.several(job, lanes, now),
+            [peer] => self.one(job, peer, now),
+            peers => self.several(job, peers, now),
         }
     }
 
     /// A bar for the only file, or for the large ones and all together.
-    fn one(&self, job: &Job, lane: &Lane, now: Instant) -> Vec<Row> {
-        let arrow = match job.way {
-            Way::To => "→",
-            Way::From => "←",
+    fn one(&self, job: &JobProgress, peer: &PeerProgress, now: Instant) -> Vec<Row> {
+        let arrow = match job.direction {
+            Direction::To => "→",
+            Direction::From => "←",
         };
-        let road = match lane.road {
+        let road = match peer.road {
             Some(road) if road != Road::Relay => format!(" {road}"),
             _ => String::new(),
         };
-        let label = |what: &str| self.label(what, &format!(" {arrow} {}{road}", lane.name));
-        if let Some(words) = words(&lane.state) {
-            return vec![self.row(&label(&count(lane.files, job.files)), words)];
+        let label = |what: &str| self.label(what, &format!(" {arrow} {}{road}", peer.name));
+        if let Some(words) = words(&peer.state) {
+            return vec![self.row(&label(&count(peer.files, job.files)), words)];
         }
         if job.files == Some(1) {
-            let file = lane.under_way.first();
+            let file = peer.under_way.first();
             return file
                 .map(|file| self.row(&label(&file.path), RowBody::Bar(file.measure(now))))
                 .into_iter()
                 .collect();
         }
         let large = |file: &&super::job::File| file.total.is_none_or(|total| total >= OWN_BAR);
-        let files = lane.under_way.iter().filter(large).take(FILES_MAX);
+        let files = peer.under_way.iter().filter(large).take(FILES_MAX);
         let mut rows: Vec<_> = files
             .map(|file| self.row(&label(&file.path), RowBody::Bar(file.measure(now))))
             .collect();
-        let all = lane.measure(now, job.bytes);
-        rows.push(self.row(&label(&count(lane.files, job.files)), RowBody::Bar(all)));
+        let all = peer.measure(now, job.bytes);
+        rows.push(self.row(&label(&count(peer.files, job.files)), RowBody::Bar(all)));
         rows
     }
 
     /// A bar for each peer, as far as there is room, and one for all together.
-    fn several(&self, job: &Job, lanes: &[Lane], now: Instant) -> Vec<Row> {
+    fn several(&self, job: &JobProgress, peers: &[PeerProgress], now: Instant) -> Vec<Row> {
         // The total, the line for those who are left out, and the prompt's need a row each.
         let room = self.rows.saturating_sub(3).clamp(1, 12);
-        let mut shown: Vec<_> = lanes.iter().collect();
+        let mut shown: Vec<_> = peers.iter().collect();
         if shown.len() > room {
             // Those who are not served yet are what one waits for.
-            shown.sort_by_key(|lane| matches!(lane.state, State::Done | State::Failed(_)));
+            shown.sort_by_key(|peer| matches!(peer.state, State::Done | State::Failed(_)));
             shown.truncate(room);
         }
         let several_files = job.files != Some(1);
         let mut rows: Vec<_> = shown
             .iter()
-            .map(|lane| {
+            .map(|peer| {
                 let files = if several_files {
-                    format!(" {}", count(lane.files, job.files))
+                    format!(" {}", count(peer.files, job.files))
                 } else {
                     String::new()
                 };
-                let body = words(&lane.state)
-                    .unwrap_or_else(|| RowBody::Bar(lane.measure(now, job.bytes)));
-                self.row(&self.label(lane.name.as_str(), &files), body)
+                let body = words(&peer.state)
+                    .unwrap_or_else(|| RowBody::Bar(peer.measure(now, job.bytes)));
+                self.row(&self.label(peer.name.as_str(), &files), body)
             })
             .collect();
-        if shown.len() < lanes.len() {
-            let others = lanes.len() - shown.len();
+        if shown.len() < peers.len() {
+            let others = peers.len() - shown.len();
             rows.push(self.others(others));
         }
-        let done = lanes.iter().filter(|lane| lane.state == State::Done);
-        let label = format!("{} of {} done", done.count(), lanes.len());
+        let done = peers.iter().filter(|peer| peer.state == State::Done);
+        let label = format!("{} of {} done", done.count(), peers.len());
         rows.push(self.row(
             &self.label("all", &format!(" {label}")),
             RowBody::Bar(job.measure(now)),

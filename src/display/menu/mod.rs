@@ -16,7 +16,7 @@ mod state;
 mod update;
 mod view;
 
-pub use movement::{Job, Movement, Outcome};
+pub use movement::{Activity, Movement, Outcome};
 pub use picker::{Audience, Entry, Picker, Purpose};
 pub use state::{Arrival, Arrived, Link, Mode, Notice, Pane, PeerRow, Preview, State};
 pub use update::{Content, Effect, Input, News, Served, update};

@@ -7,7 +7,7 @@ use crate::protocol::{PeerId, PeerName, TransferId};
 
 /// What a row belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Job {
+pub enum Activity {
     /// The menu's own send of this number, over all its attempts.
     Send(u64),
     /// Someone's transfer to me.
@@ -31,7 +31,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Movement {
     /// What it belongs to.
-    pub job: Job,
+    pub activity: Activity,
     /// The peer at the other end.
     pub peer: PeerId,
     /// Its name.
@@ -59,9 +59,14 @@ const MOVING_MAX: usize = 1024;
 impl Movement {
     /// A row that begins now.
     #[must_use]
-    pub fn new(job: Job, (peer, name): (PeerId, PeerName), what: String, now: Duration) -> Self {
+    pub fn new(
+        activity: Activity,
+        (peer, name): (PeerId, PeerName),
+        what: String,
+        now: Duration,
+    ) -> Self {
         Self {
-            job,
+            activity,
             peer,
             name,
             what,

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
-use super::{Audience, Job, Movement, Picker};
+use super::{Activity, Audience, Movement, Picker};
 use crate::{
     display::phrases::{Phrase, Tone},
     protocol::{PeerId, PeerName},
@@ -241,7 +241,7 @@ impl State {
     /// Whether anything is being received.
     #[must_use]
     pub fn is_receiving(&self) -> bool {
-        let receives = |m: &&Movement| matches!(m.job, Job::Receive(_));
+        let receives = |m: &&Movement| matches!(m.activity, Activity::Receive(_));
         self.movements
             .iter()
             .filter(receives)

@@ -14,7 +14,7 @@ use super::{
     local_copy::{Known, LocalCopy, negotiate_start, probe},
     outcome::{FileError, FileProgress, NO_SPACE, Settlement, Stored},
     sink::FileSink,
-    store::{ANOTHER, Content, Frame, Job},
+    store::{ANOTHER, ArrivedContent, ArrivedFile, Frame},
     writing::{WriteError, Writing},
 };
 use crate::{
@@ -38,7 +38,7 @@ const BULK_AT_ONCE: usize = 4;
 #[derive(Clone)]
 pub(super) struct FileTasks {
     context: Arc<Context>,
-    store: mpsc::Sender<Job>,
+    store: mpsc::Sender<ArrivedFile>,
     small: Arc<Semaphore>,
     bulk: Arc<Semaphore>,
 }
@@ -51,7 +51,7 @@ struct FileTask {
 }
 
 impl FileTasks {
-    pub(super) fn new(context: Arc<Context>, store: mpsc::Sender<Job>) -> Self {
+    pub(super) fn new(context: Arc<Context>, store: mpsc::Sender<ArrivedFile>) -> Self {
         Self {
             context,
             store,
@@ -259,7 +259,7 @@ impl FileTask {
         self.store(
             head,
             path,
-            Content::Sealed(Box::new(opener), frames, self.progress.road()),
+            ArrivedContent::Sealed(Box::new(opener), frames, self.progress.road()),
         )
         .await
     }
@@ -309,7 +309,7 @@ impl FileTask {
             (Ok(()), Ok(whole)) => {
                 let sink = sink.expect("it is there where all was written");
                 return self
-                    .store(head, path, Content::Written(Box::new(sink), whole))
+                    .store(head, path, ArrivedContent::Written(Box::new(sink), whole))
                     .await;
             }
             (_, Err(WriteError::Failed(error))) => {
@@ -336,15 +336,15 @@ impl FileTask {
         &self,
         head: &Head,
         path: &RelativePath,
-        content: Content,
+        content: ArrivedContent,
     ) -> Result<(), FileError> {
-        let job = Job {
+        let file = ArrivedFile {
             index: self.index,
             head: head.clone(),
             path: path.clone(),
             content,
         };
-        let sent = self.tasks.store.send(job).await;
+        let sent = self.tasks.store.send(file).await;
         sent.map_err(|_| FileError::new(Code::Cancelled, "the transfer is over"))
     }
 }

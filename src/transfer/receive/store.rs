@@ -29,23 +29,23 @@ const DIRECTORIES: usize = 64 * 1024;
 pub(super) type Frame = (FrameHeader, Buffer);
 
 /// What is to be put under its name.
-pub(super) struct Job {
+pub(super) struct ArrivedFile {
     pub(super) index: FileIndex,
     pub(super) head: Head,
     pub(super) path: RelativePath,
-    pub(super) content: Content,
+    pub(super) content: ArrivedContent,
 }
 
-pub(super) enum Content {
+pub(super) enum ArrivedContent {
     /// A file of one chunk, or an entry without content: still sealed.
     Sealed(Box<FileOpener>, Vec<Frame>, Road),
     /// A larger file that is written and verified.
     Written(Box<FileSink>, Whole),
 }
 
-/// Starts the thread; it ends when every sender of jobs is gone.
-pub(super) fn start(context: Arc<Context>) -> mpsc::Sender<Job> {
-    let (jobs, mut queue) = mpsc::channel(QUEUE);
+/// Starts the thread; it ends when every sender of files is gone.
+pub(super) fn start(context: Arc<Context>) -> mpsc::Sender<ArrivedFile> {
+    let (arrived, mut queue) = mpsc::channel(QUEUE);
     tokio::task::spawn_blocking(move || {
         let mut store = Store {
             context,
@@ -58,7 +58,7 @@ pub(super) fn start(context: Arc<Context>) -> mpsc::Sender<Job> {
         }
         store.set_directory_times();
     });
-    jobs
+    arrived
 }
 
 struct Store {
@@ -67,7 +67,7 @@ struct Store {
     directories: BTreeMap<RelativePath, (Option<Modified>, Option<u32>)>,
 }
 
-/// How far a job gets before its batch is synced.
+/// How far a file gets before its batch is synced.
 enum Step {
     /// Nothing is left to do.
     Settled(Stored),
@@ -76,15 +76,15 @@ enum Step {
 }
 
 impl Store {
-    fn store(&mut self, jobs: impl Iterator<Item = Job>) {
+    fn store(&mut self, arrived: impl Iterator<Item = ArrivedFile>) {
         let (mut waiting, mut partials) = (Vec::new(), Vec::new());
-        for job in jobs {
-            let Job {
+        for file in arrived {
+            let ArrivedFile {
                 index,
                 head,
                 path,
                 content,
-            } = job;
+            } = file;
             match self.write(&head, &path, content) {
                 Ok(Step::Pending(partial, whole)) => {
                     waiting.push((index, head, path, whole));
@@ -147,15 +147,15 @@ impl Store {
         &mut self,
         head: &Head,
         path: &RelativePath,
-        content: Content,
+        content: ArrivedContent,
     ) -> Result<Step, FileError> {
         let context = self.context.clone();
         match (content, &context.destination) {
-            (Content::Written(sink, whole), _) => match *sink {
+            (ArrivedContent::Written(sink, whole), _) => match *sink {
                 FileSink::Partial(partial) => Ok(Step::Pending(partial, whole)),
                 FileSink::Writer(writer) => self.written(head, &writer, whole),
             },
-            (Content::Sealed(opener, frames, road), destination) => {
+            (ArrivedContent::Sealed(opener, frames, road), destination) => {
                 let (content, digest) = open_small(*opener, frames)?;
                 let whole = Whole {
                     len: digest.len,

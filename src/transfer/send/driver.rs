@@ -258,7 +258,7 @@ impl<'d, 'a> Run<'d, 'a> {
             return;
         };
         match produced {
-            Some(Produced::Job(job)) => running.launch(job),
+            Some(Produced::File(job)) => running.launch(job),
             Some(Produced::Hashing) => running.attempt.on_hashing(now),
             Some(Produced::Replaced(from, to)) => {
                 let text = self.driver.replaced.add(&from, &to);

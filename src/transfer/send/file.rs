@@ -15,9 +15,8 @@ use super::{
     attempt::{FileNote, FileStarts, SealedStart},
     content::{self, ContentError, Reader},
     holdups::{Holdups, Wait},
-    keys::AttemptKeys,
     lanes::{FileRoads, Lanes},
-    producer::{Content, Job, Open, source_failure},
+    producer::{AttemptKeys, Open, PreparedContent, PreparedFile, source_failure},
 };
 use crate::{
     protocol::{
@@ -80,11 +79,11 @@ enum SendFileError {
 }
 
 /// Sends one file, and says how that went.
-pub(super) async fn send(task: FileTask, job: Job) {
-    let (index, class, notes) = (job.index, job.class, task.notes.clone());
+pub(super) async fn send(task: FileTask, prepared: PreparedFile) {
+    let (index, class, notes) = (prepared.index, prepared.class, task.notes.clone());
     let ended =
         |error: &StreamError| tracing::debug!(%error, file = index.0, "file stream ended early");
-    let finished = match task.run(job).await {
+    let finished = match task.run(prepared).await {
         Err(SendFileError::Source(error, code)) => {
             notes.send(FileNote::Failed(index, error, code)).await;
             None
@@ -104,28 +103,30 @@ pub(super) async fn send(task: FileTask, job: Job) {
 
 impl FileTask {
     /// Returns what is finished and may still be lost.
-    async fn run(mut self, job: Job) -> Result<Option<Lanes>, SendFileError> {
+    async fn run(mut self, prepared: PreparedFile) -> Result<Option<Lanes>, SendFileError> {
         let header = FileHeader {
             transfer: self.keys.transfer(),
-            file: job.index,
-            class: job.class,
+            file: prepared.index,
+            class: prepared.class,
         }
         .encode();
-        let beginning = Bytes::from([&header[..], &job.head_frame].concat());
-        let (whole, open) = match job.content {
-            Content::Sealed(frames, digest) => {
+        let beginning = Bytes::from([&header[..], &prepared.head_frame].concat());
+        let (whole, open) = match prepared.content {
+            PreparedContent::Sealed(frames, digest) => {
                 self.pass(frames.len()).await;
-                self.notes.send(FileNote::Sealed(job.index, digest)).await;
+                self.notes
+                    .send(FileNote::Sealed(prepared.index, digest))
+                    .await;
                 (Some(frames.into()), None)
             }
-            Content::Open(open) => (None, Some(Ok(*open))),
-            Content::Failed(error) => (None, Some(Err(error))),
+            PreparedContent::Open(open) => (None, Some(Ok(*open))),
+            PreparedContent::Failed(error) => (None, Some(Err(error))),
         };
         let (_, unused) = mpsc::channel(1);
         let again = std::mem::replace(&mut self.again, unused);
         let (roads, beginning) = (self.roads.clone(), (beginning, whole));
-        let mut lanes = Lanes::open(roads, job.class, beginning, again).await?;
-        self.took(job.index, &lanes).await;
+        let mut lanes = Lanes::open(roads, prepared.class, beginning, again).await?;
+        self.took(prepared.index, &lanes).await;
         let open = match open {
             None => {
                 lanes.finish()?;
@@ -137,8 +138,8 @@ impl FileTask {
                 return Err(SendFileError::Source(error, Code::SourceChanged));
             }
         };
-        match self.negotiate_start(job.index, open, &mut lanes).await {
-            Ok(Some((reader, sealer))) => self.content(job.index, reader, sealer, lanes).await,
+        match self.negotiate_start(prepared.index, open, &mut lanes).await {
+            Ok(Some((reader, sealer))) => self.content(prepared.index, reader, sealer, lanes).await,
             // Everyone has it already.
             Ok(None) => Ok(lanes.not_needed().map(|()| None)?),
             Err(SendFileError::Source(error, code)) => {

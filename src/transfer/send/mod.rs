@@ -9,7 +9,7 @@
 //! - `attempt`: the state of one transfer with fresh keys
 //! - `ledger`: which files of it are not settled
 //! - `driver`: carries out what these two ask for; `running`: one attempt of them; `clock`: time for them
-//! - `producer`: finds files, seals small ones
+//! - `producer`: finds files, seals small ones; the keys of an attempt
 //! - `file`: one file's task; `lanes`: the streams by which it goes
 //! - `content`: from a source into sealed frames
 //! - `holdups`: what all of that waits for
@@ -21,7 +21,6 @@ mod driver;
 mod file;
 mod holdups;
 mod job;
-mod keys;
 mod lanes;
 mod ledger;
 mod outbox;

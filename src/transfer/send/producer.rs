@@ -9,34 +9,44 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{
-    content::{self, ContentError, Reader},
-    keys::AttemptKeys,
-};
+use super::content::{self, ContentError, Reader};
 use crate::{
-    protocol::{CHUNK_SIZE, FileClass, FileIndex, FileName, RelativePath},
-    sealing::{FileDigest, FileSealer, Head, HeadKind, ModifiedTime},
+    protocol::{CHUNK_SIZE, FileClass, FileIndex, FileName, RelativePath, TransferId},
+    sealing::{Compression, FileDigest, FileSealer, Head, HeadKind, ModifiedTime, TransferSealer},
     storage::{Entry, EntryKind, HardLinks, Linked, OpenSource, Source},
     transfer::{Error, ErrorKind},
 };
 
-/// Jobs that wait for a stream: at most this many chunks of sealed content in memory.
+/// Files that wait for a stream: at most this many chunks of sealed content in memory.
 const QUEUE: usize = 24;
 /// How often hashing is reported.
 const HASHING: Duration = Duration::from_millis(500);
 
+/// The keys of one attempt, and how it seals.
+#[derive(Debug)]
+pub(super) struct AttemptKeys {
+    pub(super) sealer: TransferSealer,
+    pub(super) compression: Compression,
+}
+
+impl AttemptKeys {
+    pub(super) fn transfer(&self) -> TransferId {
+        self.sealer.transfer()
+    }
+}
+
 /// One file to be sent.
-pub(super) struct Job {
+pub(super) struct PreparedFile {
     pub(super) index: FileIndex,
     pub(super) head: Head,
     /// The sealed head, as the first frame.
     pub(super) head_frame: Vec<u8>,
     pub(super) class: FileClass,
-    pub(super) content: Content,
+    pub(super) content: PreparedContent,
 }
 
 /// What follows the head.
-pub(super) enum Content {
+pub(super) enum PreparedContent {
     /// All frames, sealed already.
     Sealed(Vec<u8>, FileDigest),
     /// Still to be read and sealed.
@@ -56,7 +66,7 @@ pub(super) struct Open {
 /// What the producer says.
 pub(super) enum Produced {
     /// The next file.
-    Job(Box<Job>),
+    File(Box<PreparedFile>),
     /// Content is being hashed before its head is sealed: this side is at work.
     Hashing,
     /// A name that is sent as another: what it is, and what it becomes.
@@ -125,14 +135,14 @@ impl Producer {
         match source {
             Walk::Paths(source) => self.paths(&source)?,
             Walk::Pipe(name, reader) => {
-                self.job(
+                self.file(
                     Head::new(HeadKind::File, name.as_str(), None),
                     Reader::Pipe(reader),
                 )?;
             }
             Walk::Text(text) => {
                 let head = Head::new(HeadKind::Text, "message", Some(text.len() as u64));
-                self.job(head, Reader::Bytes(Cursor::new(text)))?;
+                self.file(head, Reader::Bytes(Cursor::new(text)))?;
             }
         }
         self.say(Produced::End(self.keys.sealer.files()))
@@ -193,7 +203,7 @@ impl Producer {
         head.mtime = entry
             .modified
             .map(|(secs, nanos)| ModifiedTime(secs, nanos));
-        self.job(head, Reader::Bytes(Cursor::new(Bytes::new())))
+        self.file(head, Reader::Bytes(Cursor::new(Bytes::new())))
     }
 
     /// Whether it can be sent.
@@ -233,11 +243,11 @@ impl Producer {
             }
         };
         head.replaced = entry.replaced;
-        self.job(head, reader)?;
+        self.file(head, reader)?;
         Ok(true)
     }
 
-    fn job(&mut self, mut head: Head, mut reader: Reader) -> Result<(), Over> {
+    fn file(&mut self, mut head: Head, mut reader: Reader) -> Result<(), Over> {
         let mut known = None;
         if self.preparation.hash && head.kind == HeadKind::File {
             match self.hash(&mut reader)? {
@@ -261,11 +271,11 @@ impl Producer {
         let content = if small && (self.preparation.seal_small || head.kind != HeadKind::File) {
             let mut frames = Vec::new();
             match content::seal_small(reader, sealer, self.keys.compression, &mut frames) {
-                Ok(digest) => Content::Sealed(frames, digest),
-                Err(error) => Content::Failed(source_failure(error)),
+                Ok(digest) => PreparedContent::Sealed(frames, digest),
+                Err(error) => PreparedContent::Failed(source_failure(error)),
             }
         } else {
-            Content::Open(Box::new(Open {
+            PreparedContent::Open(Box::new(Open {
                 reader,
                 sealer,
                 known,
@@ -276,7 +286,7 @@ impl Producer {
         } else {
             FileClass::Bulk
         };
-        self.say(Produced::Job(Box::new(Job {
+        self.say(Produced::File(Box::new(PreparedFile {
             index,
             head,
             head_frame,

@@ -11,10 +11,9 @@ use tokio::{
 use super::{
     attempt::{Attempt, Effect, FileStarts},
     file::{self, FileTask, Notes},
-    keys::AttemptKeys,
     lanes::FileRoads,
     outbox::{Outbox, Outgoing},
-    producer::{self, Job, Preparation, Produced, Walk},
+    producer::{self, AttemptKeys, Preparation, PreparedFile, Produced, Walk},
 };
 use crate::{
     protocol::{FileIndex, PeerId, PeerMessage, TransferId},
@@ -55,7 +54,7 @@ pub(super) struct Running {
     /// From then on, until all files are found.
     pub(super) produced: Option<mpsc::Receiver<Produced>>,
     /// A file that waits for a place.
-    pub(super) held: Option<Box<Job>>,
+    pub(super) held: Option<Box<PreparedFile>>,
     pub(super) starts: HashMap<FileIndex, oneshot::Sender<FileStarts>>,
     pub(super) tasks: JoinSet<()>,
     /// What it takes to find a direct path to each recipient that may have one.
@@ -230,7 +229,7 @@ impl Running {
     }
 
     /// Starts a file where there is a place for it, and holds it where there is none.
-    pub(super) fn launch(&mut self, job: Box<Job>) {
+    pub(super) fn launch(&mut self, job: Box<PreparedFile>) {
         if !self.attempt.has_room_for(job.class) {
             self.held = Some(job);
             return;

@@ -8,25 +8,25 @@ use crate::{protocol::PeerId, transfer::PeerRef};
 const WIDTHS: [usize; 7] = [20, 30, 40, 60, 80, 120, 300];
 
 /// A job of three seconds, in which each peer was given these files at a steady rate.
-fn job(files: u64, peers: &[&str], paths: &[&str]) -> (Job, Instant) {
+fn job(files: u64, peers: &[&str], paths: &[&str]) -> (JobProgress, Instant) {
     let start = Instant::now();
-    let mut job = Job::new(Way::To);
+    let mut job = JobProgress::new(Direction::To);
     (job.files, job.bytes) = (Some(files), Some(100_000_000 * files));
     for (i, name) in peers.iter().enumerate() {
         let id = PeerId::from_bytes([u8::try_from(i).unwrap(); 32]);
-        let lane = job.lane(&PeerRef::new(id, name.parse().unwrap()));
+        let one = job.peer(&PeerRef::new(id, name.parse().unwrap()));
         for second in 0..4 {
             for path in paths {
                 let at = start + Duration::from_secs(second);
                 let bytes = 30_000_000 + second * 10_000_000;
-                lane.progress(at, path.to_string(), bytes, Some(100_000_000), 30_000_000);
+                one.progress(at, path.to_string(), bytes, Some(100_000_000), 30_000_000);
             }
         }
     }
     (job, start + Duration::from_secs(3))
 }
 
-fn lines((job, now): &(Job, Instant), columns: usize, color: bool) -> Vec<String> {
+fn lines((job, now): &(JobProgress, Instant), columns: usize, color: bool) -> Vec<String> {
     let view = View {
         columns,
         rows: 24,
@@ -73,9 +73,9 @@ fn a_line_tells_all_there_is_room_for() {
 #[test]
 fn several_recipients_have_a_bar_each_and_one_together() {
     let mut several = job(2, &["alice", "bob", "carol", "dave"], &["x"]);
-    several.0.lanes[1].state = State::Away("stopped listening".into());
-    several.0.lanes[2].state = State::Done;
-    several.0.lanes[3].state = State::Failed("declined".into());
+    several.0.peers[1].state = State::Away("stopped listening".into());
+    several.0.peers[2].state = State::Done;
+    several.0.peers[3].state = State::Failed("declined".into());
     let lines = lines(&several, 60, false);
     assert_eq!(lines.len(), 5);
     assert!(lines[0].starts_with("alice 0/2 files  "), "{}", lines[0]);
@@ -107,7 +107,7 @@ fn more_recipients_than_rows_leave_room_for_the_prompt() {
     let names: Vec<_> = (0..50).map(|i| format!("peer{i}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let (mut job, now) = job(1, &names, &["x"]);
-    job.lanes[0].state = State::Done;
+    job.peers[0].state = State::Done;
     let view = View {
         columns: 80,
         rows: 10,

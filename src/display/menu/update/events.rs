@@ -4,7 +4,9 @@ use super::{Effect, lists, rows::row};
 use crate::{
     display::{
         bytes,
-        menu::{Arrival, Arrived, Job, Link, Mode, Movement, Outcome, Pane, State, state::KEPT},
+        menu::{
+            Activity, Arrival, Arrived, Link, Mode, Movement, Outcome, Pane, State, state::KEPT,
+        },
         phrases::Phrase,
         show::sanitise,
     },
@@ -15,7 +17,7 @@ use crate::{
 pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Vec<Effect> {
     let now = state.now;
     let phrase = Phrase::of(&event, |peer| peer.name.to_string());
-    let job = |transfer| send.map_or(Job::Receive(transfer), Job::Send);
+    let activity = |transfer| send.map_or(Activity::Receive(transfer), Activity::Send);
     match event {
         Event::Joined { relay, .. } => {
             state.link = Link::Joined(relay);
@@ -30,7 +32,7 @@ pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Ve
         }
         Event::Offered { files, bytes, .. } => {
             if let Some(send) = send {
-                let mine = |m: &&mut Movement| m.job == Job::Send(send);
+                let mine = |m: &&mut Movement| m.activity == Activity::Send(send);
                 for movement in state.movements.iter_mut().filter(mine) {
                     movement.expect(files, bytes);
                 }
@@ -44,7 +46,7 @@ pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Ve
             total,
             ..
         } => {
-            let movement = row(state, job(transfer), peer);
+            let movement = row(state, activity(transfer), peer);
             if movement.count == Some(1) {
                 movement.expect(None, total);
             }
@@ -56,7 +58,7 @@ pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Ve
             file,
             bytes,
             ..
-        } => row(state, job(transfer), peer).arrive(file.as_ref(), bytes, now),
+        } => row(state, activity(transfer), peer).arrive(file.as_ref(), bytes, now),
         Event::Received {
             transfer,
             path,
@@ -64,7 +66,7 @@ pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Ve
             from,
             ..
         } => {
-            row(state, job(transfer), from.clone()).arrive(&path, bytes, now);
+            row(state, activity(transfer), from.clone()).arrive(&path, bytes, now);
             let name = path.file_name().unwrap_or(path.as_os_str());
             let title = sanitise(&name.to_string_lossy()).into_owned();
             let arrival = Arrival {
@@ -98,7 +100,7 @@ pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Ve
         } => {
             state.tell(phrase);
             let reason = sanitise(&format!("{failure:#}")).into_owned();
-            row(state, job(transfer), peer).end(Outcome::Failed(reason), now);
+            row(state, activity(transfer), peer).end(Outcome::Failed(reason), now);
         }
         // The others of several files go on.
         Event::Failed { .. }
@@ -116,7 +118,7 @@ pub(super) fn on_event(state: &mut State, send: Option<u64>, event: Event) -> Ve
                 0 => Outcome::Done,
                 _ => Outcome::Failed("not received whole".to_owned()),
             };
-            let mine = |m: &&mut Movement| m.job == Job::Receive(transfer);
+            let mine = |m: &&mut Movement| m.activity == Activity::Receive(transfer);
             for movement in state.movements.iter_mut().filter(mine) {
                 movement.end(outcome.clone(), now);
             }

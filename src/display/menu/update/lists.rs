@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::Effect;
-use crate::display::menu::{Arrived, Audience, Job, Mode, Outcome, Pane, Picker, Purpose, State};
+use crate::display::menu::{
+    Activity, Arrived, Audience, Mode, Outcome, Pane, Picker, Purpose, State,
+};
 
 /// Rows that a page key moves by.
 const PAGE: usize = 10;
@@ -148,12 +150,12 @@ fn browse(state: &mut State, purpose: Purpose, folder: PathBuf) -> Vec<Effect> {
 fn stop(state: &mut State) -> Vec<Effect> {
     match state.movement() {
         Some(movement) if state.pane == Pane::Movements && movement.is_open() => {
-            match movement.job {
-                Job::Send(number) => return vec![Effect::Stop(number)],
-                Job::Receive(_) if movement.outcome == Outcome::Running => {
+            match movement.activity {
+                Activity::Send(number) => return vec![Effect::Stop(number)],
+                Activity::Receive(_) if movement.outcome == Outcome::Running => {
                     state.warn("only its sender can stop it");
                 }
-                Job::Receive(_) => {}
+                Activity::Receive(_) => {}
             }
         }
         _ => {}

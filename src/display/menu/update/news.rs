@@ -2,7 +2,7 @@
 
 use super::{Effect, News, events, panels, pick, rows};
 use crate::{
-    display::menu::{Job, Link, Mode, Outcome, Pane, PeerRow, State, state::PEERS_MAX},
+    display::menu::{Activity, Link, Mode, Outcome, Pane, PeerRow, State, state::PEERS_MAX},
     protocol::{PeerId, PeerName, PeerState},
     transfer::PeerRef,
 };
@@ -85,7 +85,7 @@ fn sent(state: &mut State, send: u64, served: Vec<super::Served>, failure: Optio
     let several = served.len() > 1;
     for (peer, name, why) in served {
         let outcome = why.map_or(Outcome::Done, Outcome::Failed);
-        rows::row(state, Job::Send(send), PeerRef::new(peer, name)).end(outcome, now);
+        rows::row(state, Activity::Send(send), PeerRef::new(peer, name)).end(outcome, now);
     }
     // Whoever it was not even offered to, since it had gone by then.
     let rest = failure
@@ -94,11 +94,14 @@ fn sent(state: &mut State, send: u64, served: Vec<super::Served>, failure: Optio
     for movement in state
         .movements
         .iter_mut()
-        .filter(|m| m.job == Job::Send(send))
+        .filter(|m| m.activity == Activity::Send(send))
     {
         movement.end(Outcome::Failed(rest.clone()), now);
     }
-    let row = state.movements.iter().find(|m| m.job == Job::Send(send));
+    let row = state
+        .movements
+        .iter()
+        .find(|m| m.activity == Activity::Send(send));
     let what = row.map_or_else(String::new, |row| row.what.clone());
     match failure {
         Some(failure) => state.warn(format!("✗ {what}: {failure}")),

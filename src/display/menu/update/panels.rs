@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{Content, Effect, field, lists, rows};
 use crate::{
-    display::menu::{Audience, Job, Mode, Movement, Outcome, State, view},
+    display::menu::{Activity, Audience, Mode, Movement, Outcome, State, view},
     protocol::TransferId,
 };
 
@@ -19,7 +19,7 @@ pub(super) fn answer(state: &mut State, transfer: TransferId, yes: bool) -> Vec<
     if yes {
         let what = view::offered(&offer);
         let peer = (offer.from, offer.from_name);
-        let mut movement = Movement::new(Job::Receive(transfer), peer, what, state.now);
+        let mut movement = Movement::new(Activity::Receive(transfer), peer, what, state.now);
         movement.expect(offer.files, offer.bytes);
         movement.outcome = Outcome::Running;
         rows::add(state, movement);

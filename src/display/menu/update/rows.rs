@@ -2,7 +2,7 @@
 
 use super::{Content, Effect};
 use crate::{
-    display::menu::{Audience, Job, Movement, Pane, State, state::KEPT},
+    display::menu::{Activity, Audience, Movement, Pane, State, state::KEPT},
     transfer::PeerRef,
 };
 
@@ -11,7 +11,7 @@ pub(super) fn sending(
     state: &mut State,
     to: Audience,
     what: String,
-    parcel: Content,
+    content: Content,
 ) -> Vec<Effect> {
     state.sends += 1;
     let number = state.sends;
@@ -27,13 +27,13 @@ pub(super) fn sending(
     for peer in peers.into_iter().rev() {
         add(
             state,
-            Movement::new(Job::Send(number), peer, what.clone(), state.now),
+            Movement::new(Activity::Send(number), peer, what.clone(), state.now),
         );
     }
     for peer in &mut state.peers {
         peer.marked = false;
     }
-    vec![Effect::Send(number, to, parcel)]
+    vec![Effect::Send(number, to, content)]
 }
 
 /// Adds a row; the cursor stays on the row that it is on, unless that is the newest.
@@ -53,16 +53,16 @@ pub(super) fn add(state: &mut State, movement: Movement) {
     }
 }
 
-/// The row of this job and peer; made where there is none.
-pub(super) fn row(state: &mut State, job: Job, peer: PeerRef) -> &mut Movement {
+/// The row of this activity and peer; made where there is none.
+pub(super) fn row(state: &mut State, activity: Activity, peer: PeerRef) -> &mut Movement {
     let at = state
         .movements
         .iter()
-        .position(|m| m.job == job && m.peer == peer.id);
+        .position(|m| m.activity == activity && m.peer == peer.id);
     let at = at.unwrap_or_else(|| {
-        let same = state.movements.iter().find(|m| m.job == job);
+        let same = state.movements.iter().find(|m| m.activity == activity);
         let what = same.map_or_else(|| "files".to_owned(), |same| same.what.clone());
-        let movement = Movement::new(job, (peer.id, peer.name), what, state.now);
+        let movement = Movement::new(activity, (peer.id, peer.name), what, state.now);
         add(state, movement);
         0
     });

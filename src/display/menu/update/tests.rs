@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
 use crate::{
-    display::menu::{Job, Link, Outcome, Pane},
+    display::menu::{Activity, Link, Outcome, Pane},
     protocol::Road,
     transfer::{Error, ErrorKind, PeerRef},
 };
@@ -277,7 +277,7 @@ fn a_transfer_has_a_rate_and_a_time_that_is_left() {
         on_news(&mut state, News::Transfer(None, progress(1, second * 100)));
     }
     let movement = &state.movements[0];
-    assert_eq!(movement.job, Job::Receive(transfer(1)));
+    assert_eq!(movement.activity, Activity::Receive(transfer(1)));
     assert_eq!(movement.rate(state.now), Some(100));
     assert_eq!(movement.left(state.now), Some(Duration::from_secs(6)));
     // A stopped one has neither.

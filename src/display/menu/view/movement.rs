@@ -10,7 +10,7 @@ use ratatui::{
 use super::paint::{Paint, pad};
 use crate::display::{
     bytes, duration,
-    menu::{Job, Movement, Outcome},
+    menu::{Activity, Movement, Outcome},
     rate,
     show::{columns, fit},
 };
@@ -104,9 +104,9 @@ pub(super) fn summary(movement: &Movement, now: Duration) -> String {
 }
 
 pub(super) fn arrow(movement: &Movement) -> &'static str {
-    match movement.job {
-        Job::Send(_) => "↑",
-        Job::Receive(_) => "↓",
+    match movement.activity {
+        Activity::Send(_) => "↑",
+        Activity::Receive(_) => "↓",
     }
 }
 

@@ -5,8 +5,8 @@ use ratatui::{Terminal, backend::TestBackend};
 use super::*;
 use crate::{
     display::menu::{
-        Arrival, Arrived, Audience, Entry, Job, Link, Movement, Notice, Outcome, Pane, PeerRow,
-        Picker, Preview, Purpose,
+        Activity, Arrival, Arrived, Audience, Entry, Link, Movement, Notice, Outcome, Pane,
+        PeerRow, Picker, Preview, Purpose,
     },
     protocol::{PeerId, PeerName, TransferId},
     transfer::receive::OfferView,
@@ -47,9 +47,9 @@ fn full() -> State {
             marked: n == 2,
         })
         .collect();
-    let row = |job, n: u8, peer: &str, what: &str| {
+    let row = |activity, n: u8, peer: &str, what: &str| {
         let mut row = Movement::new(
-            job,
+            activity,
             (id(n), name(peer)),
             what.into(),
             Duration::from_secs(80),
@@ -57,20 +57,20 @@ fn full() -> State {
         row.expect(Some(1), Some(300_000_000));
         row
     };
-    let mut running = row(Job::Send(1), 1, "bob", "big.bin");
+    let mut running = row(Activity::Send(1), 1, "bob", "big.bin");
     for second in 90..=100 {
         let bytes = (second - 90) * 12_000_000;
         running.progress("big.bin".into(), bytes, Duration::from_secs(second));
     }
-    let waiting = row(Job::Send(1), 3, "日本語の長い名前です", "big.bin");
+    let waiting = row(Activity::Send(1), 3, "日本語の長い名前です", "big.bin");
     let mut done = row(
-        Job::Receive(TransferId::from_bytes([1; 16])),
+        Activity::Receive(TransferId::from_bytes([1; 16])),
         2,
         "élodie",
         "写真.jpg",
     );
     done.arrive("x".as_ref(), 300_000_000, Duration::from_secs(90));
-    let mut failed = row(Job::Send(2), 4, "zed", "notes.txt");
+    let mut failed = row(Activity::Send(2), 4, "zed", "notes.txt");
     failed.end(
         Outcome::Failed("the relay was lost and did not come back".into()),
         state.now,

@@ -8,7 +8,7 @@ use super::{
     super::{
         attempt::{Attempt, Places},
         file::Notes,
-        keys::AttemptKeys,
+        producer::AttemptKeys,
         running::Running,
     },
     Run,

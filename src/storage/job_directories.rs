@@ -13,14 +13,14 @@ use crate::protocol::NameError;
 type Note = dyn Fn(&str, &str) + Send + Sync;
 
 /// The directories at the top of a target that belong to one job.
-pub(super) struct Job {
+pub(super) struct JobDirectories {
     pub(super) conflict: Conflict,
     /// What each directory that is sent is called here.
     tops: Mutex<HashMap<String, String>>,
     note: Box<Note>,
 }
 
-impl Job {
+impl JobDirectories {
     pub(super) fn new(
         conflict: Conflict,
         tops: HashMap<String, String>,
@@ -137,10 +137,10 @@ fn named<T>(tree: &Tree, name: &str, path: Result<T, NameError>) -> Result<T, St
     })
 }
 
-impl fmt::Debug for Job {
+impl fmt::Debug for JobDirectories {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tops = self.lock();
-        f.debug_struct("Job")
+        f.debug_struct("JobDirectories")
             .field("conflict", &self.conflict)
             .field("tops", &*tops)
             .finish_non_exhaustive()

@@ -7,12 +7,12 @@ use crate::identity::BundleError;
 
 /// How far the relay's clock is from this machine's. The relay may lie: it is a hint for a sentence.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub(super) struct ClockSkew {
     /// Positive where the relay is ahead.
     ahead_secs: i64,
 }
 
-impl Clock {
+impl ClockSkew {
     /// From what the relay says that it is now, in seconds since 1970.
     pub(super) fn against(relay_now: u64) -> Self {
         Self {
@@ -24,7 +24,7 @@ impl Clock {
 }
 
 /// Says whose clock is off by how much; nothing, where the bundle fails for another reason.
-pub(super) fn whose(error: &BundleError, clock: Option<Clock>) -> Option<String> {
+pub(super) fn whose(error: &BundleError, clock: Option<ClockSkew>) -> Option<String> {
     let (off, peer_is) = match error {
         // A fresh bundle holds for a day, so this much is certain.
         BundleError::Expired { late_secs } => (*late_secs, "behind"),
@@ -67,7 +67,7 @@ mod tests {
         let early = BundleError::Early {
             ahead_secs: 20 * 31_536_000,
         };
-        let here = |secs| Some(Clock { ahead_secs: secs });
+        let here = |secs| Some(ClockSkew { ahead_secs: secs });
         for (error, clock, said) in [
             (
                 &late,
