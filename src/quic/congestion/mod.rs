@@ -14,6 +14,7 @@ mod round_trip;
 #[cfg(test)]
 mod simulation;
 mod start;
+mod state;
 #[cfg(test)]
 mod tests;
 mod train;

@@ -3,8 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    competition::Competition, cycle::Cycle, known::PathRate, rate::DeliveryRate, round::Round,
-    round_trip::RoundTrip, start::Start,
+    competition::Competition,
+    cycle::Cycle,
+    known::PathRate,
+    rate::DeliveryRate,
+    round::Round,
+    round_trip::RoundTrip,
+    start::Start,
+    state::{EMPTY_ROUNDS, HEAVY_MAX, IDLE_ROUND, SUSPICION, State, TEST_ROUNDS},
 };
 
 /// The window at the start, in packets: 93 kB, what two initial flights of TCP in one go have become
@@ -64,20 +70,6 @@ pub(super) struct Model {
     /// The highest rate while nobody was known to compete; fades.
     alone: f64,
     last_sent: Instant,
-}
-
-#[derive(Debug, Clone)]
-enum State {
-    /// Doubles each round.
-    Start(Start),
-    /// Lets go of what the start has sent too much.
-    Drain,
-    /// Keeps the path full, and looks for more.
-    Cruise(Cycle),
-    /// Sends little for two rounds, to see whose the queue is.
-    Test { rounds: u32, window: u64 },
-    /// Another fills the queue.
-    Compete(Competition),
 }
 
 impl Model {
@@ -398,14 +390,3 @@ impl Model {
         }
     }
 }
-
-/// Rounds in which little is sent, to see whose the queue is.
-const TEST_ROUNDS: u32 = 3;
-/// Cycles for which it is remembered that a queue stood.
-const SUSPICION: u32 = 3;
-/// Rounds with heavy loss, with less sent after each, that show that others cause it.
-const HEAVY_MAX: u32 = 3;
-/// Rounds of a competition in a row without a queue that end it.
-const EMPTY_ROUNDS: u32 = 16;
-/// While there is little to send, rates are forgotten round by round only so often.
-const IDLE_ROUND: Duration = Duration::from_secs(1);
