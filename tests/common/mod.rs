@@ -372,6 +372,11 @@ impl Proc {
             .unwrap_or_else(|| -status.signal().expect("neither code nor signal"))
     }
 
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits for the end and asserts this exit code.
     #[track_caller]
     pub fn expect(&mut self, code: i32) {

@@ -179,9 +179,16 @@ impl Mallory {
         self.channel.messages().send(None, transfer, message).await;
     }
 
-    /// The key to which the listener wants offers sealed, as it says now.
+    /// The key to which the listener wants offers sealed, as it says now, or once it is there.
     pub async fn key_of_listener(&mut self) -> HpkePublicKey {
-        self.find_listener().await;
+        let finding = async {
+            self.find_listener().await;
+            while self.victim.is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                self.find_listener().await;
+            }
+        };
+        timeout(LIMIT, finding).await.expect("somebody listens");
         let victim = self.victim.as_ref().expect("somebody listens");
         victim.bundle.hpke.clone().expect("a listener has a key")
     }

@@ -56,7 +56,7 @@ fn listeners_are_back_soon_after_one_kill_of_the_relay_and_after_many_quick_ones
     let names = [
         "alice", "bob", "carol", "dave", "eve", "frank", "grace", "heidi",
     ];
-    let _listeners = names.map(|name| lab.listen(name, &[]));
+    let listeners = Listeners(names.map(|name| (name, lab.listen(name, &[]))));
     for kills in [1, scaled(3, 12)] {
         for _ in 0..kills {
             relay.kill();
@@ -82,6 +82,31 @@ fn listeners_are_back_soon_after_one_kill_of_the_relay_and_after_many_quick_ones
     lab.send("sender", &options, &[&file]).expect(0);
     for name in names {
         assert_same(&file, &lab.out(name).join("x.bin"));
+    }
+    drop(listeners);
+}
+
+/// Listeners, of which it is told what they saw where a test fails: what is missing at a watcher has a cause
+/// at one of them.
+struct Listeners([(&'static str, Proc); 8]);
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for (name, listener) in &mut self.0 {
+            let seen = ["joined", "disconnected", "waiting"].map(|event| listener.events(event));
+            let [joined, lost, waits] = seen;
+            println!(
+                "{name}: joined {} times, lost {:?}, waits {:?}, ended {:?}; {}",
+                joined.len(),
+                lost.last(),
+                waits.last(),
+                listener.ended(),
+                listener.stderr()
+            );
+        }
     }
 }
 
